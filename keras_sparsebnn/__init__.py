@@ -1,0 +1,80 @@
+"""Sub-bit binary neural networks for Keras, by learned kernel selection.
+
+Importing this package imports no TensorFlow: the submodules load when they are first used, so
+`keras_sparsebnn.runtime` starts fast and runs on boards that have only LiteRT. When TensorFlow
+is already loaded, the Keras classes register at once, so that `load_model` needs no
+`custom_objects`; a `.keras` file names its modules and needs not even that. For `.h5` files,
+import `keras_sparsebnn.layers` (or TensorFlow first).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_sparsebnn import (
+        accounting,
+        codebook,
+        converters,
+        data,
+        estimators,
+        layers,
+        matching,
+        models,
+        plots,
+        quantizers,
+        runtime,
+        training,
+    )
+    from keras_sparsebnn.batch_norm import reestimate_batch_norm
+    from keras_sparsebnn.freezing import freeze
+    from keras_sparsebnn.summaries import summary
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "accounting",
+    "codebook",
+    "converters",
+    "data",
+    "estimators",
+    "freeze",
+    "layers",
+    "matching",
+    "models",
+    "plots",
+    "quantizers",
+    "reestimate_batch_norm",
+    "runtime",
+    "summary",
+    "training",
+]
+
+_HOME = {
+    "freeze": "keras_sparsebnn.freezing",
+    "reestimate_batch_norm": "keras_sparsebnn.batch_norm",
+    "summary": "keras_sparsebnn.summaries",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if "tensorflow" in sys.modules:
+    try:
+        importlib.import_module(f"{__name__}.layers")
+    except ImportError:
+        # No usable Keras here; whoever asks for the Keras half is told why.
+        pass

@@ -1,0 +1,85 @@
+"""Layers: larq's, with a codebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_sparsebnn._keras import keras, lq
+from keras_sparsebnn.quantizers import SparseKernel, SubsetKernel
+from keras_sparsebnn.quantizers.subset_kernel import validate_codewords
+
+__all__ = ["SparseBinaryConv2D", "sparse_quantizer"]
+
+
+def sparse_quantizer(layer: Any) -> SubsetKernel | None:
+    """The layer's kernel quantizer if it restricts kernels to a subset, else None."""
+    quantizer = getattr(layer, "kernel_quantizer", None)
+    return quantizer if isinstance(quantizer, SubsetKernel) else None
+
+
+@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+class SparseBinaryConv2D(lq.layers.QuantConv2D):  # type: ignore[misc]
+    r"""`lq.layers.QuantConv2D` whose kernels come from n learned codewords.
+
+    Equals `QuantConv2D(..., kernel_quantizer=SparseKernel(codewords),
+    kernel_constraint="weight_clip")`; everything else is as in the parent.
+
+    Args:
+        filters: output channels.
+        kernel_size: 1, 2 or 3, square.
+        codewords: n, a power of two in [2, 512]; 32 when nothing is said. Not together with
+            `kernel_quantizer`.
+        kernel_quantizer: any `SubsetKernel`, for more options than n.
+        kernel_constraint: "weight_clip" keeps latent weights where gradients pass and large
+            ones from dominating the choice of codeword.
+
+    Raises:
+        ValueError: for an impossible `codewords` or `kernel_size`.
+
+    Example:
+        >>> layer = SparseBinaryConv2D(
+        ...     64, 3, codewords=32, padding="same", pad_values=1.0,
+        ...     input_quantizer="approx_sign", use_bias=False)
+        >>> layer.kernel_quantizer.codewords
+        32
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any = 3,
+        *,
+        codewords: int | None = None,
+        kernel_quantizer: Any = None,
+        kernel_constraint: Any = "weight_clip",
+        **kwargs: Any,
+    ) -> None:
+        if kernel_quantizer is None:
+            kernel_quantizer = SparseKernel(32 if codewords is None else codewords)
+        elif codewords is not None:
+            raise ValueError(
+                "Expected `codewords` or `kernel_quantizer`, got both. "
+                "Use SparseKernel(codewords, ...) as the kernel_quantizer."
+            )
+        super().__init__(
+            filters,
+            kernel_size,
+            kernel_quantizer=kernel_quantizer,
+            kernel_constraint=kernel_constraint,
+            **kwargs,
+        )
+        height, width = self.kernel_size
+        quantizer = sparse_quantizer(self)
+        if height != width:
+            raise ValueError(
+                f"Expected a square kernel, got {height}x{width} (layer {self.name})."
+            )
+        if quantizer is not None:
+            validate_codewords(quantizer.codewords, height, f"layer {self.name}")
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        quantizer = sparse_quantizer(self)
+        if quantizer is not None and not quantizer.built:
+            with keras.backend.name_scope(quantizer.name):
+                quantizer.build(self.kernel.shape)

@@ -1,0 +1,179 @@
+r"""Which codewords a layer may use: Gumbel-Sinkhorn and the assignment problem.
+
+Two formulations of the selection `U = B P V` with logits `X`:
+
+* `full` (the paper): `X` is `[N, N]`, `P` a permutation, and `V` keeps its first n columns.
+* `partial`: only those n columns are modelled. `X` is `[N, n]`; one slack column of constant
+  logit 0 carries the remaining mass `N - n`. About `N / (n + 1)` times cheaper.
+
+Reference: Wang et al., CVPR 2023, arXiv:2303.14470, section 3.2; Mena et al., "Learning Latent
+Permutations with Gumbel-Sinkhorn Networks", ICLR 2018, arXiv:1802.08665.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_sparsebnn._keras import tf
+
+__all__ = ["gumbel_noise", "hungarian", "match", "sinkhorn"]
+
+
+def gumbel_noise(shape: tuple[int, ...], seed: Any, step: Any) -> Any:
+    r"""`eps = -log(-log u)`, `u ~ Uniform(0, 1)`, a pure function of (seed, step).
+
+    Never of the call: larq re-runs a quantizer at every read of a kernel, and all replicas of
+    a distributed run must see the same noise.
+    """
+    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)])
+    tiny = np.finfo(np.float32).tiny
+    uniform = tf.random.stateless_uniform(shape, seed=key, minval=tiny, alg="philox")
+    return -tf.math.log(-tf.math.log(uniform))
+
+
+def sinkhorn(logits: Any, iterations: int = 10, *, partial: bool = False) -> Any:
+    r"""`S^k(Z)`: `S^0 = exp(Z)`, `S^t = T_col(T_row(S^{t-1}))`, in log space throughout.
+
+    `T_row` scales every row to sum 1. `T_col` scales every column to sum 1; with `partial`,
+    the slack column, appended here and dropped again, to sum `N - n`.
+
+    Args:
+        logits: `Z`, already divided by the temperature.
+        iterations: k, the number of row and column normalisations, at least 1.
+        partial: append the slack column.
+
+    Shape:
+        `[N, n]` -> `[N, n]`, entries in [0, 1], columns sum to 1.
+    """
+    rows, columns = logits.shape
+    log_mass = tf.zeros([columns])
+    if partial and columns < rows:
+        logits = tf.pad(logits, [[0, 0], [0, 1]])
+        log_mass = tf.constant([0.0] * columns + [math.log(rows - columns)])
+    # S^t = exp(Z - row - column): only the two potentials change from step to step.
+    column = tf.zeros_like(log_mass)
+    for _ in range(iterations):
+        row = tf.reduce_logsumexp(logits - column, axis=1, keepdims=True)
+        column = tf.reduce_logsumexp(logits - row, axis=0) - log_mass
+    return tf.exp(logits - row - column)[:, :columns]
+
+
+def hungarian(scores: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    r"""`argmax_P Tr(P^T scores)` by SciPy: the exact reference for `match`.
+
+    Shape:
+        `[N, n]`, `n <= N` -> `[n]`: the row matched to each column, all distinct.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    columns, rows = linear_sum_assignment(np.asarray(scores, np.float64).T, maximize=True)
+    assert np.array_equal(columns, np.arange(len(columns)))
+    return np.asarray(rows, np.int64)
+
+
+def match(scores: Any) -> Any:
+    r"""`argmax_P Tr(P^T scores)` without leaving the graph.
+
+    Shortest augmenting paths with dual variables (Jonker and Volgenant), every scan over the
+    N codewords one vector operation: works in `tf.function`, under XLA and on TPU, where a
+    Python callback cannot. Slots whose best codeword nobody else wants are matched at once;
+    only the rest search. Exact up to float32 rounding of the sums; scores that are not finite
+    count as the lowest.
+
+    Shape:
+        `[N, n]`, `n <= N` -> `[n]` int64: the codeword matched to each slot, all distinct.
+
+    Reference: Crouse, "On implementing 2D rectangular assignment algorithms", IEEE TAES 2016.
+    """
+    scores = tf.cast(scores, tf.float32)
+    codewords, slots = scores.shape
+    if slots > codewords:
+        raise ValueError(f"Expected at most {codewords} slots for {codewords} rows, got {slots}.")
+    finite = tf.math.is_finite(scores)
+    lowest = tf.reduce_min(tf.where(finite, scores, 0.0)) - 1.0
+    scores = tf.where(finite, scores, lowest)
+    cost = tf.transpose(tf.reduce_max(scores) - scores)  # [slots, codewords], >= 0
+    infinity = tf.constant(np.inf, tf.float32)
+
+    # u_slot + v_codeword <= cost, with equality on matched pairs; v = 0 on free codewords.
+    u = tf.reduce_min(cost, axis=1)
+    v = tf.zeros([codewords])
+    favourite = tf.argmin(cost, axis=1, output_type=tf.int32)
+    slot_range = tf.range(slots)
+    owner = tf.math.unsorted_segment_min(slot_range, favourite, codewords)
+    slot_of = tf.where(owner < slots, owner, -1)
+    codeword_of = tf.where(tf.gather(slot_of, favourite) == slot_range, favourite, -1)
+
+    def set_at(vector: Any, index: Any, value: Any) -> Any:
+        return tf.tensor_scatter_nd_update(vector, [[index]], [value])
+
+    def unmatched(u: Any, v: Any, codeword_of: Any, slot_of: Any) -> Any:
+        return tf.reduce_any(codeword_of < 0)
+
+    def augment(u: Any, v: Any, codeword_of: Any, slot_of: Any) -> Any:
+        start = tf.argmin(codeword_of, output_type=tf.int32)
+
+        def searching(
+            slot: Any, sink: Any, reached: Any, distance: Any, parent: Any, done: Any
+        ) -> Any:
+            return sink < 0
+
+        def scan(
+            slot: Any, sink: Any, reached: Any, distance: Any, parent: Any, done: Any
+        ) -> Any:
+            reduced = reached + tf.gather(cost, slot) - tf.gather(u, slot) - v
+            shorter = tf.logical_and(tf.logical_not(done), reduced < distance)
+            parent = tf.where(shorter, slot, parent)
+            distance = tf.where(shorter, reduced, distance)
+            open_distance = tf.where(done, infinity, distance)
+            nearest = tf.argmin(open_distance, output_type=tf.int32)
+            done = tf.logical_or(done, tf.range(codewords) == nearest)
+            holder = tf.gather(slot_of, nearest)
+            return (
+                tf.where(holder < 0, slot, holder),
+                tf.where(holder < 0, nearest, -1),
+                tf.gather(open_distance, nearest),
+                distance,
+                parent,
+                done,
+            )
+
+        _, sink, reached, distance, parent, done = tf.while_loop(
+            searching,
+            scan,
+            (
+                start,
+                tf.constant(-1),
+                tf.constant(0.0),
+                tf.fill([codewords], infinity),
+                tf.fill([codewords], -1),
+                tf.zeros([codewords], tf.bool),
+            ),
+        )
+        slack = tf.where(done, reached - distance, 0.0)
+        v -= slack
+        # A slot met on the way is the one that held a reached codeword.
+        u += tf.where(codeword_of >= 0, tf.gather(slack, tf.maximum(codeword_of, 0)), 0.0)
+        u = set_at(u, start, tf.gather(u, start) + reached)
+
+        def flipping(codeword: Any, codeword_of: Any, slot_of: Any) -> Any:
+            return codeword >= 0
+
+        def flip(codeword: Any, codeword_of: Any, slot_of: Any) -> Any:
+            slot = tf.gather(parent, codeword)
+            released = tf.gather(codeword_of, slot)
+            return (
+                tf.where(slot == start, -1, released),
+                set_at(codeword_of, slot, codeword),
+                set_at(slot_of, codeword, slot),
+            )
+
+        _, codeword_of, slot_of = tf.while_loop(flipping, flip, (sink, codeword_of, slot_of))
+        return u, v, codeword_of, slot_of
+
+    *_, codeword_of, _ = tf.while_loop(unmatched, augment, (u, v, codeword_of, slot_of))
+    return tf.cast(codeword_of, tf.int64)

@@ -1,0 +1,250 @@
+"""Learned kernel selection as a larq kernel quantizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_sparsebnn import codebook
+from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.estimators import select_ste
+from keras_sparsebnn.matching import gumbel_noise, hungarian, match, sinkhorn
+from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
+
+__all__ = ["SparseKernel"]
+
+_match_compiled = tf.function(match, jit_compile=True)
+
+
+@lq.utils.register_alias("sparse_kernel")
+@lq.utils.register_keras_custom_object
+@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+class SparseKernel(SubsetKernel):
+    r"""Restricts kernels to n codewords and learns which.
+
+    Forward:   `P_GS = S^k((X + noise_scale eps) / tau)`, `U = B Hungarian(P_GS) V`,
+               `what_c = argmin_{u in U} ||u - w_c||^2`.
+    Backward:  the permutation straight-through estimator, see `estimators.permutation_ste`.
+
+    The selection is state, not a function of the call: it is matched anew right after an
+    optimizer update of the logits `X` (through their Keras `constraint`, which runs exactly
+    once an update), from noise keyed by (seed, step). So a kernel that is read twice is the
+    same twice, and replicas agree. Evaluation, export and `selection` use no noise.
+
+    Args:
+        codewords: n, a power of two; 2..512 for 3x3, 2..16 for 2x2, 2 for 1x1 kernels.
+        formulation: "partial" models only the n columns that matter (`X` is `[N, n]`);
+            "full" is the paper's (`X` is `[N, N]`), slower and not better.
+        temperature: tau > 0, in units of the logits.
+        noise_scale: factor of the Gumbel noise, >= 0. Unit noise makes the selection random
+            unless `logit_scale` is far larger.
+        refresh_interval: updates between two matchings, 1 = each; 0 freezes the selection.
+        sinkhorn_iterations: k >= 1.
+        logit_scale: standard deviation of the initial `X`, > 0. Adam moves a logit by about
+            the learning rate an update, so this sets how much evidence a swap takes.
+        matcher: "graph" needs no Python callback and works on every device and in every
+            export; "scipy" is the reference, CPU only.
+        clip_value: see `SubsetKernel`.
+        magnitude_scale: see `SubsetKernel`.
+        seed: see `SubsetKernel`; also keys the noise.
+
+    `temperature`, `noise_scale` and `refresh_interval` are variables once built:
+    `training.SelectionSchedule` anneals them, checkpoints keep them.
+
+    Shape:
+        `[k, k, Cin, Cout]` -> the same.
+
+    Raises:
+        ValueError: for an option out of range or an unsupported kernel shape.
+
+    Example:
+        >>> layer = lq.layers.QuantConv2D(
+        ...     64, 3, kernel_quantizer=SparseKernel(32), kernel_constraint="weight_clip")
+
+    Reference: Wang et al., "Compacting Binary Neural Networks by Sparse Kernel Selection",
+    CVPR 2023, arXiv:2303.14470, section 3. Deviates: the defaults, which are the settings that
+    measured best (docs/selection.md); `SparseKernel.paper()` has the paper's.
+    """
+
+    def __init__(
+        self,
+        codewords: int = 32,
+        *,
+        formulation: str = "partial",
+        temperature: float = 1.0,
+        noise_scale: float = 0.0,
+        refresh_interval: int = 1,
+        sinkhorn_iterations: int = 10,
+        logit_scale: float = 1.0,
+        matcher: str = "graph",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(codewords, **kwargs)
+        for name, value, options in (
+            ("formulation", formulation, ("partial", "full")),
+            ("matcher", matcher, ("graph", "scipy")),
+        ):
+            if value not in options:
+                raise ValueError(
+                    f'Expected `{name}` to be "{options[0]}" or "{options[1]}", got {value!r}.'
+                )
+        for name, number, low, strict in (
+            ("temperature", temperature, 0, True),
+            ("logit_scale", logit_scale, 0, True),
+            ("noise_scale", noise_scale, 0, False),
+            ("refresh_interval", refresh_interval, 0, False),
+            ("sinkhorn_iterations", sinkhorn_iterations, 1, False),
+        ):
+            if not (number > low if strict else number >= low) or not np.isfinite(number):
+                bound = f"> {low}" if strict else f">= {low}"
+                raise ValueError(f"Expected `{name}` to be {bound}, got {number}.")
+        self.formulation = formulation
+        self.matcher = matcher
+        self.sinkhorn_iterations = sinkhorn_iterations
+        self.logit_scale = logit_scale
+        self._initial = {
+            "temperature": float(temperature),
+            "noise_scale": float(noise_scale),
+            "refresh_interval": int(refresh_interval),
+        }
+
+    @classmethod
+    def paper(cls, codewords: int = 32, **kwargs: Any) -> SparseKernel:
+        """The paper's setting: full formulation, k = 10, tau = 0.01, unit Gumbel noise.
+
+        k and tau are quoted from memory of the paper and could not be checked against it.
+        """
+        setting = {
+            "formulation": "full",
+            "temperature": 0.01,
+            "noise_scale": 1.0,
+            "sinkhorn_iterations": 10,
+        }
+        return cls(codewords, **{**setting, **kwargs})
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        if self.covers_codebook:
+            return
+        value = self._initial_logits()
+        self.logits = self.add_weight(
+            name="logits",
+            shape=value.shape,
+            dtype=tf.float32,
+            initializer=keras.initializers.Constant(value),
+            constraint=self._after_update,
+            experimental_autocast=False,
+        )
+        self.training_selection = self._add_state(
+            "training_selection", self._matched(value, noisy=True), tf.int64
+        )
+        self.step = self._add_state("step", 0, tf.int64)
+        self.temperature = self._add_state(
+            "temperature", self._initial["temperature"], tf.float32
+        )
+        self.noise_scale = self._add_state(
+            "noise_scale", self._initial["noise_scale"], tf.float32
+        )
+        self.refresh_interval = self._add_state(
+            "refresh_interval", self._initial["refresh_interval"], tf.int64
+        )
+
+    # State at the start, computed eagerly.
+
+    def _initial_logits(self) -> npt.NDArray[np.float32]:
+        size = codebook.codebook_size(self.kernel_size)
+        columns = size if self.formulation == "full" else self.codewords
+        rng = np.random.default_rng(self.seed)
+        return (self.logit_scale * rng.standard_normal((size, columns))).astype(np.float32)
+
+    def _initial_selection(self) -> npt.NDArray[np.int64]:
+        if self.covers_codebook:
+            return super()._initial_selection()
+        return self._matched(self._initial_logits(), noisy=False)
+
+    def _matched(self, logits: npt.NDArray[np.float32], *, noisy: bool) -> Any:
+        with tf.init_scope():
+            noise = self._initial["noise_scale"] * gumbel_noise(logits.shape, self.seed, 0)
+            perturbed = logits + noise if noisy else logits
+            p = self._sinkhorn(tf.constant(perturbed) / self._initial["temperature"])
+            return hungarian(p.numpy())[: self.codewords]
+
+    # One optimizer update.
+
+    def _sinkhorn(self, scaled_logits: Any) -> Any:
+        return sinkhorn(
+            scaled_logits, self.sinkhorn_iterations, partial=self.formulation == "partial"
+        )
+
+    def _noise(self, shape: Any, step: Any) -> Any:
+        """The noise of the last matching at or before `step`."""
+        matched_at = step - step % tf.maximum(self.refresh_interval, 1)
+        return self.noise_scale * gumbel_noise(shape, self.seed, matched_at)
+
+    def _match(self, p: Any) -> Any:
+        if self.matcher == "scipy":
+            ids = tf.numpy_function(hungarian, [p], tf.int64, stateful=False)
+            ids = tf.ensure_shape(ids, [p.shape[1]])
+        else:
+            # The full problem needs thousands of tiny steps: worth compiling.
+            ids = _match_compiled(p) if self.formulation == "full" else match(p)
+        return ids[: self.codewords]
+
+    def _after_update(self, logits: Any) -> Any:
+        """The logits' constraint: counts the update and matches anew when due."""
+        logits = tf.convert_to_tensor(logits)
+        step = self.step + 1
+        interval = self.refresh_interval
+        due = tf.logical_and(interval > 0, tf.equal(step % tf.maximum(interval, 1), 0))
+
+        def refresh() -> tuple[Any, Any]:
+            selection = self._match(self._sinkhorn(logits / self.temperature))
+            noisy = tf.cond(
+                self.noise_scale > 0,
+                lambda: self._match(
+                    self._sinkhorn(
+                        (logits + self._noise(logits.shape, step)) / self.temperature
+                    )
+                ),
+                lambda: selection,
+            )
+            return selection, noisy
+
+        def keep() -> tuple[Any, Any]:
+            return (
+                tf.convert_to_tensor(self.selection),
+                tf.convert_to_tensor(self.training_selection),
+            )
+
+        selection, training_selection = tf.cond(due, refresh, keep)
+        self.selection.assign(selection)
+        self.training_selection.assign(training_selection)
+        self.step.assign(step)
+        return logits
+
+    def _codewords(self, training: Any) -> tuple[Any, Any]:
+        if training is None:
+            training = keras.backend.learning_phase()
+        if tf.is_tensor(training):
+            training = tf.cast(training, tf.bool)
+            ids = tf.where(training, self.training_selection, self.selection)
+        else:
+            ids = tf.convert_to_tensor(self.training_selection if training else self.selection)
+        if not tf.is_tensor(training) and not training:
+            return super()._codewords(training)
+        logits = tf.convert_to_tensor(self.logits)
+        noise = self._noise(logits.shape, tf.convert_to_tensor(self.step))
+        p = self._sinkhorn((logits + noise) / self.temperature)
+        return select_ste(p, ids, self.kernel_size), ids
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            **self._initial,
+            "formulation": self.formulation,
+            "sinkhorn_iterations": self.sinkhorn_iterations,
+            "logit_scale": self.logit_scale,
+            "matcher": self.matcher,
+        }

@@ -1,0 +1,157 @@
+"""What all quantizers share that restrict a layer's kernels to n codewords."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_sparsebnn import codebook
+from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.estimators import nearest_codeword_ste
+
+__all__ = ["FixedSubset", "SubsetKernel", "validate_codewords"]
+
+
+def validate_codewords(codewords: int, kernel_size: int = 3, where: str = "") -> int:
+    """`codewords`, or a one-line `ValueError` that says what to use instead."""
+    size = codebook.codebook_size(kernel_size)
+    at = f" ({where})" if where else ""
+    if not isinstance(codewords, int) or isinstance(codewords, bool):
+        raise ValueError(f"Expected `codewords` to be an int, got {codewords!r}{at}.")
+    if 2 <= codewords <= size and codewords & (codewords - 1) == 0:
+        return codewords
+    below = 1 << (max(2, min(codewords, size)).bit_length() - 1)
+    hint = f"{below} or {2 * below}" if below < codewords < size else f"{below}"
+    raise ValueError(
+        f"Expected `codewords` to be a power of two in [2, {size}], got {codewords}{at}. "
+        f"Use {hint}."
+    )
+
+
+class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
+    r"""Replaces every kernel by the nearest of n codewords.
+
+    Forward:   `what_c = alpha_o argmin_{u in U} ||u - w_c||^2`, `U` the n selected codewords.
+    Backward:  `g(w_c) = alpha_o g(what_c) 1[|w_c| <= clip_value]`.
+
+    Subclasses say which codewords: `selection` holds their ids, sorted by nothing. With
+    n = N, the whole codebook, this is `ste_sign`, forward and backward.
+
+    Args:
+        codewords: n, a power of two; 2..512 for 3x3, 2..16 for 2x2, 2 for 1x1 kernels.
+        clip_value: gradients pass where `|w|` is at most this; everywhere if None.
+        magnitude_scale: multiply by `alpha_o = mean |W_o|` per output channel (its gradient
+            stopped), as in ReActNet. Folds into batch norm at conversion.
+        seed: of everything random here; drawn from Python's `random` if None, so
+            `tf.keras.utils.set_random_seed` governs it.
+
+    Shape:
+        `[k, k, Cin, Cout]` -> the same.
+
+    Raises:
+        ValueError: for an impossible `codewords` or a kernel that is not 1x1, 2x2 or 3x3.
+    """
+
+    precision = 1
+
+    def __init__(
+        self,
+        codewords: int = 32,
+        *,
+        clip_value: float | None = 1.0,
+        magnitude_scale: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # Latents must be assigned in float32 whatever the policy: weights hold state, not
+        # activations.
+        kwargs = {**kwargs, "dtype": "float32", "autocast": False}
+        super().__init__(**kwargs)
+        self.codewords = validate_codewords(codewords)
+        self.clip_value = clip_value
+        self.magnitude_scale = magnitude_scale
+        self.seed = random.randrange(2**31) if seed is None else int(seed)
+        self.kernel_size = 0  # known once built
+
+    def build(self, input_shape: Any) -> None:
+        shape = tuple(tf.TensorShape(input_shape).as_list())
+        if len(shape) != 4 or shape[0] != shape[1]:
+            raise ValueError(
+                f"Expected a square 2D kernel [k, k, Cin, Cout], got shape {shape} "
+                f"(quantizer {self.name}). Use ste_sign for that layer."
+            )
+        self.kernel_size = int(shape[0])
+        validate_codewords(self.codewords, self.kernel_size, f"quantizer {self.name}")
+        self.selection = self._add_state("selection", self._initial_selection(), tf.int64)
+        super().build(input_shape)
+
+    def _add_state(self, name: str, value: Any, dtype: Any) -> Any:
+        value = np.asarray(value)
+        return self.add_weight(
+            name=name,
+            shape=value.shape,
+            dtype=dtype,
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+            experimental_autocast=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    @property
+    def covers_codebook(self) -> bool:
+        """Whether n = N, so that nothing is left to select."""
+        return bool(self.codewords == codebook.codebook_size(self.kernel_size))
+
+    def _initial_selection(self) -> npt.NDArray[np.int64]:
+        size = codebook.codebook_size(self.kernel_size)
+        if self.codewords == size:
+            return np.arange(size)
+        return np.random.default_rng(self.seed).choice(size, self.codewords, replace=False)
+
+    def _codewords(self, training: Any) -> tuple[Any, Any]:
+        """`(U [k*k, n], ids [n])` for this call."""
+        table = tf.constant(codebook.codewords(self.kernel_size))
+        ids = tf.convert_to_tensor(self.selection)
+        return tf.transpose(tf.gather(table, ids)), ids
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        latent = tf.cast(inputs, tf.float32)
+        if self.covers_codebook:
+            kernel = lq.quantizers.ste_sign(latent, clip_value=self.clip_value)
+        else:
+            flat = tf.reshape(latent, [self.kernel_size**2, -1])
+            u, ids = self._codewords(training)
+            kernel = nearest_codeword_ste(flat, u, ids, self.clip_value)
+            kernel = tf.reshape(kernel, tf.shape(latent))
+        if self.magnitude_scale:
+            kernel *= tf.stop_gradient(tf.reduce_mean(tf.abs(latent), axis=[0, 1, 2]))
+        return tf.cast(kernel, inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop("dtype", None)
+        return {
+            **config,
+            "codewords": self.codewords,
+            "clip_value": self.clip_value,
+            "magnitude_scale": self.magnitude_scale,
+            "seed": self.seed,
+        }
+
+
+@lq.utils.register_alias("fixed_subset")
+@lq.utils.register_keras_custom_object
+@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+class FixedSubset(SubsetKernel):
+    r"""A random subset of n codewords, drawn once from `seed` and never learned.
+
+    The baseline that a selection method has to beat. Arguments, shape, gradient and errors
+    as in `SubsetKernel`.
+
+    Example:
+        >>> FixedSubset(codewords=16, seed=1).get_config()["codewords"]
+        16
+    """

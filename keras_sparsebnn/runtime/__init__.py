@@ -1,0 +1,1 @@
+"""The light half: runs and times .tflite files without TensorFlow."""
