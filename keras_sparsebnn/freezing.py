@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._keras import lq, tf
+from keras_sparsebnn.cloning import clone_with
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
 
@@ -37,49 +38,27 @@ def freeze(model: Any) -> Any:
     """A float32 copy of `model` whose sparse layers are `QuantConv2D` with +-1 kernels.
 
     Nothing is left of the selection: no logits, no noise, no codebook. larq still counts the
-    kernels as 1 bit. The model itself is unchanged. Its predictions are the same, up to
-    rounding if it was trained in mixed precision.
+    kernels as 1 bit. The model itself is unchanged. Predictions are the same, up to rounding
+    if it was trained in mixed precision.
 
     Raises:
         SparseBNNError: the model is subclassed, so Keras cannot clone it, or not built.
-
-    Example:
-        >>> freeze(keras.Sequential([keras.layers.Dense(2, input_shape=(3,))])).name
-        'sequential'
     """
-    if not isinstance(model, keras.Model) or not (
-        isinstance(model, keras.Sequential) or getattr(model, "_is_graph_network", False)
-    ):
-        raise SparseBNNError(
-            f"Expected a Sequential or functional model, got {type(model).__name__}: Keras "
-            "cannot clone it. Wrap its layers in keras.Model(inputs, outputs)."
-        )
-    if not model.built:
-        raise SparseBNNError(
-            f"Expected a built model, got {model.name} without weights. "
-            "Call it once, or model.build(input_shape)."
-        )
-    pairs: list[tuple[Any, Any]] = []
 
-    def clone(layer: Any) -> Any:
-        if isinstance(layer, keras.Model):
-            return freeze(layer)
+    def replace(layer: Any) -> Any:
         config = layer.get_config()
         if "dtype" in config:
             config["dtype"] = "float32"
-        cls = type(layer)
-        if sparse_quantizer(layer) is not None:
-            cls = lq.layers.QuantConv2D
+        if sparse_quantizer(layer) is None:
+            copy = type(layer).from_config(config)
+        else:
             # The kernel is binary already: mark it so, and leave it alone.
             config["kernel_quantizer"] = lq.quantizers.NoOp(precision=1)
             config["kernel_constraint"] = None
-            for initializer in ("kernel_initializer", "bias_initializer"):
-                config[initializer] = "zeros"
-        copy = cls.from_config(config)
-        pairs.append((layer, copy))
+            copy = lq.layers.QuantConv2D.from_config(config)
         return copy
 
-    frozen = keras.models.clone_model(model, clone_function=clone)
+    frozen, pairs = clone_with(model, replace)
     for layer, copy in pairs:
         if sparse_quantizer(layer) is None:
             copy.set_weights(layer.get_weights())
