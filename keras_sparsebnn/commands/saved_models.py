@@ -1,0 +1,152 @@
+"""Loads trained models from files that need not be trusted.
+
+A Keras file can name any Python code to run: `.h5` files carry the byte code of `Lambda`
+layers, and Keras 2 executes it even with `safe_mode=True`. So the configuration is read as
+plain JSON first, and a model that names anything but layers of Keras, larq and this package
+is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from keras_sparsebnn.errors import SparseBNNError
+
+__all__ = ["load_model", "model_file", "run_file"]
+
+MAX_JSON_BYTES = 64 * 2**20
+"""Far above any real configuration; bounds what a crafted file can make us read."""
+
+_TRUSTED_PACKAGES = ("keras", "tf_keras", "larq", "keras_sparsebnn")
+
+# Operations on Keras tensors (`x + 1`, tf.nn.relu(x)) are saved by TensorFlow's name for them.
+_TRUSTED_OPS = ("__operators__.", "math.", "nn.")
+
+# What Keras raises for damaged files, depending on where the damage is.
+_DAMAGE = (
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
+
+
+def model_file(source: str) -> Path:
+    """The model of a run folder, or the file itself.
+
+    Raises:
+        SparseBNNError: there is none, or it is no `.keras` or `.h5` file.
+    """
+    path = Path(source)
+    if path.is_dir():
+        path = path / "model.keras"
+        if not path.exists():
+            raise SparseBNNError(
+                f"Expected a finished run with a model.keras, found none in {source}. Train "
+                f"first, or go on with: sparsebnn train --out {source}"
+            )
+    elif not path.exists():
+        raise SparseBNNError(f"Expected a run folder or a model file, found nothing at {source}.")
+    if path.suffix not in (".keras", ".h5"):
+        raise SparseBNNError(
+            f"Expected a run folder, a .keras or an .h5 file, got {source}. "
+            "Save with model.save('model.keras')."
+        )
+    return path
+
+
+def run_file(folder: str, name: str) -> dict[str, Any]:
+    """The JSON object in `run.json` or `metrics.json` of a run folder.
+
+    Raises:
+        SparseBNNError: it is missing or damaged.
+    """
+    from keras_sparsebnn.training.atomic import read_json
+
+    path = Path(folder) / name
+    if not path.exists():
+        raise SparseBNNError(
+            f"Expected a run folder made by sparsebnn train, found no {name} in {folder}."
+        )
+    return read_json(path)
+
+
+def _damaged(path: Path, reason: object) -> SparseBNNError:
+    text = " ".join(str(reason).split())[:200]
+    return SparseBNNError(
+        f"Expected a Keras model, but it cannot be loaded: {text} ({path}). The file is damaged "
+        "or of another Keras version: save it again."
+    )
+
+
+def _configuration(path: Path) -> Any:
+    """The model's configuration, parsed and not executed."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo("config.json").file_size > MAX_JSON_BYTES:
+                raise ValueError(f"config.json is over {MAX_JSON_BYTES} bytes")
+            with archive.open("config.json") as file:
+                return json.loads(file.read(MAX_JSON_BYTES))
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return json.loads(file.attrs["model_config"])
+
+
+def _untrusted(value: Any) -> Iterator[str]:
+    """Everything in a configuration that would run code from elsewhere."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _untrusted(item)
+    elif isinstance(value, dict):
+        kind, module = value.get("class_name"), value.get("module")
+        config = value.get("config")
+        if kind in ("Lambda", "__lambda__"):
+            yield "Lambda"
+        elif kind == "function" and module not in (None, "builtins"):
+            yield f"{module}.{config}"
+        elif kind in ("TFOpLambda", "SlicingOpLambda", "ClassMethod"):
+            op = str(config.get("function", "") if isinstance(config, dict) else config)
+            if not op.startswith(_TRUSTED_OPS):
+                yield op
+        elif (
+            isinstance(kind, str)
+            and isinstance(module, str)
+            and module.partition(".")[0] not in (*_TRUSTED_PACKAGES, "builtins")
+        ):
+            yield f"{module}.{kind}"
+        for item in value.values():
+            yield from _untrusted(item)
+
+
+def load_model(path: Path) -> Any:
+    """The Keras model in a `.keras` or `.h5` file, without its optimizer.
+
+    Raises:
+        SparseBNNError: the file is damaged, or would run code that is not from Keras, larq or
+            this package.
+    """
+    from keras_sparsebnn import layers, quantizers  # noqa: F401  an .h5 needs them registered
+    from keras_sparsebnn._keras import keras
+
+    try:
+        foreign = sorted(set(_untrusted(_configuration(path))))
+        if not foreign:
+            return keras.models.load_model(path, safe_mode=True, compile=False)
+    except (*_DAMAGE, RecursionError) as error:
+        raise _damaged(path, error) from error
+    raise SparseBNNError(
+        f"Expected layers of Keras, larq and keras_sparsebnn only, got {', '.join(foreign)} "
+        f"({path}): loading would run code from elsewhere. If you trust it, load it in Python "
+        "and call keras_sparsebnn.converters.convert_keras_model."
+    )

@@ -1,0 +1,127 @@
+"""The process that runs one model for `benchmark`.
+
+Protocol: one JSON object a line on stdin, one a line back on stdout.
+
+    {"model": path, "num_threads": n, "runtime": name} -> {"runtime": name}
+    {"run": times}                                     -> {"seconds": [..., one per inference]}
+    {"memory": true}                                   -> {"peak_memory_bytes": bytes | null}
+
+or {"error": one line}. It ends with its stdin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.runtime.flatbuffer import custom_ops, read_model
+from keras_sparsebnn.runtime.interpreter import Interpreter, import_runtime
+
+__all__ = ["main", "random_inputs"]
+
+
+def _reset_peak() -> None:
+    """Makes the peak the present resident size, where Linux allows it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # the peak then includes starting Python: the difference only gets smaller
+
+
+def _peak_bytes() -> int | None:
+    """Peak resident memory of this process so far; None where the system does not tell."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    except OSError:
+        pass  # not Linux
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def random_inputs(interpreter: Interpreter) -> list[npt.NDArray[Any]]:
+    """One batch: standard normal floats, int8 and uint8 over their range, other types zero.
+
+    Zeros, because integers of other types are mostly indices.
+    """
+    rng = np.random.default_rng(0)
+    inputs = []
+    for shape, dtype in zip(interpreter.input_shapes, interpreter.input_types, strict=True):
+        if np.issubdtype(dtype, np.floating):
+            value = rng.standard_normal(shape).astype(dtype)
+        elif dtype in (np.int8, np.uint8):
+            limits = np.iinfo(dtype)
+            value = rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+        else:
+            value = np.zeros(shape, dtype)
+        inputs.append(value)
+    return inputs
+
+
+class _Session:
+    """One model, loaded."""
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        model, runtime = message["model"], message["runtime"]
+        data, _ = read_model(model)
+        # The library is not the model's memory: have it loaded before measuring.
+        lce = any(op.startswith("Lce") for op in custom_ops(data))
+        del data
+        import_runtime("lce" if lce or runtime == "lce" else "litert")
+        _reset_peak()
+        self.peak_before = _peak_bytes()
+        self.interpreter = Interpreter(
+            model, num_threads=message["num_threads"], runtime=runtime
+        )
+        self.inputs = random_inputs(self.interpreter)
+
+    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        if "run" in message:
+            seconds = []
+            for _ in range(message["run"]):
+                start = time.perf_counter()
+                self.interpreter.predict(self.inputs)
+                seconds.append(time.perf_counter() - start)
+            return {"seconds": seconds}
+        peak = _peak_bytes()
+        known = peak is not None and self.peak_before is not None
+        return {"peak_memory_bytes": max(0, peak - self.peak_before) if known else None}
+
+
+def main() -> None:
+    """Answers until stdin ends."""
+    # Ctrl-C reaches the whole process group; the parent ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whatever a library prints must not get between the replies.
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    session: _Session | None = None
+    for line in sys.stdin:
+        message = json.loads(line)
+        try:
+            if session is None:
+                session = _Session(message)
+                reply: dict[str, Any] = {"runtime": session.interpreter.runtime}
+            else:
+                reply = session.answer(message)
+        except (SparseBNNError, OSError, ImportError, MemoryError) as error:
+            reply = {"error": " ".join(str(error).split()) or type(error).__name__}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()
