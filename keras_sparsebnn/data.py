@@ -210,7 +210,7 @@ def load(
     Example:
         >>> digits = load("digits")
         >>> digits.input_shape, digits.classes, digits.train_size, digits.test_size
-        ((8, 8, 1), 10, 1434, 363)
+        ((8, 8, 1), 10, 1442, 355)
     """
     if augmentation not in AUGMENTATIONS:
         raise SparseBNNError(

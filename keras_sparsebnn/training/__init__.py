@@ -1,1 +1,49 @@
-"""Training: callbacks, checkpoints, runs."""
+"""Training: runs that resume, checkpoints, schedules for the selection, logs."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_sparsebnn.training.callbacks import (
+        CodewordUsage,
+        SelectionSchedule,
+        cosine,
+        freeze_after,
+        linear,
+    )
+    from keras_sparsebnn.training.checkpoint import CheckpointStore
+    from keras_sparsebnn.training.config import RunConfig
+    from keras_sparsebnn.training.run import TrainingInterrupted, train
+
+_HOME = {
+    "CheckpointStore": "checkpoint",
+    "CodewordUsage": "callbacks",
+    "RunConfig": "config",
+    "SelectionSchedule": "callbacks",
+    "TrainingInterrupted": "run",
+    "cosine": "callbacks",
+    "freeze_after": "callbacks",
+    "linear": "callbacks",
+    "train": "run",
+}
+
+__all__ = [
+    "CheckpointStore",
+    "CodewordUsage",
+    "RunConfig",
+    "SelectionSchedule",
+    "TrainingInterrupted",
+    "cosine",
+    "freeze_after",
+    "linear",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy: reading a run's configuration takes no TensorFlow.
+    if name in _HOME:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""The subcommands of `sparsebnn`, one a file: `add_arguments(parser)` and `run(args)`."""

@@ -1,0 +1,249 @@
+"""What a training run is made of: `run.json`, validated. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.training.atomic import read_json, write_json
+
+__all__ = ["METHODS", "OPTIONS", "RunConfig"]
+
+METHODS = ("learned", "one_bit", "random")
+"""SparseKernel; plain ste_sign; FixedSubset."""
+
+VERSION = 1
+
+# (what is expected, the test for it)
+_Rule = tuple[str, Callable[[Any], bool]]
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return (_is_int(value) or isinstance(value, float)) and math.isfinite(value)
+
+
+def _one_of(*names: str) -> _Rule:
+    return f"one of {', '.join(names)}", lambda v: isinstance(v, str) and v in names
+
+
+def _integer(low: int, high: int) -> _Rule:
+    return f"an integer in [{low}, {high}]", lambda v: _is_int(v) and low <= v <= high
+
+
+def _number(low: float, high: float) -> _Rule:
+    return f"a number in [{low:g}, {high:g}]", lambda v: _is_number(v) and low <= v <= high
+
+
+def _positive(high: float) -> _Rule:
+    return f"a number in (0, {high:g}]", lambda v: _is_number(v) and 0 < v <= high
+
+
+def _text(length: int) -> _Rule:
+    return f"a text of 1 to {length} characters", (
+        lambda v: isinstance(v, str) and 0 < len(v) <= length and "\0" not in v
+    )
+
+
+def _or_none(rule: _Rule) -> _Rule:
+    return f"{rule[0]} or null", lambda v: v is None or rule[1](v)
+
+
+_BOOLEAN: _Rule = ("true or false", lambda v: isinstance(v, bool))
+
+_SUBSET_OPTIONS: dict[str, _Rule] = {
+    "clip_value": _or_none(_positive(1e6)),
+    "magnitude_scale": _BOOLEAN,
+}
+
+OPTIONS: dict[str, dict[str, _Rule]] = {
+    "one_bit": {},
+    "random": _SUBSET_OPTIONS,
+    "learned": {
+        **_SUBSET_OPTIONS,
+        "formulation": _one_of("partial", "full"),
+        "freeze_after": _positive(1),
+        "logit_scale": _positive(1e6),
+        "matcher": _one_of("graph", "scipy"),
+        "noise_scale": _number(0, 1e6),
+        "noise_scale_end": _number(0, 1e6),
+        "refresh_interval": _integer(0, 10**9),
+        "sinkhorn_iterations": _integer(1, 1000),
+        "temperature": _positive(1e6),
+        "temperature_end": _positive(1e6),
+    },
+}
+"""Quantizer options by method. `*_end` is reached in a straight line at `freeze_after` (or the
+end of training); `freeze_after` is the fraction of training after which nothing is matched."""
+
+_RULES: dict[str, _Rule] = {
+    "version": (str(VERSION), lambda v: _is_int(v) and v == VERSION),
+    "dataset": _text(200),
+    "data_dir": _or_none(_text(4096)),
+    "image_size": _or_none(_integer(4, 1024)),
+    "augmentation": _one_of("none", "shift", "flip_shift"),
+    "model": _text(100),
+    "method": _one_of(*METHODS),
+    "codewords": (
+        "a power of two in [2, 512]",
+        lambda v: _is_int(v) and 2 <= v <= 512 and v & (v - 1) == 0,
+    ),
+    "options": ("an object", lambda v: isinstance(v, dict)),
+    "epochs": _integer(1, 100_000),
+    "batch_size": _integer(1, 1_000_000),
+    "learning_rate": _positive(1e3),
+    "schedule": _one_of("cosine", "constant"),
+    "warmup_epochs": _number(0, 100_000),
+    "label_smoothing": ("a number in [0, 1)", lambda v: _is_number(v) and 0 <= v < 1),
+    "seed": _integer(0, 2**31 - 1),
+    "mixed_precision": _one_of("none", "bfloat16"),
+    "strategy": _one_of("none", "mirrored"),
+    "deterministic": _BOOLEAN,
+    "checkpoint_every": _integer(0, 10**9),
+}
+
+# These may differ when a run goes on: they do not change its outcome.
+_FREE = ("data_dir", "checkpoint_every")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides the outcome of a run.
+
+    Args:
+        dataset: see `data.load`; so are `data_dir`, `image_size` and `augmentation`.
+        model: a key of `models.MODELS`.
+        method: "learned" (`SparseKernel`), "random" (`FixedSubset`) or "one_bit" (`ste_sign`).
+        codewords: n; with "one_bit" always 512, all of them.
+        options: of the quantizer, see `OPTIONS`.
+        epochs: passes over the training split.
+        batch_size: over all replicas together.
+        learning_rate: Adam's, at its highest.
+        schedule: "cosine" (to 0) or "constant", after the warm-up.
+        warmup_epochs: of linear warm-up from 0; may be a fraction.
+        label_smoothing: in [0, 1), in training and in `val_loss`.
+        seed: of weights, selection, noise, order and augmentation.
+        mixed_precision: "none" or "bfloat16".
+        strategy: "none" or "mirrored" (all devices of this machine).
+        deterministic: make TensorFlow use only deterministic kernels, where it has others.
+        checkpoint_every: steps between checkpoints within an epoch; 0: only after each epoch.
+
+    Raises:
+        SparseBNNError: for the first value of a wrong type or out of range.
+
+    Example:
+        >>> RunConfig(codewords=16).bits_per_kernel
+        4
+    """
+
+    version: int = VERSION
+    dataset: str = "digits"
+    data_dir: str | None = None
+    image_size: int | None = None
+    augmentation: str = "none"
+    model: str = "small"
+    method: str = "learned"
+    codewords: int = 32
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    warmup_epochs: float = 0.0
+    label_smoothing: float = 0.0
+    seed: int = 0
+    mixed_precision: str = "none"
+    strategy: str = "none"
+    deterministic: bool = True
+    checkpoint_every: int = 0
+
+    def __post_init__(self) -> None:
+        for name, rule in _RULES.items():
+            _check(name, getattr(self, name), rule)
+        rules = OPTIONS[self.method]
+        for name, value in self.options.items():
+            if name not in rules:
+                known = ", ".join(rules) or "none"
+                raise SparseBNNError(
+                    f"Expected an option of method {self.method} ({known}), got {name!r:.60}."
+                )
+            _check(name, value, rules[name])
+            start = name.removesuffix("_end")
+            if name != start and start not in self.options:
+                raise SparseBNNError(
+                    f"Expected `{start}` together with `{name}`, got the end alone. "
+                    f"Set {start}, too."
+                )
+        if self.method == "one_bit" and self.codewords != 512:
+            raise SparseBNNError(
+                f"Expected `codewords` to be 512 with method one_bit, got {self.codewords}. "
+                "Leave it out."
+            )
+        if self.warmup_epochs > self.epochs:
+            raise SparseBNNError(
+                f"Expected `warmup_epochs` to be at most `epochs`, got {self.warmup_epochs:g} > "
+                f"{self.epochs}."
+            )
+
+    @property
+    def bits_per_kernel(self) -> int:
+        """`log2(codewords)`."""
+        return self.codewords.bit_length() - 1
+
+    @property
+    def uses_noise(self) -> bool:
+        """Whether training selects with Gumbel noise."""
+        return bool(self.options.get("noise_scale", 0) > 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `run.json` has it."""
+        return {**dataclasses.asdict(self), "options": dict(self.options)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "run.json") -> RunConfig:
+        """From what `to_dict` made, or someone claims it did.
+
+        Raises:
+            SparseBNNError: unknown keys, wrong types, values out of range; names `where`.
+        """
+        unknown = sorted(set(data) - set(_RULES))
+        if unknown:
+            raise SparseBNNError(
+                f"Expected the keys of a run, got {unknown[0]!r:.60} ({where}). Remove it."
+            )
+        try:
+            return cls(**data)
+        except SparseBNNError as error:
+            raise SparseBNNError(f"{error} ({where})") from error
+
+    def save(self, path: Path) -> None:
+        """Writes `run.json`, atomically."""
+        write_json(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: Path) -> RunConfig:
+        """Reads `run.json`.
+
+        Raises:
+            SparseBNNError: it is not one.
+            OSError: it cannot be read.
+        """
+        return cls.from_dict(read_json(path), str(path))
+
+    def first_difference(self, other: RunConfig) -> str | None:
+        """The first key in which two runs differ so that one cannot go on as the other."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return next((k for k in mine if k not in _FREE and mine[k] != theirs[k]), None)
+
+
+def _check(name: str, value: Any, rule: _Rule) -> None:
+    expected, holds = rule
+    if not holds(value):
+        raise SparseBNNError(f"Expected `{name}` to be {expected}, got {value!r:.60}.")
