@@ -64,12 +64,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table(timings: list[Timing]) -> str:
-    rows = [("model", "runtime", "median ms", "p90 ms", "min ms", "spread", "first ms", "peak")]
+    rows = [["model", "runtime", "median ms", "p90 ms", "min ms", "spread", "first ms", "peak"]]
     for t in timings:
         peak = "-" if t.peak_memory_bytes is None else f"{t.peak_memory_bytes / 2**20:.1f} MiB"
         numbers = (f"{ms:.3f}" for ms in (t.median_ms, t.p90_ms, t.min_ms))
         rows.append(
-            (t.model, t.runtime, *numbers, f"{t.spread:.1%}", f"{t.first_ms:.3f}", peak)
+            [t.model, t.runtime, *numbers, f"{t.spread:.1%}", f"{t.first_ms:.3f}", peak]
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

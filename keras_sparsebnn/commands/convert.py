@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="run/", help="a run folder, a .keras or an .h5 file")
     parser.add_argument("-o", "--output", required=True, metavar="model.tflite")
     parser.add_argument(
-        "--format", choices=("lce",), default="lce", help="lce: for Larq Compute Engine (default)"
+        "--format",
+        choices=("lce",),
+        default="lce",
+        help="lce: for Larq Compute Engine (default)",
     )
     parser.add_argument(
         "--verify",
@@ -84,8 +87,9 @@ def _inputs(source: str, model: Any, count: int) -> tuple[Any, str]:
     shape = model.inputs[0].shape[1:]
     if len(model.inputs) != 1 or None in tuple(shape):
         raise SparseBNNError(
-            f"Expected a model with one input of known size, got {model.input_shape} ({source}). "
-            "Use --verify 0, and converters.verify in Python with inputs of your own."
+            f"Expected a model with one input of known size, got "
+            f"{model.input_shape} ({source})."
+            " Use --verify 0, and converters.verify in Python with inputs of your own."
         )
     rng = np.random.default_rng(0)
     inputs = rng.uniform(-1, 1, (count, *shape)).astype(np.float32)
@@ -105,4 +109,3 @@ def check_writable(output: Path) -> None:
             f"Expected an existing folder to write to, got {output.parent} (for {output}). "
             f"Run: mkdir -p {output.parent}"
         )
-

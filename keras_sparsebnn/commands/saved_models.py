@@ -56,7 +56,9 @@ def model_file(source: str) -> Path:
                 f"first, or go on with: sparsebnn train --out {source}"
             )
     elif not path.exists():
-        raise SparseBNNError(f"Expected a run folder or a model file, found nothing at {source}.")
+        raise SparseBNNError(
+            f"Expected a run folder or a model file, found nothing at {source}."
+        )
     if path.suffix not in (".keras", ".h5"):
         raise SparseBNNError(
             f"Expected a run folder, a .keras or an .h5 file, got {source}. "
@@ -84,8 +86,8 @@ def run_file(folder: str, name: str) -> dict[str, Any]:
 def _damaged(path: Path, reason: object) -> SparseBNNError:
     text = " ".join(str(reason).split())[:200]
     return SparseBNNError(
-        f"Expected a Keras model, but it cannot be loaded: {text} ({path}). The file is damaged "
-        "or of another Keras version: save it again."
+        f"Expected a Keras model, but it cannot be loaded: {text} ({path}). The file is "
+        "damaged or of another Keras version: save it again."
     )
 
 

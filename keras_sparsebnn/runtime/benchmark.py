@@ -7,12 +7,14 @@ the machine for a while slows all models alike. Only the inference itself is tim
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,9 +70,9 @@ class _Worker:
 
     def __init__(self, model: str, num_threads: int, runtime: str) -> None:
         self.model = model
-        # Where this process found the package, the worker must find it too.
-        environment = dict(os.environ)
-        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        # The worker imports from exactly where this process does.
+        search = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        environment = {**os.environ, "PYTHONPATH": search, "PYTHONSAFEPATH": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "keras_sparsebnn.runtime.worker"],
             stdin=subprocess.PIPE,
@@ -118,10 +120,9 @@ class _Worker:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                try:
+                # What a dead worker did not read cannot be flushed.
+                with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-                except BrokenPipeError:
-                    pass  # what the dead worker did not read
 
 
 def benchmark(

@@ -86,7 +86,7 @@ _SCHEMA: dict[str, dict[int, str]] = {
 }
 
 
-class _Damaged(Exception):
+class _DamagedError(Exception):
     """Where the file stops making sense."""
 
 
@@ -99,7 +99,7 @@ class _Reader:
 
     def unsigned(self, position: int, size: int = 4) -> int:
         if position < 0 or position + size > len(self.data):
-            raise _Damaged(f"an offset points to byte {position} of {len(self.data)}")
+            raise _DamagedError(f"an offset points to byte {position} of {len(self.data)}")
         return int.from_bytes(self.data[position : position + size], "little")
 
     def offset(self, position: int) -> int:
@@ -112,14 +112,14 @@ class _Reader:
         vtable_bytes = self.unsigned(vtable, 2)
         table_bytes = self.unsigned(vtable + 2, 2)
         if vtable_bytes < 4 or vtable_bytes % 2 or table_bytes < 4:
-            raise _Damaged(f"no table at byte {table}")
+            raise _DamagedError(f"no table at byte {table}")
         self.unsigned(vtable + vtable_bytes - 1, 1)
         self.unsigned(table + table_bytes - 1, 1)
         if 4 + 2 * number >= vtable_bytes:
             return None
         where = self.unsigned(vtable + 4 + 2 * number, 2)
         if where and where + size > table_bytes:
-            raise _Damaged(f"a field of the table at byte {table} lies outside of it")
+            raise _DamagedError(f"a field of the table at byte {table} lies outside of it")
         return table + where if where else None
 
     def vector(self, table: int, number: int, item_bytes: int) -> tuple[int, int]:
@@ -130,7 +130,7 @@ class _Reader:
         start = self.offset(where)
         items = self.unsigned(start)
         if start + 4 + items * item_bytes > len(self.data):
-            raise _Damaged(
+            raise _DamagedError(
                 f"a vector of {items} x {item_bytes} bytes at byte {start} of {len(self.data)}"
             )
         return start + 4, items
@@ -143,7 +143,7 @@ class _Reader:
         """Follows everything the schema knows about, once per mention."""
         self.tables += 1
         if self.tables > MAX_TABLES:
-            raise _Damaged(f"more than {MAX_TABLES} tables")
+            raise _DamagedError(f"more than {MAX_TABLES} tables")
         self.field(table, 0, 0)
         for number, kind in _SCHEMA[name].items():
             what, _, argument = kind.partition(":")
@@ -161,7 +161,7 @@ class _Reader:
 
     def root(self) -> int:
         if len(self.data) < 8 or self.data[4:8] != IDENTIFIER:
-            raise _Damaged(
+            raise _DamagedError(
                 f"bytes 4-7 are {self.data[4:8]!r}, a .tflite has {IDENTIFIER!r} there"
             )
         return self.offset(0)
@@ -191,7 +191,7 @@ def read_model(model: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
     reader = _Reader(data)
     try:
         reader.check(reader.root(), "Model")
-    except _Damaged as error:
+    except _DamagedError as error:
         raise SparseBNNError(
             f"Expected a .tflite, but {error} ({name}). The file is damaged, cut short or "
             "something else: convert or copy it again."

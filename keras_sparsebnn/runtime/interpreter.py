@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +37,8 @@ _STOCK = (
 Array = npt.NDArray[Any]
 
 
-class _Backend(Protocol):
-    """What one interpreter library must offer."""
+class _Backend:
+    """What every interpreter library is made to offer."""
 
     input_shapes: list[tuple[int, ...]]
     input_types: list[np.dtype[Any]]
@@ -49,7 +49,9 @@ class _Backend(Protocol):
     output_scales: list[Any]
     output_zero_points: list[Any]
 
-    def invoke(self, inputs: list[Array]) -> list[Array]: ...
+    def invoke(self, inputs: list[Array]) -> list[Array]:
+        """One inference."""
+        raise NotImplementedError
 
 
 def _import_lce() -> Any:
@@ -70,7 +72,7 @@ def _import_lce() -> Any:
     if spec is None or spec.loader is None:
         raise SparseBNNError(
             "Expected larq-compute-engine to be installed (the model has LCE ops, or "
-            'runtime="lce"), found none. Run: pip install \'keras-sparsebnn[convert]\''
+            "runtime=\"lce\"), found none. Run: pip install 'keras-sparsebnn[convert]'"
         )
     library = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(library)
@@ -96,7 +98,7 @@ def import_runtime(runtime: str) -> str:
     return _import_stock()[0]
 
 
-class _LCEBackend:
+class _LCEBackend(_Backend):
     """LCE's TFLite, with its custom ops built in."""
 
     def __init__(self, data: bytes, num_threads: int) -> None:
@@ -114,7 +116,7 @@ class _LCEBackend:
         return outputs
 
 
-class _StockBackend:
+class _StockBackend(_Backend):
     """LiteRT, tflite-runtime or tf.lite."""
 
     def __init__(self, data: bytes, num_threads: int) -> None:
@@ -122,9 +124,7 @@ class _StockBackend:
         with warnings.catch_warnings():
             # tf.lite announces that it moves to LiteRT; this is the last resort.
             warnings.filterwarnings("ignore", "(?s).*tf.lite.Interpreter is deprecated")
-            self._interpreter = library.Interpreter(
-                model_content=data, num_threads=num_threads
-            )
+            self._interpreter = library.Interpreter(model_content=data, num_threads=num_threads)
         self._interpreter.allocate_tensors()
         self._inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
@@ -175,7 +175,9 @@ class Interpreter:
         runtime: str = "auto",
     ) -> None:
         if runtime not in RUNTIMES:
-            raise SparseBNNError(f"Expected `runtime` to be one of {RUNTIMES}, got {runtime!r}.")
+            raise SparseBNNError(
+                f"Expected `runtime` to be one of {RUNTIMES}, got {runtime!r}."
+            )
         if not 1 <= num_threads <= MAX_THREADS:
             raise SparseBNNError(
                 f"Expected `num_threads` to be in [1, {MAX_THREADS}], got {num_threads}."
@@ -190,9 +192,7 @@ class Interpreter:
         self.num_threads = num_threads
         chosen = "lce" if runtime == "lce" or lce_ops else "litert"
         self.runtime = import_runtime(chosen)
-        backend: type[_LCEBackend] | type[_StockBackend] = (
-            _LCEBackend if chosen == "lce" else _StockBackend
-        )
+        backend = _LCEBackend if chosen == "lce" else _StockBackend
         try:
             self._backend: _Backend = backend(data, num_threads)
         except (RuntimeError, ValueError) as error:
