@@ -103,6 +103,12 @@ class _Session:
         return {"peak_memory_bytes": max(0, peak - self.peak_before)}
 
 
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def main() -> None:
     """Answers until stdin ends."""
     # Ctrl-C reaches the whole process group; the parent ends this one.
@@ -120,7 +126,7 @@ def main() -> None:
             else:
                 reply = session.answer(message)
         except (SparseBNNError, OSError, ImportError, MemoryError) as error:
-            reply = {"error": " ".join(str(error).split()) or type(error).__name__}
+            reply = {"error": _one_line(error)}
         print(json.dumps(reply), file=replies, flush=True)
 
 
