@@ -1,0 +1,36 @@
+"""From Keras to .tflite files, and what is in them.
+
+`inspect` reads any .tflite without TensorFlow; what needs TensorFlow loads on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# Eager, because each function shares its name with the module it comes from.
+from keras_sparsebnn.converters.inspect import ModelReport, inspect
+from keras_sparsebnn.converters.tflite_reader import ModelFileError
+from keras_sparsebnn.converters.verify import VerificationError, VerifyReport, verify
+
+if TYPE_CHECKING:
+    from keras_sparsebnn.converters.lce import ConversionError, convert_keras_model
+
+__all__ = [
+    "ConversionError",
+    "ModelFileError",
+    "ModelReport",
+    "VerificationError",
+    "VerifyReport",
+    "convert_keras_model",
+    "inspect",
+    "verify",
+]
+
+_NEED_TENSORFLOW = ("ConversionError", "convert_keras_model")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEED_TENSORFLOW:
+        return getattr(importlib.import_module("keras_sparsebnn.converters.lce"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

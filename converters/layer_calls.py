@@ -1,0 +1,93 @@
+"""Runs a Keras model eagerly and hands every layer call to a function."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_sparsebnn._keras import keras, lq, tf
+
+__all__ = ["LayerCall", "leaf_layers", "quantized_kernel", "run_layer_by_layer", "zero_inputs"]
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """One call of one layer; a shared layer has several.
+
+    Attributes:
+        layer: the layer, never a nested model.
+        path: its name, after those of the nested models it is in.
+        inputs: all tensors it was given.
+        output: what it returned.
+    """
+
+    layer: Any
+    path: str
+    inputs: tuple[Any, ...]
+    output: Any
+
+
+def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, layer) of every layer, nested models opened."""
+    for layer in model.layers:
+        path = f"{prefix}{layer.name}"
+        if isinstance(layer, keras.Model):
+            yield from leaf_layers(layer, f"{path}/")
+        else:
+            yield path, layer
+
+
+def zero_inputs(model: Any) -> list[Any]:
+    """One all-zero input per model input, batch 1 where the model leaves it open."""
+    return [tf.zeros([extent or 1 for extent in x.shape], x.dtype) for x in model.inputs]
+
+
+def quantized_kernel(layer: Any) -> npt.NDArray[np.float32]:
+    """What a larq layer convolves with.
+
+    Shape:
+        -> `[Kh, Kw, Cin / groups, Cout]`.
+    """
+    with lq.context.quantized_scope(True):
+        return np.asarray(tf.convert_to_tensor(layer.kernel), np.float32)
+
+
+def run_layer_by_layer(
+    model: Any, inputs: list[Any], visit: Callable[[LayerCall], Any]
+) -> list[Any]:
+    """The model's outputs, with each layer's output replaced by what `visit` returns for it.
+
+    Args:
+        model: a functional or Sequential model. Its layers are wrapped during the run and
+            restored after it.
+        inputs: a tensor per model input.
+        visit: gets every call in execution order; layers after it see what it returns.
+    """
+    wrapped: list[Any] = []
+    try:
+        for path, layer in leaf_layers(model):
+            if not any(layer is known for known in wrapped):
+                _wrap(layer, path, visit)
+                wrapped.append(layer)
+        outputs = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    finally:
+        for layer in wrapped:
+            layer.call = layer.call.__wrapped__
+    return list(tf.nest.flatten(outputs))
+
+
+def _wrap(layer: Any, path: str, visit: Callable[[LayerCall], Any]) -> None:
+    call = layer.call
+
+    @functools.wraps(call)
+    def visited(*args: Any, **kwargs: Any) -> Any:
+        output = call(*args, **kwargs)
+        tensors = tuple(x for x in tf.nest.flatten((args, kwargs)) if tf.is_tensor(x))
+        return visit(LayerCall(layer, path, tensors, output))
+
+    layer.call = visited
