@@ -120,12 +120,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--epochs", type=int, default=10, metavar="N", help="default: %(default)s"
     )
     group.add_argument(
-        "--batch-size", type=int, default=64, metavar="N", help="default: %(default)s"
+        "--batch-size", type=int, default=32, metavar="N", help="default: %(default)s"
     )
     group.add_argument(
         "--learning-rate",
         type=float,
-        default=1e-3,
+        default=3e-3,
         metavar="RATE",
         help="Adam's, at its highest (default: %(default)s)",
     )
@@ -141,6 +141,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="N",
         help="of linear warm-up; may be a fraction (default: 0)",
+    )
+    group.add_argument(
+        "--batch-norm-batches",
+        type=int,
+        default=100,
+        metavar="N",
+        help="average batch norm's statistics anew over N batches at the end; 0: keep the "
+        "moving averages (default: %(default)s)",
     )
     group.add_argument(
         "--label-smoothing", type=float, default=0.0, metavar="X", help="in [0, 1) (default: 0)"
@@ -213,6 +221,7 @@ def run(args: argparse.Namespace) -> int:
         learning_rate=args.learning_rate,
         schedule=args.schedule,
         warmup_epochs=args.warmup_epochs,
+        batch_norm_batches=args.batch_norm_batches,
         label_smoothing=args.label_smoothing,
         seed=args.seed,
         mixed_precision=args.mixed_precision,

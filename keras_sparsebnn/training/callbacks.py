@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import SparseKernel
@@ -173,7 +173,8 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             return
         for _, quantizer in _learned(self.model):
             for name, value in changed.items():
-                getattr(quantizer, name).assign(value)
+                variable = getattr(quantizer, name)
+                variable.assign(tf.cast(value, variable.dtype))
             if changed.get("refresh_interval") == 0:
                 # Without this, the last noisy selection would stay for the rest of training.
                 quantizer.training_selection.assign(quantizer.selection)

@@ -101,6 +101,7 @@ _RULES: dict[str, _Rule] = {
     "learning_rate": _positive(1e3),
     "schedule": _one_of("cosine", "constant"),
     "warmup_epochs": _number(0, 100_000),
+    "batch_norm_batches": _integer(0, 10**9),
     "label_smoothing": ("a number in [0, 1)", lambda v: _is_number(v) and 0 <= v < 1),
     "seed": _integer(0, 2**31 - 1),
     "mixed_precision": _one_of("none", "bfloat16"),
@@ -128,6 +129,9 @@ class RunConfig:
         learning_rate: Adam's, at its highest.
         schedule: "cosine" (to 0) or "constant", after the warm-up.
         warmup_epochs: of linear warm-up from 0; may be a fraction.
+        batch_norm_batches: at the end, replace batch norm's moving averages by averages over so
+            many training batches (at most an epoch) with the final selection; 0: leave them.
+            Short runs and noisy selections need it.
         label_smoothing: in [0, 1), in training and in `val_loss`.
         seed: of weights, selection, noise, order and augmentation.
         mixed_precision: "none" or "bfloat16".
@@ -153,10 +157,11 @@ class RunConfig:
     codewords: int = 32
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     epochs: int = 10
-    batch_size: int = 64
-    learning_rate: float = 1e-3
+    batch_size: int = 32
+    learning_rate: float = 3e-3
     schedule: str = "cosine"
     warmup_epochs: float = 0.0
+    batch_norm_batches: int = 100
     label_smoothing: float = 0.0
     seed: int = 0
     mixed_precision: str = "none"
@@ -196,11 +201,6 @@ class RunConfig:
     def bits_per_kernel(self) -> int:
         """`log2(codewords)`."""
         return self.codewords.bit_length() - 1
-
-    @property
-    def uses_noise(self) -> bool:
-        """Whether training selects with Gumbel noise."""
-        return bool(self.options.get("noise_scale", 0) > 0)
 
     def to_dict(self) -> dict[str, Any]:
         """As `run.json` has it."""

@@ -31,8 +31,6 @@ from keras_sparsebnn.training.recipe import compiled_model, selection_schedules
 
 __all__ = ["TrainingInterrupted", "train"]
 
-_REESTIMATION_STEPS = 100
-
 
 class TrainingInterrupted(SparseBNNError):
     """SIGINT or SIGTERM stopped a run, after a checkpoint.
@@ -305,12 +303,12 @@ class _Run:
 
     def finish(self) -> dict[str, Any]:
         """Saves the model and evaluates what would be deployed: the frozen selection."""
-        if self.config.uses_noise:
-            # The statistics were gathered under noisy selections that evaluation never uses.
-            batches = self.dataset.train(
-                self.config.epochs, self.config.seed, self.config.batch_size
-            )
-            reestimate_batch_norm(self.model, batches, steps=min(self.steps, _REESTIMATION_STEPS))
+        config = self.config
+        if config.batch_norm_batches:
+            # Moving averages lag behind a short training, and noisy selections distort them.
+            batches = self.dataset.train(config.epochs, config.seed, config.batch_size)
+            steps = min(self.steps, config.batch_norm_batches)
+            reestimate_batch_norm(self.model, batches, steps=steps)
         frozen = freeze(self.model)
         frozen.compile(
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
