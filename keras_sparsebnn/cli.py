@@ -48,7 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"sparsebnn {__version__}")
     subparsers = parser.add_subparsers(
-        title="commands", dest="command", metavar="command", required=True, parser_class=_Parser
+        title="commands",
+        dest="command",
+        metavar="<subcommand>",
+        required=True,
+        parser_class=_Parser,
     )
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(

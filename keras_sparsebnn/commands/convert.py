@@ -49,8 +49,7 @@ def run(args: argparse.Namespace) -> int:
     flat = convert_keras_model(model, format=args.format)
     if inputs is not None:
         report = verify(model, flat, inputs)
-        print(report)
-        print(f"Keras = LCE on {len(inputs)} {origin}")
+        print(f"Checked on {len(inputs)} {origin}.\n{report}")
     with replaced(output) as temporary:
         temporary.write_bytes(flat)
     weights = 4 * freeze(model).count_params()

@@ -78,7 +78,7 @@ def run_file(folder: str, name: str) -> dict[str, Any]:
     path = Path(folder) / name
     if not path.exists():
         raise SparseBNNError(
-            f"Expected a run folder made by sparsebnn train, found no {name} in {folder}."
+            f"Expected a run folder made by sparsebnn train, found no {name} ({folder})."
         )
     return read_json(path)
 

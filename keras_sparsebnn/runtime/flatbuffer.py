@@ -20,8 +20,9 @@ __all__ = ["MAX_BYTES", "custom_ops", "read_model"]
 MAX_BYTES = 2**31 - 1
 """FlatBuffer offsets are 32 bit; TFLite refuses longer files as well."""
 
-MAX_TABLES = 1_000_000
-"""Tables visited per file, as in FlatBuffers' own verifier: bounds files that alias tables."""
+MAX_TABLES = 100_000
+"""Tables visited per file; a thousand layers have about ten thousand. Bounds the work that a
+small file can ask for by naming the same tables again and again."""
 
 IDENTIFIER = b"TFL3"
 
