@@ -191,7 +191,7 @@ def _selections(
         chosen = [entry["selection"] for entry in history if entry.get("selection")]
         layers = {
             str(layer): [set(codebook.validate_ids(e[layer]).tolist()) for e in chosen]
-            for layer in (chosen[0] if chosen else {})
+            for layer in (chosen[0].keys() if chosen else ())
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SparseBNNError(
@@ -205,8 +205,6 @@ def _selections(
         )
     if len(epochs) < 2:
         raise SparseBNNError("Expected at least 2 epochs to compare, got 1. Train on.")
-    if not all(all(sets) for sets in layers.values()):
-        raise SparseBNNError("Expected selections of at least one codeword, got an empty one.")
     return epochs, layers
 
 
