@@ -26,9 +26,6 @@ COMMANDS = {
     "plot": "draw codeword usage, selection overlap or bits per layer",
 }
 
-NEEDS_KERAS = ("train", "convert")
-"""Subcommands that cannot do anything without Keras; `plot` finds out by itself."""
-
 ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 
@@ -90,10 +87,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # argparse has said why
         return done.code if isinstance(done.code, int) else ERROR
     try:
-        if args.command in NEEDS_KERAS:
-            from keras_sparsebnn.commands.environment import import_keras
-
-            import_keras()
         status = int(_module(args.command).run(args))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -34,9 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Converts, verifies, and only then writes."""
+    from keras_sparsebnn.commands.environment import import_keras
     from keras_sparsebnn.commands.saved_models import load_model, model_file
-    from keras_sparsebnn.converters import convert_keras_model, verify
-    from keras_sparsebnn.freezing import freeze
     from keras_sparsebnn.training.atomic import replaced
 
     if not 0 <= args.verify <= MAX_PICTURES:
@@ -44,6 +43,10 @@ def run(args: argparse.Namespace) -> int:
     path = model_file(args.source)
     output = Path(args.output)
     check_writable(output)
+    import_keras()
+    from keras_sparsebnn.converters import convert_keras_model, verify
+    from keras_sparsebnn.freezing import freeze
+
     model = load_model(path)
     inputs, origin = _inputs(args.source, model, args.verify) if args.verify else (None, "")
     flat = convert_keras_model(model, format=args.format)
@@ -68,21 +71,15 @@ def _inputs(source: str, model: Any, count: int) -> tuple[Any, str]:
     if Path(source).is_dir():
         from keras_sparsebnn import data
         from keras_sparsebnn.commands.saved_models import run_file
+        from keras_sparsebnn.training.config import RunConfig
 
-        configuration = run_file(source, "run.json")
-        name = configuration.get("dataset")
-        options = {
-            key: configuration[key]
-            for key, kind in (("data_dir", str), ("image_size", int))
-            if isinstance(configuration.get(key), kind)
-        }
-        if not isinstance(name, str):
-            raise SparseBNNError(
-                f"Expected the name of a dataset, got {name!r} ({source}/run.json)."
-            )
-        batches = data.load(name, **options).test(min(count, 256))
-        pictures = np.concatenate([x for x, _ in batches.take(-(-count // 256))])[:count]
-        return pictures, f"test pictures of {name}"
+        config = RunConfig.from_dict(run_file(source, "run.json"), str(Path(source) / "run.json"))
+        dataset = data.load(
+            config.dataset, data_dir=config.data_dir, image_size=config.image_size
+        )
+        batches = dataset.test(min(count, 256)).take(-(-count // 256))
+        pictures = np.concatenate([x for x, _ in batches])[:count]
+        return pictures, f"test pictures of {config.dataset}"
     shape = model.inputs[0].shape[1:]
     if len(model.inputs) != 1 or None in tuple(shape):
         raise SparseBNNError(

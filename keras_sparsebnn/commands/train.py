@@ -232,7 +232,10 @@ def run(args: argparse.Namespace) -> int:
 
     import logging
 
-    from keras_sparsebnn.training.run import TrainingInterrupted, train
+    from keras_sparsebnn.commands.environment import import_keras
+
+    import_keras()
+    from keras_sparsebnn.training.run import TrainingInterruptedError, train
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS's notes about itself
 
@@ -248,7 +251,7 @@ def run(args: argparse.Namespace) -> int:
             progress=not args.quiet,
             report=report,
         )
-    except TrainingInterrupted as interruption:
+    except TrainingInterruptedError as interruption:
         print(interruption, file=sys.stderr)
         return 128 + interruption.signal
     if args.json:
