@@ -8,16 +8,15 @@ datasets are decoded once into memory; larger ones stream, and only a shuffle bu
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn._keras import tf
+from keras_sparsebnn.dataset_splits import MemorySplit, Split, on_cpu, resize
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["AUGMENTATIONS", "Dataset", "load"]
@@ -26,63 +25,10 @@ AUGMENTATIONS = ("none", "shift", "flip_shift")
 """`shift`: by up to 1/8 of height and width, edges repeated. `flip_shift`: mirrored, too."""
 
 MEMORY_LIMIT = 1 << 30  # bytes of decoded uint8 pictures
-SHUFFLE_BUFFER = 128 << 20  # bytes of encoded pictures
 IMAGE_SIZES = (4, 1024)
 
 # name[/config][:version]; no namespaces, which would load code from elsewhere.
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
-
-
-class _Split(Protocol):
-    """One split: `(pictures, labels)` batches, undecoded to floats, in a given order."""
-
-    size: int
-
-    def batches(self, key: tuple[int, int] | None, batch_size: int, skip: int) -> Any:
-        """In stored order if `key` is None, else shuffled by it; `skip` counts batches."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _MemorySplit:
-    pictures: Any  # uint8 [N, H, W, C]
-    labels: Any  # int64 [N]
-
-    @property
-    def size(self) -> int:
-        return int(self.labels.shape[0])
-
-    def batches(self, key: tuple[int, int] | None, batch_size: int, skip: int) -> Any:
-        order = np.arange(self.size)
-        if key is not None:
-            np.random.default_rng(key).shuffle(order)
-        positions = tf.data.Dataset.from_tensor_slices(order[skip * batch_size :])
-        return positions.batch(batch_size).map(
-            lambda batch: (tf.gather(self.pictures, batch), tf.gather(self.labels, batch))
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class _StreamedSplit:
-    read: Callable[[int | None], Any]  # file-order seed -> (encoded picture, label)s
-    decode: Callable[[Any], Any]  # -> uint8 [H, W, C]
-    size: int
-    encoded_bytes: int
-
-    def batches(self, key: tuple[int, int] | None, batch_size: int, skip: int) -> Any:
-        if key is None:
-            examples = self.read(None)
-        else:
-            seed = int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)
-            mean_bytes = max(1, self.encoded_bytes // self.size)
-            buffer = min(self.size, max(64, SHUFFLE_BUFFER // mean_bytes))
-            # Still encoded: a buffer of them covers more pictures, and skipping is cheap.
-            examples = self.read(seed).shuffle(buffer, seed, reshuffle_each_iteration=False)
-        examples = examples.skip(skip * batch_size)
-        examples = examples.map(
-            lambda encoded, label: (self.decode(encoded), label),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        return examples.batch(batch_size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +48,8 @@ class Dataset:
     classes: int
     half_range: float
     augmentation: str
-    _train: _Split
-    _test: _Split
+    _train: Split
+    _test: Split
 
     @property
     def train_size(self) -> int:
@@ -158,7 +104,8 @@ class Dataset:
         vertical = rng.integers(-(height // 8), height // 8 + 1, self.train_size)
         horizontal = rng.integers(-(width // 8), width // 8 + 1, self.train_size)
         mirrored = rng.integers(0, 2, self.train_size) * (self.augmentation == "flip_shift")
-        return np.stack([vertical, horizontal, mirrored], axis=1).astype(np.int32)
+        drawn: npt.NDArray[np.int32] = np.stack([vertical, horizontal, mirrored], 1)
+        return drawn.astype(np.int32)
 
     def _finish(self, raw: Any, batch_size: int | None) -> Any:
         def scale(pictures: Any, labels: Any) -> tuple[Any, Any]:
@@ -228,12 +175,10 @@ def load(
             f'Expected "digits" or a TFDS name like fashion_mnist or name/config:1.0.0, '
             f"got {name!r}."
         )
-    return _load_tfds(name, data_dir, image_size, augmentation, download, memory_limit)
+    from keras_sparsebnn.tfds_images import read_tfds
 
-
-def _on_cpu(array: npt.NDArray[Any]) -> Any:
-    with tf.device("CPU:0"):
-        return tf.constant(array)
+    shape, classes, train, test = read_tfds(name, data_dir, image_size, download, memory_limit)
+    return Dataset(name, shape, classes, 127.5, augmentation, train, test)
 
 
 def _load_digits(image_size: int | None, augmentation: str) -> Dataset:
@@ -252,200 +197,9 @@ def _load_digits(image_size: int | None, augmentation: str) -> Dataset:
         rank_in_class[labels == label] = np.arange(np.sum(labels == label))
     held_out = rank_in_class % 5 == 4
     if image_size is not None:
-        pictures = _resize(pictures, image_size).numpy()
-    splits = [
-        _MemorySplit(_on_cpu(pictures[chosen]), _on_cpu(labels[chosen]))
+        pictures = resize(pictures, image_size).numpy()
+    train, test = (
+        MemorySplit(on_cpu(pictures[chosen]), on_cpu(labels[chosen]))
         for chosen in (~held_out, held_out)
-    ]
-    return Dataset("digits", pictures.shape[1:], 10, 8.0, augmentation, *splits)
-
-
-def _resize(pictures: Any, size: int) -> Any:
-    resized = tf.image.resize(pictures, [size, size], antialias=True)
-    return tf.cast(tf.round(resized), tf.uint8)
-
-
-def _builder(tfds: Any, name: str, data_dir: str | Path | None, download: bool) -> Any:
-    """The builder of a dataset that lies prepared on this machine."""
-    root = Path(data_dir) if data_dir is not None else Path(tfds.core.constants.DATA_DIR)
-    root = root.expanduser()
-    advice = "Give another --data-dir, or --download to fetch it."
-    if not download and not root.is_dir():
-        raise SparseBNNError(f"Expected dataset {name} in {root}, but no such folder. {advice}")
-    there = sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
-    listed = ", ".join(there[:8]) + (", ..." if len(there) > 8 else "") or "nothing"
-    try:
-        builder = tfds.builder(name, data_dir=str(root))
-    except tfds.core.registered.DatasetNotFoundError as error:
-        raise SparseBNNError(
-            f"Expected a TFDS dataset, got {name}: TFDS knows no such name, and {root} has "
-            f"{listed}. See https://www.tensorflow.org/datasets/catalog."
-        ) from error
-    except (ValueError, OSError, ImportError, AssertionError, RuntimeError) as error:
-        raise SparseBNNError(
-            f"Expected dataset {name} in {root} to be readable: {_first_line(error)} {advice}"
-        ) from error
-    if not builder.data_path.exists():
-        if not download:
-            raise SparseBNNError(
-                f"Expected dataset {name} prepared in {root}, found {listed}. {advice}"
-            )
-        # A manual download, a missing package, no network, no room: TFDS raises many types.
-        try:
-            builder.download_and_prepare()
-        except (
-            *(ValueError, OSError, ImportError, AssertionError, RuntimeError, tf.errors.OpError),
-            *(tfds.download.DownloadError, tfds.download.NonMatchingChecksumError),
-        ) as error:
-            raise SparseBNNError(
-                f"Expected to download dataset {name} to {root}: {_first_line(error)}"
-            ) from error
-    return builder
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(".") + "."
-
-
-def _image_and_label(tfds: Any, info: Any) -> tuple[str, str]:
-    """The names of the dataset's one image and one class label."""
-    features = info.features
-    supervised = info.supervised_keys
-    wanted = (
-        supervised if isinstance(supervised, tuple) and len(supervised) == 2 else None
-    ) or ("image", "label")
-    if not isinstance(features, tfds.features.FeaturesDict):
-        features = {}
-    kinds = (tfds.features.Image, tfds.features.ClassLabel)
-    if not all(
-        isinstance(key, str) and key in features and type(features[key]) is kind
-        for key, kind in zip(wanted, kinds, strict=True)
-    ):
-        found = ", ".join(f"{key}: {type(features[key]).__name__}" for key in features)
-        raise SparseBNNError(
-            "Expected an image-classification dataset (an Image and a ClassLabel), got "
-            f"{found or type(info.features).__name__} (dataset {info.name}). Choose another."
-        )
-    return str(wanted[0]), str(wanted[1])
-
-
-def _decoder(feature: Any, image_size: int | None, name: str) -> tuple[Any, Any]:
-    """`(encoded picture -> uint8 [H, W, C], (H, W, C))` of a TFDS image feature."""
-    dtype = np.dtype(feature.np_dtype)
-    if dtype not in (np.uint8, np.uint16):
-        raise SparseBNNError(f"Expected uint8 or uint16 pictures, got {dtype} (dataset {name}).")
-    height, width, channels = feature.shape
-    if image_size is None and not (height and width):
-        raise SparseBNNError(
-            f"Expected pictures of one size, but those of {name} vary. "
-            "Say what to resize them to, for instance --image-size 64."
-        )
-
-    def decode(encoded: Any) -> Any:
-        if channels is None:
-            picture = tf.io.decode_image(encoded, 3, expand_animations=False)
-            picture.set_shape([None, None, 3])
-        else:
-            picture = feature.decode_example(encoded)
-        if dtype == np.uint16:
-            picture = tf.cast(picture // 257, tf.uint8)
-        return picture if image_size is None else _resize(picture, image_size)
-
-    shape = (image_size or height, image_size or width, channels or 3)
-    return decode, shape
-
-
-def _load_tfds(
-    name: str,
-    data_dir: str | Path | None,
-    image_size: int | None,
-    augmentation: str,
-    download: bool,
-    memory_limit: int,
-) -> Dataset:
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise SparseBNNError(
-            f"Expected tensorflow-datasets, which reads {name}, found none. "
-            "Run: pip install 'keras-sparsebnn[train]'"
-        ) from error
-    builder = _builder(tfds, name, data_dir, download)
-    info = builder.info
-    image_key, label_key = _image_and_label(tfds, info)
-    decode, shape = _decoder(info.features[image_key], image_size, name)
-    classes = info.features[label_key].num_classes
-
-    def read(split: str, seed: int | None) -> Any:
-        config = tfds.ReadConfig(
-            try_autocache=False, shuffle_seed=seed, shuffle_reshuffle_each_iteration=False
-        )
-        if seed is None:
-            config.interleave_cycle_length = 1
-        examples = builder.as_dataset(
-            split=split,
-            shuffle_files=seed is not None,
-            read_config=config,
-            decoders=tfds.decode.PartialDecoding(
-                {image_key: True, label_key: True},
-                decoders={image_key: tfds.decode.SkipDecoding()},
-            ),
-        )
-        return examples.map(lambda example: (example[image_key], example[label_key]))
-
-    test = _test_split(name, info.splits, functools.partial(read, seed=None))
-    sizes = {split: info.splits[split].num_examples for split in ("train", test)}
-    decoded_bytes = sum(sizes.values()) * int(np.prod(shape))
-    splits: list[_Split] = []
-    for split, size in sizes.items():
-        if decoded_bytes <= memory_limit:
-            splits.append(_decode_all(name, split, read(split, None), decode, shape, size))
-        else:
-            encoded_bytes = info.splits[split].num_bytes
-            stream = functools.partial(read, split)
-            splits.append(_StreamedSplit(stream, decode, size, encoded_bytes))
-    return Dataset(name, shape, classes, 127.5, augmentation, *splits)
-
-
-def _test_split(name: str, splits: Any, read: Callable[[str], Any]) -> str:
-    """`test`, or `validation` if that does not exist or hides its labels as -1."""
-    candidates = [s for s in ("test", "validation") if s in splits and splits[s].num_examples]
-    if "train" not in splits or not splits["train"].num_examples or not candidates:
-        raise SparseBNNError(
-            "Expected splits train and test (or validation), got "
-            f"{', '.join(splits) or 'none'} (dataset {name}). Choose another dataset."
-        )
-    if len(candidates) == 2 and "test" in candidates:
-        _, label = next(iter(read("test").take(1)))
-        if int(label) < 0:
-            return "validation"
-    return candidates[0]
-
-
-def _decode_all(
-    name: str, split: str, examples: Any, decode: Any, shape: Any, size: int
-) -> _MemorySplit:
-    """The whole split as uint8 arrays."""
-    pictures = np.empty((size, *shape), np.uint8)
-    labels = np.empty(size, np.int64)
-    batches = examples.map(
-        lambda encoded, label: (decode(encoded), label), num_parallel_calls=tf.data.AUTOTUNE
-    ).batch(256)
-    filled = 0
-    try:
-        for batch, batch_labels in batches.prefetch(2).as_numpy_iterator():
-            pictures[filled : filled + len(batch)] = batch
-            labels[filled : filled + len(batch)] = batch_labels
-            filled += len(batch)
-    except (tf.errors.OpError, ValueError) as error:
-        raise SparseBNNError(
-            f"Expected {size} readable pictures in split {split} of {name}, but reading broke "
-            f"off after {filled}: {_first_line(error)} Prepare the dataset again."
-        ) from error
-    if filled != size:
-        raise SparseBNNError(
-            f"Expected {size} pictures in split {split} of {name}, got {filled}. "
-            "Prepare the dataset again."
-        )
-    return _MemorySplit(_on_cpu(pictures), _on_cpu(labels))
+    )
+    return Dataset("digits", pictures.shape[1:], 10, 8.0, augmentation, train, test)

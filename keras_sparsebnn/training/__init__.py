@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     )
     from keras_sparsebnn.training.checkpoint import CheckpointStore
     from keras_sparsebnn.training.config import RunConfig
-    from keras_sparsebnn.training.run import TrainingInterrupted, train
+    from keras_sparsebnn.training.run import TrainingInterruptedError, train
 
 _HOME = {
     "CheckpointStore": "checkpoint",
     "CodewordUsage": "callbacks",
     "RunConfig": "config",
     "SelectionSchedule": "callbacks",
-    "TrainingInterrupted": "run",
+    "TrainingInterruptedError": "run",
     "cosine": "callbacks",
     "freeze_after": "callbacks",
     "linear": "callbacks",
@@ -34,7 +34,7 @@ __all__ = [
     "CodewordUsage",
     "RunConfig",
     "SelectionSchedule",
-    "TrainingInterrupted",
+    "TrainingInterruptedError",
     "cosine",
     "freeze_after",
     "linear",

@@ -71,13 +71,14 @@ def freeze_after(fraction: float, interval: int = 1) -> Progress:
     return lambda progress: float(interval) if progress < fraction else 0.0
 
 
-def _learned(model: Any) -> Iterator[tuple[str, SparseKernel]]:
-    """Each layer that learns its selection, nested models included."""
+def _learning_quantizers(model: Any) -> Iterator[SparseKernel]:
+    """Those that select by learned logits, nested models included."""
     for layer in model._flatten_layers(include_self=False):
         quantizer = sparse_quantizer(layer)
-        learns = isinstance(quantizer, SparseKernel) and quantizer.built
-        if learns and not quantizer.covers_codebook:
-            yield layer.name, quantizer
+        if not isinstance(quantizer, SparseKernel):
+            continue
+        if quantizer.built and not quantizer.covers_codebook:
+            yield quantizer
 
 
 def selections(model: Any) -> dict[str, list[int]]:
@@ -171,7 +172,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         changed = {k: v for k, v in values.items() if self._assigned.get(k) != v}
         if not changed:
             return
-        for _, quantizer in _learned(self.model):
+        for quantizer in _learning_quantizers(self.model):
             for name, value in changed.items():
                 variable = getattr(quantizer, name)
                 variable.assign(tf.cast(value, variable.dtype))

@@ -97,7 +97,7 @@ class CheckpointStore:
             if target.exists():
                 # Only a damaged one is ever written again: `restore` passed over it.
                 shutil.rmtree(target)
-            os.rename(temporary, target)
+            temporary.rename(target)
             fsync_path(self.folder)
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -168,8 +168,9 @@ def _sha256(path: Path) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    # TensorFlow: "/path/to/file; No space left on device [Op:...]"
-    return str(getattr(error, "message", error)).splitlines()[0].split(" [Op:")[0][-200:]
+    # TensorFlow: "{{function_node ...}} /path/to/file; No space left on device [Op:...]"
+    line = str(getattr(error, "message", error)).split("\n")[0]
+    return line.split(" [Op:")[0].rsplit("; ", 1)[-1][-200:]
 
 
 def _verified_state(path: Path, step: int) -> dict[str, Any]:

@@ -193,8 +193,8 @@ class RunConfig:
             )
         if self.warmup_epochs > self.epochs:
             raise SparseBNNError(
-                f"Expected `warmup_epochs` to be at most `epochs`, got {self.warmup_epochs:g} > "
-                f"{self.epochs}."
+                f"Expected `warmup_epochs` to be at most {self.epochs}, the `epochs`, got "
+                f"{self.warmup_epochs:g}."
             )
 
     @property

@@ -20,18 +20,21 @@ __all__ = ["write_epoch"]
 
 
 def _bar_chart(counts: npt.ArrayLike) -> Any:
-    """A histogram proto with one bucket for each index of `counts`."""
+    """A histogram proto with a bucket for each used index of `counts`."""
     weights = np.asarray(counts, np.float64)
     index = np.arange(len(weights))
     used = index[weights > 0] if weights.any() else np.zeros(1)
+    # A bucket reaches up from the one before, so a gap takes one bucket, however long it is.
+    next_weights = np.append(weights[1:], 1.0)
+    kept = (weights > 0) | (next_weights > 0)
     return tf.compat.v1.HistogramProto(
         min=float(used.min()),
         max=float(used.max()),
         num=float(weights.sum()),
         sum=float((weights * index).sum()),
         sum_squares=float((weights * index**2).sum()),
-        bucket_limit=(index + 0.5).tolist(),
-        bucket=weights.tolist(),
+        bucket_limit=(index[kept] + 0.5).tolist(),
+        bucket=weights[kept].tolist(),
     )
 
 

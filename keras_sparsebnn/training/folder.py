@@ -39,7 +39,18 @@ def claim(out: Path, config: RunConfig) -> dict[str, Any] | None:
     if not metrics_path.exists() or not model_path.exists():
         return None
     metrics = read_json(metrics_path)
-    return metrics if isinstance(metrics.get("final"), dict) else None
+    final = metrics.get("final")
+    if final is None:
+        return None
+    expected = ("test_accuracy", "test_size", "steps", "seconds")
+    if not isinstance(final, dict) or not all(
+        isinstance(final.get(key), int | float) for key in expected
+    ):
+        raise SparseBNNError(
+            f"Expected the results of a finished run under `final` ({metrics_path}). Remove "
+            "that file: it is made again from the last checkpoint."
+        )
+    return metrics
 
 
 @contextlib.contextmanager

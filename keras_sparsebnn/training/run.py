@@ -29,10 +29,10 @@ from keras_sparsebnn.training.event_log import write_epoch
 from keras_sparsebnn.training.folder import claim, locked
 from keras_sparsebnn.training.recipe import compiled_model, selection_schedules
 
-__all__ = ["TrainingInterrupted", "train"]
+__all__ = ["TrainingInterruptedError", "train"]
 
 
-class TrainingInterrupted(SparseBNNError):
+class TrainingInterruptedError(SparseBNNError):
     """SIGINT or SIGTERM stopped a run, after a checkpoint.
 
     Attributes:
@@ -74,10 +74,10 @@ def train(
     Raises:
         SparseBNNError: no such dataset, another run in `out`, no room for a checkpoint, loss
             no longer finite, ...: one line.
-        TrainingInterrupted: SIGINT or SIGTERM came; a checkpoint was saved.
+        TrainingInterruptedError: SIGINT or SIGTERM came; a checkpoint was saved.
     """
     out = Path(out)
-    with locked(out):
+    with _one_line_for_os_errors(out), locked(out):
         finished = claim(out, config)
         if finished is not None:
             report(f"Already finished: {out}. Nothing to train.")
@@ -162,23 +162,24 @@ class _Run:
         state = self.store.restore(self.checkpoint)
         if state is None:
             return
-        epoch, step, history = state.get("epoch"), state.get("step"), state.get("history")
-        fits = (
+        epoch, step = state.get("epoch"), state.get("step")
+        history, seconds = state.get("history"), state.get("seconds")
+        if not (
             isinstance(epoch, int)
             and isinstance(step, int)
+            and isinstance(seconds, float)
+            and isinstance(history, list)
             and 0 <= epoch <= self.config.epochs
             and 0 <= step < self.steps
             and epoch * self.steps + step == int(self.model.optimizer.iterations)
-            and isinstance(history, list)
             and len(history) == epoch
-        )
-        if not fits:
+            and all(_is_record(record) for record in history)
+        ):
             raise SparseBNNError(
                 f"Expected a checkpoint of this run, got one of epoch {epoch!r:.20}, step "
                 f"{step!r:.20} ({self.store.folder}). Remove that folder to start again."
             )
-        self.epoch, self.step, self.history = epoch, step, history
-        self.seconds = float(state.get("seconds", 0.0))
+        self.epoch, self.step, self.seconds, self.history = epoch, step, seconds, history
         if epoch < self.config.epochs:
             self.report(f"Resuming at epoch {epoch + 1}, step {step + 1} of {self.steps}.")
 
@@ -243,7 +244,7 @@ class _Run:
         if self.step:  # otherwise the epoch has just been saved
             self._save()
         name = signal.Signals(received[0]).name
-        raise TrainingInterrupted(
+        raise TrainingInterruptedError(
             f"Stopped by {name} in epoch {self.epoch + 1}, step {self.step} of {self.steps}; a "
             f"checkpoint is in {self.store.folder}. Run the same command to go on.",
             received[0],
@@ -260,21 +261,20 @@ class _Run:
         tested = self.model.evaluate(
             self.dataset.test(self.config.batch_size), verbose=0, return_dict=True
         )
-        record = {
-            "epoch": self.epoch,
+        scalars = {
             **metrics,
             **{f"val_{name}": float(value) for name, value in tested.items()},
             "learning_rate": float(self.model.optimizer.learning_rate),
             "seconds": time.perf_counter() - started,
-            "selection": selections(self.model),
         }
+        record = {"epoch": self.epoch, **scalars, "selection": selections(self.model)}
         # The logs come first: should the checkpoint fail, the epoch is trained and logged anew.
         callbacks.on_epoch_end(self.epoch, record)
         write_epoch(
             self.out / "logs",
             self.epoch,
             name="metrics",
-            scalars={k: v for k, v in record.items() if k not in ("epoch", "selection")},
+            scalars=scalars,
             counts={},
             wall_time=time.time(),
         )
@@ -283,9 +283,9 @@ class _Run:
         self._save()
         self._write_metrics()
         self.report(
-            f"epoch {self.epoch}/{self.config.epochs}: loss {record['loss']:.4f}, accuracy "
-            f"{record['accuracy']:.4f}, test accuracy {record['val_accuracy']:.4f}, "
-            f"{record['seconds']:.1f} s"
+            f"epoch {self.epoch}/{self.config.epochs}: loss {scalars['loss']:.4f}, accuracy "
+            f"{scalars['accuracy']:.4f}, test accuracy {scalars['val_accuracy']:.4f}, "
+            f"{scalars['seconds']:.1f} s"
         )
 
     def _write_metrics(self, **final: Any) -> dict[str, Any]:
@@ -335,10 +335,31 @@ class _Run:
             with replaced(path) as temporary:
                 model.save(temporary)
         except (OSError, RuntimeError, tf.errors.OpError) as error:  # h5py: RuntimeError
+            reason = getattr(error, "strerror", None) or str(error).split("\n")[0][:200]
             raise SparseBNNError(
-                f"Expected to write {path}, got: {str(error).splitlines()[0][:200]}. Make room "
+                f"Expected to write {path}, got: {reason}. Make room "
                 "or the folder writable, then run the same command: nothing is trained again."
             ) from error
+
+
+def _is_record(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and isinstance(record.get("selection"), dict)
+        and isinstance(record.get("seconds"), float)
+    )
+
+
+@contextlib.contextmanager
+def _one_line_for_os_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SparseBNNError(
+            f"Expected to read and write in {out}, got: {error.strerror or error} "
+            f"({error.filename or out}). Checkpoints are intact: put that right, then run the "
+            "same command."
+        ) from error
 
 
 @contextlib.contextmanager
