@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_sparsebnn._keras import lq, tf
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.cloning import clone_with
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
@@ -34,6 +34,17 @@ def frozen_kernel(layer: Any) -> Any:
     return tf.cast(quantizer(latent, training=False), tf.float32).numpy()
 
 
+def _in_float32(config: Any) -> Any:
+    """A layer's config with every precision policy in it, nested ones too, set to float32."""
+    if isinstance(config, list):
+        return [_in_float32(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") in ("Policy", "PolicyV1"):
+        return "float32"
+    return {key: _in_float32(value) for key, value in config.items()}
+
+
 def freeze(model: Any) -> Any:
     """A float32 copy of `model` whose sparse layers are `QuantConv2D` with +-1 kernels.
 
@@ -46,9 +57,7 @@ def freeze(model: Any) -> Any:
     """
 
     def replace(layer: Any) -> Any:
-        config = layer.get_config()
-        if "dtype" in config:
-            config["dtype"] = "float32"
+        config = _in_float32(layer.get_config())
         if sparse_quantizer(layer) is None:
             copy = type(layer).from_config(config)
         else:
@@ -58,7 +67,13 @@ def freeze(model: Any) -> Any:
             copy = lq.layers.QuantConv2D.from_config(config)
         return copy
 
-    frozen, pairs = clone_with(model, replace)
+    policy = keras.mixed_precision.global_policy()
+    # Quantizers and models take the global policy when they are made.
+    keras.mixed_precision.set_global_policy("float32")
+    try:
+        frozen, pairs = clone_with(model, replace)
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
     for layer, copy in pairs:
         if sparse_quantizer(layer) is None:
             copy.set_weights(layer.get_weights())

@@ -55,7 +55,9 @@ class SparseBinaryConv2D(lq.layers.QuantConv2D):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         if kernel_quantizer is None:
-            kernel_quantizer = SparseKernel(32 if codewords is None else codewords)
+            where = f"layer {kwargs['name']}" if kwargs.get("name") else ""
+            n = validate_codewords(32 if codewords is None else codewords, where=where)
+            kernel_quantizer = SparseKernel(n)
         elif codewords is not None:
             raise ValueError(
                 "Expected `codewords` or `kernel_quantizer`, got both. "

@@ -15,7 +15,27 @@ from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 
 __all__ = ["SparseKernel"]
 
-_match_compiled = tf.function(match, jit_compile=True)
+
+
+def _plan(
+    logits: Any, noise_scale: Any, temperature: Any, seed: Any, step: Any, iterations: int
+) -> Any:
+    """`P_GS = S^k((X + noise_scale eps) / tau)`, `eps` of (seed, step)."""
+    codewords, columns = logits.shape
+    noise = noise_scale * gumbel_noise(logits.shape, seed, step)
+    scaled = (logits + noise) / temperature
+    return sinkhorn(scaled, iterations, partial=columns < codewords)
+
+
+def _matched_plan(*args: Any) -> Any:
+    """`Hungarian(P_GS)`, see `_plan`."""
+    return match(_plan(*args))
+
+
+# One operation each in the training graph, and compiled once a shape, not once a layer:
+# thousands of small operations a layer would take minutes to trace and longer to run.
+_plan_compiled = tf.function(_plan, jit_compile=True)
+_matched_plan_compiled = tf.function(_matched_plan, jit_compile=True)
 
 
 @lq.utils.register_alias("sparse_kernel")
@@ -44,6 +64,8 @@ class SparseKernel(SubsetKernel):
         sinkhorn_iterations: k >= 1.
         logit_scale: standard deviation of the initial `X`, > 0. Adam moves a logit by about
             the learning rate an update, so this sets how much evidence a swap takes.
+        initial_selection: "covering" starts from codewords that lie close to every kernel
+            (`codebook.covering`), "random" from any.
         matcher: "graph" needs no Python callback and works on every device and in every
             export; "scipy" is the reference, CPU only.
         clip_value: see `SubsetKernel`.
@@ -73,17 +95,19 @@ class SparseKernel(SubsetKernel):
         codewords: int = 32,
         *,
         formulation: str = "partial",
-        temperature: float = 1.0,
+        temperature: float = 5.0,
         noise_scale: float = 0.0,
         refresh_interval: int = 1,
         sinkhorn_iterations: int = 10,
-        logit_scale: float = 1.0,
+        logit_scale: float = 5.0,
+        initial_selection: str = "covering",
         matcher: str = "graph",
         **kwargs: Any,
     ) -> None:
         super().__init__(codewords, **kwargs)
         for name, value, options in (
             ("formulation", formulation, ("partial", "full")),
+            ("initial_selection", initial_selection, ("covering", "random")),
             ("matcher", matcher, ("graph", "scipy")),
         ):
             if value not in options:
@@ -101,6 +125,7 @@ class SparseKernel(SubsetKernel):
                 bound = f"> {low}" if strict else f">= {low}"
                 raise ValueError(f"Expected `{name}` to be {bound}, got {number}.")
         self.formulation = formulation
+        self.initial_selection = initial_selection
         self.matcher = matcher
         self.sinkhorn_iterations = sinkhorn_iterations
         self.logit_scale = logit_scale
@@ -121,6 +146,8 @@ class SparseKernel(SubsetKernel):
             "temperature": 0.01,
             "noise_scale": 1.0,
             "sinkhorn_iterations": 10,
+            "logit_scale": 1.0,
+            "initial_selection": "random",
         }
         return cls(codewords, **{**setting, **kwargs})
 
@@ -157,7 +184,15 @@ class SparseKernel(SubsetKernel):
         size = codebook.codebook_size(self.kernel_size)
         columns = size if self.formulation == "full" else self.codewords
         rng = np.random.default_rng(self.seed)
-        return (self.logit_scale * rng.standard_normal((size, columns))).astype(np.float32)
+        logits = self.logit_scale * rng.standard_normal((size, columns))
+        if self.initial_selection == "covering":
+            # Move each slot's largest logit to its codeword: the distribution stays the same.
+            slots = np.arange(self.codewords)
+            rows = codebook.covering(self.codewords, self.kernel_size, seed=self.seed % 64)
+            largest = logits[:, slots].argmax(axis=0)
+            swapped = logits[rows, slots], logits[largest, slots]
+            logits[largest, slots], logits[rows, slots] = swapped
+        return logits.astype(np.float32)
 
     def _initial_selection(self) -> npt.NDArray[np.int64]:
         if self.covers_codebook:
@@ -165,31 +200,27 @@ class SparseKernel(SubsetKernel):
         return self._matched(self._initial_logits(), noisy=False)
 
     def _matched(self, logits: npt.NDArray[np.float32], *, noisy: bool) -> Any:
+        initial = self._initial
         with tf.init_scope():
-            noise = self._initial["noise_scale"] * gumbel_noise(logits.shape, self.seed, 0)
-            perturbed = logits + noise if noisy else logits
-            p = self._sinkhorn(tf.constant(perturbed) / self._initial["temperature"])
-            return hungarian(p.numpy())[: self.codewords]
+            ids = self._match(
+                tf.constant(logits),
+                tf.constant(initial["noise_scale"] if noisy else 0.0, tf.float32),
+                tf.constant(initial["temperature"], tf.float32),
+                tf.constant(0, tf.int64),
+            )
+            return ids.numpy()
 
     # One optimizer update.
 
-    def _sinkhorn(self, scaled_logits: Any) -> Any:
-        return sinkhorn(
-            scaled_logits, self.sinkhorn_iterations, partial=self.formulation == "partial"
-        )
-
-    def _noise(self, shape: Any, step: Any) -> Any:
-        """The noise of the last matching at or before `step`."""
-        matched_at = step - step % tf.maximum(self.refresh_interval, 1)
-        return self.noise_scale * gumbel_noise(shape, self.seed, matched_at)
-
-    def _match(self, p: Any) -> Any:
-        if self.matcher == "scipy":
-            ids = tf.numpy_function(hungarian, [p], tf.int64, stateful=False)
-            ids = tf.ensure_shape(ids, [p.shape[1]])
+    def _match(self, logits: Any, noise_scale: Any, temperature: Any, step: Any) -> Any:
+        """The n selected ids for logits `X`."""
+        seed = tf.constant(self.seed, tf.int64)
+        args = (logits, noise_scale, temperature, seed, step, self.sinkhorn_iterations)
+        if self.matcher == "graph":
+            ids = _matched_plan_compiled(*args)
         else:
-            # The full problem needs thousands of tiny steps: worth compiling.
-            ids = _match_compiled(p) if self.formulation == "full" else match(p)
+            ids = tf.numpy_function(hungarian, [_plan_compiled(*args)], tf.int64)
+            ids = tf.ensure_shape(ids, [logits.shape[1]])
         return ids[: self.codewords]
 
     def _after_update(self, logits: Any) -> Any:
@@ -200,14 +231,12 @@ class SparseKernel(SubsetKernel):
         due = tf.logical_and(interval > 0, tf.equal(step % tf.maximum(interval, 1), 0))
 
         def refresh() -> tuple[Any, Any]:
-            selection = self._match(self._sinkhorn(logits / self.temperature))
+            temperature = tf.convert_to_tensor(self.temperature)
+            noise_scale = tf.convert_to_tensor(self.noise_scale)
+            selection = self._match(logits, tf.zeros_like(noise_scale), temperature, step)
             noisy = tf.cond(
-                self.noise_scale > 0,
-                lambda: self._match(
-                    self._sinkhorn(
-                        (logits + self._noise(logits.shape, step)) / self.temperature
-                    )
-                ),
+                noise_scale > 0,
+                lambda: self._match(logits, noise_scale, temperature, step),
                 lambda: selection,
             )
             return selection, noisy
@@ -234,9 +263,16 @@ class SparseKernel(SubsetKernel):
             ids = tf.convert_to_tensor(self.training_selection if training else self.selection)
         if not tf.is_tensor(training) and not training:
             return super()._codewords(training)
-        logits = tf.convert_to_tensor(self.logits)
-        noise = self._noise(logits.shape, tf.convert_to_tensor(self.step))
-        p = self._sinkhorn((logits + noise) / self.temperature)
+        # The noise of the last matching, also between two of them.
+        step = tf.convert_to_tensor(self.step)
+        p = _plan_compiled(
+            tf.convert_to_tensor(self.logits),
+            tf.convert_to_tensor(self.noise_scale),
+            tf.convert_to_tensor(self.temperature),
+            tf.constant(self.seed, tf.int64),
+            step - step % tf.maximum(self.refresh_interval, 1),
+            self.sinkhorn_iterations,
+        )
         return select_ste(p, ids, self.kernel_size), ids
 
     def get_config(self) -> dict[str, Any]:
@@ -246,5 +282,6 @@ class SparseKernel(SubsetKernel):
             "formulation": self.formulation,
             "sinkhorn_iterations": self.sinkhorn_iterations,
             "logit_scale": self.logit_scale,
+            "initial_selection": self.initial_selection,
             "matcher": self.matcher,
         }

@@ -1,0 +1,72 @@
+"""Re-estimated batch-norm statistics."""
+
+import numpy as np
+import pytest
+
+import keras_sparsebnn as ksb
+from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn.models import small
+from keras_sparsebnn.quantizers import SparseKernel
+
+
+@pytest.fixture
+def model(seeded):
+    return small((8, 8, 1), 10, kernel_quantizer=lambda: SparseKernel(16, noise_scale=5.0))
+
+
+def test_averages_over_batches(rng, model):
+    x = rng.normal(3, 2, size=(64, 8, 8, 1)).astype(np.float32)
+    assert ksb.reestimate_batch_norm(model, [x[:32], x[32:]]) == 2
+    stem = model.get_layer("stem")
+    batches = np.stack([stem(x[:32]).numpy(), stem(x[32:]).numpy()])
+    norm = model.get_layer("stem_bn")
+    # The mean's rounding is that of 32 * 8 * 8 float32 terms of size 10.
+    np.testing.assert_allclose(norm.moving_mean, batches.mean((0, 1, 2, 3)), atol=1e-4)
+    # Keras' fused batch norm keeps the unbiased variance: N / (N - 1), N = 32 * 8 * 8.
+    variance = batches.var((1, 2, 3)).mean(0) * 2048 / 2047
+    np.testing.assert_allclose(norm.moving_variance, variance, rtol=1e-4)
+
+
+def test_measures_the_noise_free_selection(rng, model):
+    """The deepest statistics are those that the frozen, noise-free model produces."""
+    x = rng.normal(size=(32, 8, 8, 1)).astype(np.float32)
+    frozen = ksb.freeze(model)
+    ksb.reestimate_batch_norm(model, [x])
+    ksb.reestimate_batch_norm(frozen, [x])
+    for ours, theirs in zip(
+        model.get_layer("binary4_bn").get_weights(),
+        frozen.get_layer("binary4_bn").get_weights(),
+        strict=True,
+    ):
+        assert np.array_equal(ours, theirs)
+
+
+def test_changes_nothing_else(rng, model):
+    before = {weight.name: weight.numpy() for weight in model.weights}
+    x = rng.normal(size=(16, 8, 8, 1)).astype(np.float32)
+    ksb.reestimate_batch_norm(model, tf.data.Dataset.from_tensor_slices((x, x[:, 0])).batch(8))
+    changed = {
+        weight.name
+        for weight in model.weights
+        if not np.array_equal(before[weight.name], weight.numpy())
+    }
+    assert changed
+    assert all("moving_" in name for name in changed)
+
+
+def test_steps_bound_what_is_read(rng, model):
+    x = rng.normal(size=(4, 8, 8, 1)).astype(np.float32)
+    assert ksb.reestimate_batch_norm(model, (x for _ in range(100)), steps=3) == 3
+
+
+def test_no_batch_is_an_error_and_nothing_changes(model):
+    before = model.get_layer("stem_bn").get_weights()
+    with pytest.raises(ValueError, match="Expected at least one batch"):
+        ksb.reestimate_batch_norm(model, [])
+    for ours, theirs in zip(model.get_layer("stem_bn").get_weights(), before, strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_without_batch_norm_nothing_is_read():
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
+    assert ksb.reestimate_batch_norm(model, [np.zeros((1, 4))]) == 0
