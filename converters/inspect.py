@@ -232,7 +232,8 @@ def _shape(shape: Sequence[int]) -> str:
 
 def _row(layer: BinaryLayer) -> list[str]:
     options = layer.options
-    padding = {0: "same", 1: "valid"}.get(int(options.get("padding", -1)), "?")
+    code = options.get("padding")
+    padding = "same" if code == 0 else "valid" if code == 1 else "?"
     if padding == "same":
         padding += f" {options.get('pad_values', 0)}"
     unknown = layer.distinct_codewords is None

@@ -24,12 +24,14 @@ class LayerCall:
         path: its name, after those of the nested models it is in.
         inputs: all tensors it was given.
         output: what it returned.
+        repeat: the same call with another first argument.
     """
 
     layer: Any
     path: str
     inputs: tuple[Any, ...]
     output: Any
+    repeat: Callable[[Any], Any]
 
 
 def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -88,6 +90,8 @@ def _wrap(layer: Any, path: str, visit: Callable[[LayerCall], Any]) -> None:
     def visited(*args: Any, **kwargs: Any) -> Any:
         output = call(*args, **kwargs)
         tensors = tuple(x for x in tf.nest.flatten((args, kwargs)) if tf.is_tensor(x))
-        return visit(LayerCall(layer, path, tensors, output))
+        return visit(
+            LayerCall(layer, path, tensors, output, lambda x: call(x, *args[1:], **kwargs))
+        )
 
     layer.call = visited

@@ -103,12 +103,14 @@ def _check_frozen(frozen: Any) -> None:
                 f"(input {tensor.name}). Build the model for the device's picture size."
             )
     for path, layer in leaf_layers(frozen):
-        dtype = tf.as_dtype(layer.compute_dtype or "float32")
-        if dtype.is_floating and dtype != tf.float32:
-            raise ConversionError(
-                f"Expected float32 layers, got {dtype.name} (layer {path}). Give that layer "
-                'dtype="float32".'
-            )
+        for part in (layer, *layer.submodules):
+            # Also the layers inside wrappers, which are no model's layers.
+            dtype = tf.as_dtype(getattr(part, "compute_dtype", None) or "float32")
+            if dtype.is_floating and dtype != tf.float32:
+                raise ConversionError(
+                    f"Expected float32 layers, got {dtype.name} (layer {path}). Give that "
+                    'layer dtype="float32".'
+                )
         if any(isinstance(part, SubsetKernel) for part in layer.submodules):
             raise ConversionError(
                 f"Expected codebook quantizers as `kernel_quantizer` of QuantConv2D only, got "

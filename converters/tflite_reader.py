@@ -289,7 +289,9 @@ class _Reader:
             for table in self.tables(root, "Subgraphs")
         )
         if not subgraphs:
-            raise ModelFileError("Expected at least one subgraph, got none.")
+            raise ModelFileError(
+                "Expected at least one subgraph, got none. The file is damaged."
+            )
         signatures = self.tables(root, "SignatureDefs")
         first = signatures[0] if signatures else None
         input_names = self.names(first, "Inputs") if first else {}

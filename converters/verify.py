@@ -29,9 +29,9 @@ class VerifyReport:
     Attributes:
         samples: how many inputs were compared.
         max_abs_difference: largest `|Keras - file|` over all outputs, end to end.
-        max_step_difference: the same at the outputs when the Keras model is given, layer by
-            layer, what the file computed.
-        tolerance: the bound that the step difference kept to, where it was largest.
+        max_step_difference: largest of any intermediate result, each Keras layer being given
+            what the file computed for its inputs.
+        tolerance: the bound that this largest difference kept to.
         argmax_agreement: share of samples with the same arg max, over all outputs that have
             one.
         sign_flips: binarised activations whose sign differs end to end, because rounding moved

@@ -1,0 +1,55 @@
+"""Writes the golden files anew: python tests/golden/regenerate.py
+
+lce_selected.tflite  two binary 3x3 layers, one hands bits to the other; from this package.
+float_only.tflite    a plain float convolution; from TensorFlow's converter, no LCE operator.
+
+The bytes may change with the versions of TensorFlow and LCE; what the tests assert may not.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn.converters import convert_keras_model
+from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.quantizers import FixedSubset
+
+FOLDER = Path(__file__).parent
+
+
+def lce_selected() -> bytes:
+    """32 -> 32 -> 32 channels on 4x4 pictures, 8 codewords in each layer."""
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Input((4, 4, 32))]
+    for index in range(2):
+        layers += [
+            SparseBinaryConv2D(
+                32,
+                3,
+                kernel_quantizer=FixedSubset(8, seed=index),
+                padding="same",
+                pad_values=1.0,
+                input_quantizer="ste_sign",
+                use_bias=False,
+                name=f"binary{index}",
+            ),
+            keras.layers.BatchNormalization(name=f"bn{index}"),
+        ]
+    return convert_keras_model(keras.Sequential(layers, name="golden"))
+
+
+def float_only() -> bytes:
+    """One 3x3 convolution, 1 -> 2 channels."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.layers.Input((4, 4, 1)), keras.layers.Conv2D(2, 3)])
+    return bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+
+
+if __name__ == "__main__":
+    for make in (lce_selected, float_only):
+        (FOLDER / f"{make.__name__}.tflite").write_bytes(make())
