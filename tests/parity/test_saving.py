@@ -1,0 +1,133 @@
+"""Models survive saving, loading, cloning, and mixed precision."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.models import small
+from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
+
+QUANTIZERS = {
+    "sparse_kernel": lambda: SparseKernel(16, noise_scale=0.5, logit_scale=0.1),
+    "sparse_kernel_full": lambda: SparseKernel(16, formulation="full"),
+    "fixed_subset": lambda: FixedSubset(16),
+    "all_codewords": lambda: SparseKernel(512),
+    "string": lambda: "sparse_kernel",
+}
+
+
+def trained(kernel_quantizer, rng):
+    model = small((8, 8, 1), 4, widths=(8, 16), kernel_quantizer=kernel_quantizer)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    x = rng.normal(size=(32, 8, 8, 1)).astype(np.float32)
+    model.fit(x, rng.integers(0, 4, 32), batch_size=8, verbose=0)
+    return model, x
+
+
+def assert_same(model, loaded, x):
+    assert np.array_equal(model(x, training=False), loaded(x, training=False))
+    ours = {weight.name: weight.numpy() for weight in model.weights}
+    theirs = {weight.name: weight.numpy() for weight in loaded.weights}
+    assert set(ours) == set(theirs)
+    for name, value in ours.items():
+        assert np.array_equal(value, theirs[name]), name
+
+
+@pytest.mark.smoke
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
+@pytest.mark.parametrize("name", QUANTIZERS)
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ""], ids=["keras", "h5", "savedmodel"])
+def test_save_and_load_without_custom_objects(rng, seeded, tmp_path, name, suffix):
+    model, x = trained(QUANTIZERS[name], rng)
+    path = tmp_path / f"model{suffix}"
+    model.save(path)
+    loaded = keras.models.load_model(path)
+    assert_same(model, loaded, x)
+    # Training goes on: the optimizer's state is there too.
+    loaded.fit(x, np.zeros(len(x)), batch_size=8, verbose=0)
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_clone(rng, seeded, name):
+    model, x = trained(QUANTIZERS[name], rng)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    assert np.array_equal(model(x, training=False), clone(x, training=False))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ""])
+def test_weights_alone(rng, seeded, tmp_path, suffix):
+    model, x = trained(QUANTIZERS["sparse_kernel"], rng)
+    path = str(tmp_path / f"weights{suffix}")
+    if suffix == ".keras":
+        path = str(tmp_path / "weights")  # TensorFlow's checkpoint format
+    model.save_weights(path)
+    other = small((8, 8, 1), 4, widths=(8, 16), kernel_quantizer=QUANTIZERS["sparse_kernel"])
+    status = other.load_weights(path)
+    if status is not None:
+        status.expect_partial()
+    assert np.array_equal(model(x, training=False), other(x, training=False))
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("suffix", "imports"),
+    [
+        # A .keras file names its modules: nothing to import.
+        (".keras", "import tensorflow as tf"),
+        (".keras", "import keras_sparsebnn; import tensorflow as tf"),
+        # In .h5 only names survive: TensorFlow first, or the layers.
+        (".h5", "import tensorflow as tf; import keras_sparsebnn"),
+        (".h5", "import keras_sparsebnn.layers; import tensorflow as tf"),
+    ],
+)
+def test_fresh_process_needs_no_custom_objects(rng, seeded, tmp_path, suffix, imports):
+    model, x = trained(QUANTIZERS["sparse_kernel"], rng)
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".h5":
+        with pytest.warns(UserWarning, match="HDF5"):
+            model.save(path)
+    else:
+        model.save(path)
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        f"{imports}; import sys, numpy as np\n"
+        "model = tf.keras.models.load_model(sys.argv[1])\n"
+        "np.save(sys.argv[3], model(np.load(sys.argv[2]), training=False).numpy())"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, path, tmp_path / "x.npy", tmp_path / "y.npy"],
+        check=True,
+        env=os.environ,
+        cwd=tmp_path,
+    )
+    assert np.array_equal(np.load(tmp_path / "y.npy"), model(x, training=False))
+
+
+class TestMixedPrecision:
+    @pytest.fixture
+    def mixed(self):
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+        yield
+        keras.mixed_precision.set_global_policy("float32")
+
+    def test_trains_and_saves(self, rng, seeded, mixed, tmp_path):
+        model, x = trained(QUANTIZERS["sparse_kernel"], rng)
+        conv = model.get_layer("binary0")
+        assert conv.compute_dtype == "bfloat16"
+        # The state of the selection is float32, whatever the policy.
+        assert conv.kernel_quantizer.logits.dtype == tf.float32
+        assert conv.kernel_quantizer.step.numpy() == 4
+        model.save(tmp_path / "model.keras")
+        assert_same(model, keras.models.load_model(tmp_path / "model.keras"), x)
+
+    def test_kernels_stay_binary(self, rng, seeded, mixed):
+        model, _ = trained(QUANTIZERS["sparse_kernel"], rng)
+        conv = model.get_layer("binary0")
+        with lq.context.quantized_scope(True):
+            kernel = tf.convert_to_tensor(conv.kernel).numpy()
+        assert set(np.unique(kernel.astype(np.float32))) == {-1.0, 1.0}
