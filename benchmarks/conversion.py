@@ -1,6 +1,6 @@
 """Time, peak memory and file size of converting a ResNet-18 with selected kernels.
 
-    python benchmarks/conversion.py            # writes benchmarks/results/conversion-<date>.json
+    python benchmarks/conversion.py    # writes benchmarks/results/conversion-<date>.json
 
 Each run is a process of its own, so that the peak is the conversion's: the resident set at its
 highest minus that before the model was converted is what the conversion adds; the peak itself,
@@ -10,22 +10,20 @@ TensorFlow included, is what must fit.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from environment import environment
+
 RESULTS = Path(__file__).parent / "results"
 LIMITS = {"seconds": 60, "peak_bytes": 4 * 10**9}
-PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "numpy")
 
 
 def peak_bytes() -> int:
@@ -59,46 +57,6 @@ def convert(size: int, classes: int, codewords: int) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith(("model name", "Model")):
-                model = line.partition(":")[2].strip()
-                break
-    return {
-        "cpu": model,
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-        "ram_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "system": platform.system(),
-        "python": platform.python_version(),
-    }
-
-
-def versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def commit() -> str:
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout.strip() or "unknown"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--size", type=int, default=224, help="pixels of the pictures' side")
@@ -113,22 +71,19 @@ def main() -> int:
     child = [sys.executable, __file__, "--child"]
     for name in ("size", "classes", "codewords"):
         child += [f"--{name}", str(getattr(args, name))]
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
-    if "tf-keras" in versions():
-        environment.setdefault("TF_USE_LEGACY_KERAS", "1")
+    header = environment()
+    variables = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    if "tf-keras" in header["versions"]:
+        variables.setdefault("TF_USE_LEGACY_KERAS", "1")
     runs = []
     for number in range(args.runs):
-        output = subprocess.run(child, env=environment, stdout=subprocess.PIPE, check=True)
+        output = subprocess.run(child, env=variables, stdout=subprocess.PIPE, check=True)
         runs.append(json.loads(output.stdout.splitlines()[-1]))
         print(f"run {number + 1}: {runs[-1]['seconds']} s, {runs[-1]['peak_bytes']:,} B peak")
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     result = {
         "version": 1,
         "benchmark": "conversion",
-        "date": today,
-        "commit": commit(),
-        "machine": machine(),
-        "versions": versions(),
+        "environment": header,
         "model": {
             "name": "resnet18",
             "input_shape": [args.size, args.size, 3],
@@ -141,7 +96,7 @@ def main() -> int:
         "runs": runs,
     }
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"conversion-{today}.json"
+    path = RESULTS / f"conversion-{header['date']}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(f"median {result['median_seconds']} s -> {path}")
     within = (

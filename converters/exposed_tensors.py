@@ -81,7 +81,14 @@ class ExposedInterpreter:
                 f"Expected a file that LCE's interpreter can run, got: "
                 f"{str(error).strip().splitlines()[0]}"
             ) from error
-        self.batch = graph.tensors[graph.inputs[0]].shape[0]
+        for index in graph.inputs:
+            tensor = graph.tensors[index]
+            if tensor.dtype not in _DTYPES or not tensor.shape or not tensor.shape[0]:
+                raise SparseBNNError(
+                    f"Expected inputs of numbers with a batch dimension, got {tensor.dtype} of "
+                    f"shape {list(tensor.shape)} (input {tensor.name})."
+                )
+        self.batch = graph.tensors[graph.inputs[0]].shape[0] if graph.inputs else 1
 
     def run(self, inputs: Sequence[Array]) -> dict[int, Array]:
         """Tensor index -> values for all samples.
