@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -64,6 +65,11 @@ class TestReport:
         assert "LceBconv2d" in text
         assert "would save 1,518 bytes (33.5 % of the file)" in text
         assert json.loads(json.dumps(report.to_dict()))["file_bytes"] == len(SELECTED)
+
+    def test_options_of_any_type_can_be_shown(self):
+        report = inspect(SELECTED)
+        layer = dataclasses.replace(report.binary_layers[0], options={"padding": "same?"})
+        assert "golden/binary1" in str(dataclasses.replace(report, binary_layers=(layer,)))
 
     def test_needs_no_tensorflow(self):
         code = (
