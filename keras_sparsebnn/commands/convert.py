@@ -73,7 +73,9 @@ def _inputs(source: str, model: Any, count: int) -> tuple[Any, str]:
         from keras_sparsebnn.commands.saved_models import run_file
         from keras_sparsebnn.training.config import RunConfig
 
-        config = RunConfig.from_dict(run_file(source, "run.json"), str(Path(source) / "run.json"))
+        config = RunConfig.from_dict(
+            run_file(source, "run.json"), str(Path(source) / "run.json")
+        )
         dataset = data.load(
             config.dataset, data_dir=config.data_dir, image_size=config.image_size
         )

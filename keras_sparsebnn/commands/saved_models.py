@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ _TRUSTED_OPS = ("__operators__.", "math.", "nn.")
 
 # What Keras raises for damaged files, depending on where the damage is.
 _DAMAGE = (
+    AssertionError,
     AttributeError,
     EOFError,
     IndexError,
@@ -38,6 +40,7 @@ _DAMAGE = (
     TypeError,
     ValueError,
     zipfile.BadZipFile,
+    zlib.error,
 )
 
 
