@@ -30,10 +30,13 @@ def read_tfds(
     """
     try:
         import tensorflow_datasets as tfds
-    except ImportError as error:
+
+        _ = tfds.core.DatasetBuilder  # TFDS imports its parts on first use
+    except (ImportError, AttributeError) as error:
         raise SparseBNNError(
-            f"Expected tensorflow-datasets, which reads {name}, found none. "
-            "Run: pip install 'keras-sparsebnn[train]'"
+            f"Expected a working tensorflow-datasets, which reads {name}: {_first_line(error)} "
+            "Run: pip install 'keras-sparsebnn[train]'; with TensorFlow 2.15 also pip install "
+            "'tensorflow-metadata<1.16'"
         ) from error
     builder = _builder(tfds, name, data_dir, download)
     info = builder.info
@@ -121,7 +124,14 @@ def _unreadable() -> tuple[type[Exception], ...]:
     """What TFDS lets through when its metadata files are damaged, or not its own."""
     from google.protobuf.json_format import ParseError
 
-    wrong_content = (AssertionError, AttributeError, KeyError, TypeError, ValueError, ParseError)
+    wrong_content = (
+        AssertionError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        ParseError,
+    )
     return (*wrong_content, ImportError, OSError, RuntimeError)
 
 

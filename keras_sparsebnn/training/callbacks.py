@@ -167,7 +167,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         self._assigned = {}
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        step = int(self.model.optimizer.iterations)
+        step = int(keras.backend.get_value(self.model.optimizer.iterations))
         values = {name: self.value(name, step) for name in self.schedules}
         changed = {k: v for k, v in values.items() if self._assigned.get(k) != v}
         if not changed:

@@ -11,11 +11,11 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.atomic import read_json
 from keras_sparsebnn.training.config import RunConfig
 
-__all__ = ["claim", "locked"]
+__all__ = ["check", "locked", "one_line_os_errors"]
 
 
-def claim(out: Path, config: RunConfig) -> dict[str, Any] | None:
-    """Makes `out` the folder of this run; its metrics if it is finished already."""
+def check(out: Path, config: RunConfig) -> dict[str, Any] | None:
+    """Makes sure that `out` is new or of this run; its metrics if it is finished already."""
     settings, metrics_path, model_path = (
         out / name for name in ("run.json", "metrics.json", "model.keras")
     )
@@ -26,7 +26,6 @@ def claim(out: Path, config: RunConfig) -> dict[str, Any] | None:
                     f"Expected a new folder or one with a run.json, found {path.name} without "
                     f"it ({out}). Choose another folder."
                 )
-        config.save(settings)
         return None
     stored = RunConfig.load(settings)
     key = config.first_difference(stored)
@@ -71,3 +70,16 @@ def locked(out: Path) -> Iterator[None]:
                 "Wait for it, or choose another folder."
             ) from error
         yield
+
+
+@contextlib.contextmanager
+def one_line_os_errors(out: Path) -> Iterator[None]:
+    """What the disk refuses, as a `SparseBNNError`."""
+    try:
+        yield
+    except OSError as error:
+        raise SparseBNNError(
+            f"Expected to read and write in {out}, got: {error.strerror or error} "
+            f"({error.filename or out}). Checkpoints are intact: put that right, then run the "
+            "same command."
+        ) from error

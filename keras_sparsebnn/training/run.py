@@ -26,7 +26,7 @@ from keras_sparsebnn.training.callbacks import CodewordUsage, selections
 from keras_sparsebnn.training.checkpoint import CheckpointStore
 from keras_sparsebnn.training.config import RunConfig
 from keras_sparsebnn.training.event_log import write_epoch
-from keras_sparsebnn.training.folder import claim, locked
+from keras_sparsebnn.training.folder import check, locked, one_line_os_errors
 from keras_sparsebnn.training.recipe import compiled_model, selection_schedules
 
 __all__ = ["TrainingInterruptedError", "train"]
@@ -57,8 +57,10 @@ def train(
 
     A run that is killed at any moment and started again ends with the same weights and the
     same history, bit for bit, as one that is not (on one machine, with one TensorFlow), as long
-    as the model's only randomness is its selection. Sets TensorFlow's seeds and, if
-    `config.deterministic`, its op determinism, for the whole process.
+    as the model's only randomness is its selection. With several replicas, `val_*` may differ
+    after resuming: a checkpoint keeps the mean of their batch-norm statistics. Sets
+    TensorFlow's seeds and, if `config.deterministic`, its op determinism, for the whole
+    process.
 
     Args:
         config: what to train.
@@ -77,8 +79,8 @@ def train(
         TrainingInterruptedError: SIGINT or SIGTERM came; a checkpoint was saved.
     """
     out = Path(out)
-    with _one_line_for_os_errors(out), locked(out):
-        finished = claim(out, config)
+    with one_line_os_errors(out), locked(out):
+        finished = check(out, config)
         if finished is not None:
             report(f"Already finished: {out}. Nothing to train.")
             return finished
@@ -91,6 +93,9 @@ def train(
         )
         with _mixed_precision(config.mixed_precision):
             run = _Run(config, out, dataset, report, progress=progress)
+            if not (out / "run.json").exists():
+                # Only now: settings that do not work must not claim the folder.
+                config.save(out / "run.json")
             run.fit(callbacks)
             return run.finish()
 
@@ -144,7 +149,7 @@ class _Run:
             self.model.compute_loss(y=labels, y_pred=logits)
             self.model.compute_metrics(tf.zeros(shape), labels, logits, None)
 
-        self.strategy.run(one_step)
+        tf.function(self.strategy.run)(one_step)
         self.model.reset_metrics()
 
     # Checkpoints.
@@ -171,7 +176,8 @@ class _Run:
             and isinstance(history, list)
             and 0 <= epoch <= self.config.epochs
             and 0 <= step < self.steps
-            and epoch * self.steps + step == int(self.model.optimizer.iterations)
+            and epoch * self.steps + step
+            == int(keras.backend.get_value(self.model.optimizer.iterations))
             and len(history) == epoch
             and all(_is_record(record) for record in history)
         ):
@@ -264,7 +270,7 @@ class _Run:
         scalars = {
             **metrics,
             **{f"val_{name}": float(value) for name, value in tested.items()},
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "learning_rate": float(keras.backend.get_value(self.model.optimizer.learning_rate)),
             "seconds": time.perf_counter() - started,
         }
         record = {"epoch": self.epoch, **scalars, "selection": selections(self.model)}
@@ -348,18 +354,6 @@ def _is_record(record: Any) -> bool:
         and isinstance(record.get("selection"), dict)
         and isinstance(record.get("seconds"), float)
     )
-
-
-@contextlib.contextmanager
-def _one_line_for_os_errors(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SparseBNNError(
-            f"Expected to read and write in {out}, got: {error.strerror or error} "
-            f"({error.filename or out}). Checkpoints are intact: put that right, then run the "
-            "same command."
-        ) from error
 
 
 @contextlib.contextmanager

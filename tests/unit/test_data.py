@@ -89,7 +89,8 @@ class TestOrder:
 
     def test_depends_on_seed_and_epoch(self, digits):
         labels = [
-            arrays(digits.train(epoch, seed, 100))[1] for epoch, seed in ((0, 0), (0, 1), (1, 0))
+            arrays(digits.train(epoch, seed, 100))[1]
+            for epoch, seed in ((0, 0), (0, 1), (1, 0))
         ]
         again = arrays(data.load("digits").train(0, 0, 100))[1]
         np.testing.assert_array_equal(labels[0], again)
@@ -234,7 +235,7 @@ class TestTFDS:
 
     def test_no_class_label(self, tmp_path):
         root = prepared(tmp_path, "regression", LABEL=tfds.features.Scalar(np.int64))
-        with pytest.raises(SparseBNNError, match="label: Scalar .dataset regression"):
+        with pytest.raises(SparseBNNError, match=r"label: Scalar .dataset regression"):
             data.load("regression", data_dir=root)
 
     def test_damaged_file(self, tmp_path):
@@ -263,7 +264,7 @@ class TestTFDS:
 
     def test_unknown_name(self, tmp_path):
         prepared(tmp_path, "colours")
-        with pytest.raises(SparseBNNError, match="no such name, and .* has colours") as caught:
+        with pytest.raises(SparseBNNError, match=r"no such name, and .* has colours") as caught:
             data.load("nope", data_dir=tmp_path)
         assert "\n" not in str(caught.value)
 
@@ -274,14 +275,18 @@ class TestTFDS:
         monkeypatch.setattr(
             tfds.core.DatasetBuilder, "download_and_prepare", refuse, raising=True
         )
-        with pytest.raises(SparseBNNError, match=r"mnist prepared in .*, found nothing\. .*--down"):
+        with pytest.raises(
+            SparseBNNError, match=r"mnist prepared in .*, found nothing\. .*--down"
+        ):
             data.load("mnist", data_dir=tmp_path)
 
     def test_no_such_folder(self, tmp_path):
         with pytest.raises(SparseBNNError, match=r"mnist in .*/absent, but no such folder"):
             data.load("mnist", data_dir=tmp_path / "absent")
 
-    @pytest.mark.parametrize("name", ["", "../x", "/etc", "huggingface:mnist", "a b", "A", "x\n"])
+    @pytest.mark.parametrize(
+        "name", ["", "../x", "/etc", "huggingface:mnist", "a b", "A", "x\n"]
+    )
     def test_names_that_are_none(self, name):
         with pytest.raises(SparseBNNError, match='Expected "digits" or a TFDS name'):
             data.load(name)
