@@ -1,0 +1,49 @@
+"""The README's example runs and its commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_sparsebnn.cli import build_parser
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_MARKED = re.compile(r"^<!-- test -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+EXAMPLES = _MARKED.findall(README)
+COMMANDS = [
+    line.strip().removeprefix("$ ")
+    for language, block in _FENCE.findall(README)
+    if language in ("", "bash", "console", "sh", "shell")
+    for line in block.replace("\\\n", " ").splitlines()
+    if re.match(r"(\$ )?(\S*/)?sparsebnn\b", line.strip())
+]
+
+
+def test_has_an_example_and_commands():
+    assert EXAMPLES, "mark a ```python block with <!-- test --> on the line before"
+    assert {shlex.split(command, comments=True)[1] for command in COMMANDS} >= {
+        "train",
+        "convert",
+        "benchmark",
+    }
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_example_runs(example, tmp_path):
+    assert len(example.splitlines()) <= 20, "the README promises at most 20 lines"
+    subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_parses(command):
+    # Parsing only: what the commands do is tested elsewhere.
+    _, *arguments = shlex.split(command, comments=True)
+    build_parser().parse_args(arguments)
