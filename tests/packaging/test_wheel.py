@@ -18,6 +18,13 @@ from keras_sparsebnn import __version__
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 
+# Folder of the checkout -> folder of the wheel.
+FOLDERS = {
+    "keras_sparsebnn": "keras_sparsebnn",
+    "converters": "keras_sparsebnn/converters",
+    "tf_keras_sparsebnn": "tf_keras_sparsebnn",
+}
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,7 +33,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("keras_sparsebnn", "converters", "tests"):
+    for name in (*FOLDERS, "tests"):
         shutil.copytree(
             ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -80,11 +87,9 @@ def bare(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
 
 def test_contains_every_source_file_and_nothing_else(wheel):
     expected = {
-        path.relative_to(ROOT).as_posix() for path in (ROOT / "keras_sparsebnn").rglob("*.py")
-    }
-    expected |= {
-        f"keras_sparsebnn/converters/{path.relative_to(ROOT / 'converters').as_posix()}"
-        for path in (ROOT / "converters").rglob("*.py")
+        f"{target}/{path.relative_to(ROOT / folder).as_posix()}"
+        for folder, target in FOLDERS.items()
+        for path in (ROOT / folder).rglob("*.py")
     }
     expected.add("keras_sparsebnn/py.typed")
     with zipfile.ZipFile(wheel) as archive:
