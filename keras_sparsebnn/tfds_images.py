@@ -154,7 +154,7 @@ def _image_and_label(tfds: Any, info: Any) -> tuple[str, str]:
         isinstance(key, str) and key in features and type(features[key]) is kind
         for key, kind in zip(wanted, kinds, strict=True)
     ):
-        found = ", ".join(f"{key}: {type(features[key]).__name__}" for key in features)
+        found = ", ".join(f"{key}: {type(features[key]).__name__}" for key in sorted(features))
         raise SparseBNNError(
             "Expected an image-classification dataset (an Image and a ClassLabel), got "
             f"{found or type(info.features).__name__} (dataset {info.name}). Choose another."
