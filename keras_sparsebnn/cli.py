@@ -82,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 for a wrong argument or anything the user can mend, 130 after
         Ctrl-C, 141 when the reader of the output went away.
     """
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # started with it closed: 2>&-
+            setattr(sys, stream, open(os.devnull, "w"))  # noqa: PTH123, SIM115
     try:
         args = build_parser().parse_args(argv)
     except SystemExit as done:  # argparse has said why

@@ -100,7 +100,8 @@ class _Worker:
         if not line:
             raise SparseBNNError(
                 f"Expected the interpreter to run, but its process died with status "
-                f"{self._process.wait()} ({self.model}). The file may be damaged."
+                f"{self._process.wait()} ({self.model}). It was killed, ran out of memory, or "
+                "the file is damaged."
             )
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:

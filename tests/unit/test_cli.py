@@ -111,6 +111,15 @@ class TestEndings:
         assert process.wait() == 141
         process.stderr.close()
 
+    def test_closed_output(self, tflite_file):
+        command = f"{sys.executable} -m keras_sparsebnn inspect"
+        for redirection in ("2>&-", ">&-", "2>&- >&-"):
+            for model, status in ((tflite_file, 0), ("/nowhere", 2)):
+                shell = ["sh", "-c", f'{command} "$0" {redirection}', str(model)]
+                result = subprocess.run(shell, capture_output=True, text=True, check=False)
+                assert result.returncode == status
+                assert "Traceback" not in result.stdout + result.stderr
+
     def test_missing_module_says_what_to_install(self, fails, monkeypatch):
         def missing(args):
             raise ModuleNotFoundError("No module named 'tqdm'")
@@ -218,6 +227,14 @@ class TestConvert:
         assert "Expected JSON, got something else" in fails(*command)
         (folder / "run.json").write_text('{"dataset": 3}')
         assert "Expected `dataset`" in fails(*command)
+
+    def test_lce_is_missing(self, run_folder, tmp_path, fails, monkeypatch):
+        for name in [n for n in sys.modules if n.startswith("larq_compute_engine")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "larq_compute_engine", None)
+        line = fails("convert", run_folder, "-o", tmp_path / "m.tflite", "--verify", "0")
+        assert "larq-compute-engine" in line
+        assert "pip install 'keras-sparsebnn[convert]'" in line
 
 
 class TestUntrustedModels:
