@@ -1,17 +1,17 @@
 """Sub-bit binary neural networks for Keras, by learned kernel selection.
 
 Importing this package imports no TensorFlow: the submodules load when they are first used, so
-`keras_sparsebnn.runtime` starts fast and runs on boards that have only LiteRT. When TensorFlow
-is already loaded, the Keras classes register at once, so that `load_model` needs no
-`custom_objects`; a `.keras` file names its modules and needs not even that. For `.h5` files,
-import `keras_sparsebnn.layers` (or TensorFlow first).
+`keras_sparsebnn.runtime` starts fast and runs on boards that have only LiteRT. The Keras
+classes register when TensorFlow is loaded, be it before or after, so that `load_model` needs
+no `custom_objects`.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import TYPE_CHECKING, Any
+
+from keras_sparsebnn._registration import register_with_tensorflow
 
 if TYPE_CHECKING:
     from keras_sparsebnn import (
@@ -72,9 +72,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-if "tensorflow" in sys.modules:
-    try:
-        importlib.import_module(f"{__name__}.layers")
-    except ImportError:
-        # No usable Keras here; whoever asks for the Keras half is told why.
-        pass
+register_with_tensorflow()
