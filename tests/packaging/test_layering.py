@@ -110,7 +110,10 @@ def test_imports_only_from_below(module):
     part = module.partition(".")[0]
     used = set(own_imports(MODULES[module]))
     if part == "__init__":
-        assert used == set(), "the package itself loads its parts when they are first used"
+        # The package itself loads its parts when they are first used.
+        assert used <= {"_registration"}
+    elif part == "_registration":
+        assert used <= {"layers"}  # once TensorFlow is there
     elif part == "runtime":
         assert used <= RUNTIME_MAY_USE
     else:

@@ -19,11 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 
 # Folder of the checkout -> folder of the wheel.
-FOLDERS = {
-    "keras_sparsebnn": "keras_sparsebnn",
-    "converters": "keras_sparsebnn/converters",
-    "tf_keras_sparsebnn": "tf_keras_sparsebnn",
-}
+FOLDERS = {"keras_sparsebnn": "keras_sparsebnn", "converters": "keras_sparsebnn/converters"}
 
 
 @pytest.fixture(scope="module")
