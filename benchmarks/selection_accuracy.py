@@ -64,11 +64,15 @@ def load(data_dir: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def run(method: str, codewords: int, seed: int, epochs: int, splits) -> dict:
     started = time.perf_counter()
     keras.utils.set_random_seed(seed)
-    model = small((28, 28, 1), 10, widths=WIDTHS, kernel_quantizer=lambda: METHODS[method](codewords))
+    model = small(
+        (28, 28, 1), 10, widths=WIDTHS, kernel_quantizer=lambda: METHODS[method](codewords)
+    )
     pictures, labels = splits["train"]
     steps = len(pictures) // BATCH
     model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps * epochs)),
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps * epochs)
+        ),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
@@ -77,7 +81,9 @@ def run(method: str, codewords: int, seed: int, epochs: int, splits) -> dict:
     ]
 
     def selections() -> list[set[int]]:
-        return [set(q.selection.numpy().tolist()) for q in quantizers if hasattr(q, "selection")]
+        return [
+            set(q.selection.numpy().tolist()) for q in quantizers if hasattr(q, "selection")
+        ]
 
     history, changed = [], []
     order = np.random.default_rng(seed)
@@ -109,7 +115,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--codewords", type=int, nargs="+", default=[32, 16])
     parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, default=["one_bit", "learned", "random", "covering"]
+        "--methods",
+        nargs="+",
+        choices=METHODS,
+        default=["one_bit", "learned", "random", "covering"],
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--policy", default="mixed_bfloat16")
@@ -150,7 +159,13 @@ def main() -> None:
         done.add((method, n, seed, args.epochs))
         result["runs"].append(run(method, n, seed, args.epochs, splits))
         last = result["runs"][-1]
-        print(method, n, seed, f"{last['test_accuracy']:.4f} in {last['seconds']:.0f} s", flush=True)
+        print(
+            method,
+            n,
+            seed,
+            f"{last['test_accuracy']:.4f} in {last['seconds']:.0f} s",
+            flush=True,
+        )
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = out.with_suffix(".partial")
         partial.write_text(json.dumps(result, indent=1) + "\n")

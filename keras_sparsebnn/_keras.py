@@ -59,7 +59,8 @@ def check_environment() -> None:
         )
     if _version("larq") is None:
         raise KerasEnvironmentError(
-            "Expected larq to be installed, found none. Run: pip install 'keras-sparsebnn[train]'"
+            "Expected larq to be installed, found none. "
+            "Run: pip install 'keras-sparsebnn[train]'"
         )
 
 
@@ -69,8 +70,8 @@ import tensorflow as tf  # noqa: E402
 
 if not tf.keras.layers.Layer.__module__.startswith(("keras.src.engine", "tf_keras.")):
     raise KerasEnvironmentError(
-        "Expected tf.keras to be Keras 2, but Keras 3 is active in this process: TensorFlow was "
-        "imported before TF_USE_LEGACY_KERAS=1 was set. Set it first: "
+        "Expected tf.keras to be Keras 2, but Keras 3 is active in this process: TensorFlow "
+        "was imported before TF_USE_LEGACY_KERAS=1 was set. Set it first: "
         "export TF_USE_LEGACY_KERAS=1"
     )
 

@@ -29,18 +29,26 @@ def _register() -> None:
 class _AfterTensorFlow(MetaPathFinder):
     """Finds nothing itself: lets the other finders find TensorFlow, and hooks its end."""
 
+    asking = False
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != "tensorflow":
+        if fullname != "tensorflow" or self.asking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        self.asking = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self.asking = False
         if spec is None or spec.loader is None:
             return None
         execute = spec.loader.exec_module
 
         def execute_and_register(module: ModuleType) -> None:
+            # Only now: a spec may be asked for without importing anything.
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
             execute(module)
             _register()
 

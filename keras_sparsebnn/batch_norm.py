@@ -21,7 +21,9 @@ class _BatchStatistics(keras.layers.BatchNormalization):  # type: ignore[misc]
         return super().call(inputs, training=True, **kwargs)
 
 
-def reestimate_batch_norm(model: Any, batches: Iterable[Any], *, steps: int | None = None) -> int:
+def reestimate_batch_norm(
+    model: Any, batches: Iterable[Any], *, steps: int | None = None
+) -> int:
     r"""Replaces all moving means and variances by averages over `batches`.
 
     Training leaves moving averages over noisy or still changing kernels; evaluation uses the

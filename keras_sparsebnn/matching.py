@@ -76,8 +76,11 @@ def _normalised(logits: Any, log_mass: Any, iterations: int) -> Any:
             new_column = tf.reduce_logsumexp(logits - new_row[:, tf.newaxis], axis=0)
             return t + 1, put(row, t, new_row), put(column, t + 1, new_column - log_mass)
 
-        start = (tf.constant(0), tf.zeros([iterations, shape[0]]))
-        start += (tf.zeros([iterations + 1, shape[1]]),)
+        start = (
+            tf.constant(0),
+            tf.zeros([iterations, shape[0]]),
+            tf.zeros([iterations + 1, shape[1]]),
+        )
         _, row, column = tf.while_loop(
             lambda t, *_: t < iterations, step, start, maximum_iterations=iterations
         )
@@ -93,9 +96,7 @@ def _normalised(logits: Any, log_mass: Any, iterations: int) -> Any:
                 to_row -= tf.reduce_sum(share, axis=1)
                 to_logits += share
                 # Likewise row_t: the row-wise softmax of Z - column_{t-1}.
-                share = to_row[:, tf.newaxis] * tf.exp(
-                    logits - this_row - tf.gather(column, t)
-                )
+                share = to_row[:, tf.newaxis] * tf.exp(logits - this_row - tf.gather(column, t))
                 to_column = -tf.reduce_sum(share, axis=0)
                 return t - 1, to_logits + share, tf.zeros_like(to_row), to_column
 
@@ -148,7 +149,9 @@ def match(scores: Any) -> Any:
     scores = tf.cast(scores, tf.float32)
     codewords, slots = scores.shape
     if slots > codewords:
-        raise ValueError(f"Expected at most {codewords} slots for {codewords} rows, got {slots}.")
+        raise ValueError(
+            f"Expected at most {codewords} slots for {codewords} rows, got {slots}."
+        )
     finite = tf.math.is_finite(scores)
     lowest = tf.reduce_min(tf.where(finite, scores, 0.0)) - 1.0
     scores = tf.where(finite, scores, lowest)

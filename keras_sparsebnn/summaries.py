@@ -105,7 +105,8 @@ class Summary:
         lines.insert(1, rule)
         lines.insert(len(lines) - 1, rule)
         lines.append(
-            f"{totals.weights:,} binary weights; codebooks {totals.codebook_mbit * 1e3:.1f} kbit; "
+            f"{totals.weights:,} binary weights; "
+            f"codebooks {totals.codebook_mbit * 1e3:.1f} kbit; "
             f"{self.other_parameters:,} other parameters"
         )
         return "\n".join(lines)

@@ -112,7 +112,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="options",
         help="an option of the selection, may be repeated: formulation, temperature, "
         "temperature_end, noise_scale, noise_scale_end, refresh_interval, freeze_after, "
-        "sinkhorn_iterations, logit_scale, matcher, clip_value, magnitude_scale",
+        "sinkhorn_iterations, logit_scale, initial_selection, matcher, clip_value, "
+        "magnitude_scale",
     )
 
     group = parser.add_argument_group("training")

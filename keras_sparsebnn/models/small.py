@@ -18,13 +18,13 @@ def small(
     *,
     kernel_quantizer: Callable[[], Any] = SparseKernel,
     widths: Sequence[int] = (32, 32, 64, 64, 64),
+    stem_stride: int | None = None,
     name: str = "small",
 ) -> Any:
     """A Bi-Real network of five binary 3x3 layers, 32 to 64 channels.
 
     Float stem -> [sign -> binary 3x3 conv -> BN -> + shortcut] x 5 -> average pool -> dense.
-    Where the width grows, the stride is 2 and the shortcut is average pool + float 1x1. The
-    stem has stride 2 for pictures over 16 pixels.
+    Where the width grows, the stride is 2 and the shortcut is average pool + float 1x1.
 
     Args:
         input_shape: height, width, channels of the pictures.
@@ -32,11 +32,13 @@ def small(
         kernel_quantizer: makes one quantizer a layer: `SparseKernel`, `FixedSubset`,
             `lambda: "ste_sign"`, ...
         widths: output channels of each binary layer.
+        stem_stride: of the float stem; if None, 2 for pictures over 16 pixels, else 1.
         name: the model's name.
     """
     layers = keras.layers
     pictures = layers.Input(input_shape)
-    stem_stride = 2 if min(input_shape[:2]) > 16 else 1
+    if stem_stride is None:
+        stem_stride = 2 if min(input_shape[:2]) > 16 else 1
     x = layers.Conv2D(
         widths[0], 3, strides=stem_stride, padding="same", use_bias=False, name="stem"
     )(pictures)
@@ -45,10 +47,12 @@ def small(
         stride = 2 if filters != x.shape[-1] else 1
         shortcut = x
         if stride == 2:
-            shortcut = layers.AveragePooling2D(2, padding="same", name=f"shortcut{index}_pool")(x)
-            shortcut = layers.Conv2D(
-                filters, 1, use_bias=False, name=f"shortcut{index}_conv"
-            )(shortcut)
+            shortcut = layers.AveragePooling2D(2, padding="same", name=f"shortcut{index}_pool")(
+                x
+            )
+            shortcut = layers.Conv2D(filters, 1, use_bias=False, name=f"shortcut{index}_conv")(
+                shortcut
+            )
             shortcut = layers.BatchNormalization(name=f"shortcut{index}_bn")(shortcut)
         x = SparseBinaryConv2D(
             filters,

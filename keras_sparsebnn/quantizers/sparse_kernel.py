@@ -16,7 +16,6 @@ from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 __all__ = ["SparseKernel"]
 
 
-
 def _plan(
     logits: Any, noise_scale: Any, temperature: Any, seed: Any, step: Any, iterations: int
 ) -> Any:
@@ -197,7 +196,8 @@ class SparseKernel(SubsetKernel):
     def _initial_selection(self) -> npt.NDArray[np.int64]:
         if self.covers_codebook:
             return super()._initial_selection()
-        return self._matched(self._initial_logits(), noisy=False)
+        matched: npt.NDArray[np.int64] = self._matched(self._initial_logits(), noisy=False)
+        return matched
 
     def _matched(self, logits: npt.NDArray[np.float32], *, noisy: bool) -> Any:
         initial = self._initial

@@ -24,7 +24,9 @@ def replica_values(variable):
 def main(kind, out):
     if kind == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     elif kind == "multiworker":
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -50,7 +52,9 @@ def main(kind, out):
     x = rng.normal(size=(64, 8, 8, 1)).astype(np.float32)
     y = rng.integers(0, 4, 64)
     options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
     batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(16).with_options(options)
     model.fit(batches, epochs=2, verbose=0)
     results = {"replicas": strategy.num_replicas_in_sync}

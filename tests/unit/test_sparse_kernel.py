@@ -1,5 +1,7 @@
 """The quantizers as larq and Keras use them."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -216,7 +218,7 @@ class TestLearning:
         record()
         callback = keras.callbacks.LambdaCallback(on_train_batch_end=record)
         model.fit(x, y, batch_size=8, verbose=0, callbacks=[callback])
-        changed = [not np.array_equal(*pair) for pair in zip(changes, changes[1:], strict=False)]
+        changed = [not np.array_equal(*pair) for pair in itertools.pairwise(changes)]
         assert changed == [False, False, True, False, False, True]
 
     def test_interval_zero_freezes(self, rng, seeded):
@@ -257,7 +259,7 @@ def test_a_layer_called_twice_counts_one_step(rng, seeded):
     conv = tiny_model(SparseKernel(16, noise_scale=1.0)).layers[0]
     inputs = layers.Input((6, 6, 32))
     x = layers.GlobalAveragePooling2D()(conv(conv(inputs)))
-    model = train(keras.Model(inputs, layers.Dense(4)(x)), rng)
+    train(keras.Model(inputs, layers.Dense(4)(x)), rng)
     assert conv.kernel_quantizer.step.numpy() == 4
 
 

@@ -1,0 +1,146 @@
+"""A training step with selection against the same step with plain 1-bit kernels.
+
+Times interleaved steps of one network (binary 3x3 layers of 64 to 128 channels, CIFAR-sized
+pictures, the maps of the first layers as large as them or half) and takes medians and ratios;
+measures the peak memory of each in a process of its own.
+
+    python benchmarks/training_step.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+try:
+    metadata.version("tf-keras")
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+except metadata.PackageNotFoundError:
+    pass
+
+from environment import environment
+
+KINDS = ("ste_sign", "partial", "full")
+WIDTHS = (64, 64, 128, 128)
+BATCH = 64
+CODEWORDS = 32
+# Stride of the stem: the selection's cost does not depend on the map, the step's does.
+CASES = {"32x32 and 16x16 maps": 1, "16x16 and 8x8 maps": 2}
+LIMITS = {"partial": {"time": 1.15, "memory": 1.1}, "full": {"time": 1.5}}
+
+
+def build(kind: str, stem_stride: int) -> Callable[[], Any]:
+    import numpy as np
+
+    from keras_sparsebnn._keras import keras, tf
+    from keras_sparsebnn.models import small
+    from keras_sparsebnn.quantizers import SparseKernel
+
+    def kernel_quantizer() -> Any:
+        if kind == "ste_sign":
+            return "ste_sign"
+        return SparseKernel(CODEWORDS, formulation=kind, refresh_interval=1)
+
+    keras.utils.set_random_seed(0)
+    model = small(
+        (32, 32, 3),
+        10,
+        widths=WIDTHS,
+        kernel_quantizer=kernel_quantizer,
+        stem_stride=stem_stride,
+    )
+    model.compile(
+        keras.optimizers.Adam(1e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    rng = np.random.default_rng(0)
+    pictures = tf.constant(rng.normal(size=(BATCH, 32, 32, 3)).astype(np.float32))
+    labels = tf.constant(rng.integers(0, 10, BATCH))
+    step = model.make_train_function()
+    batches = iter(tf.data.Dataset.from_tensors((pictures, labels)).repeat())
+    return lambda: step(batches)["loss"].numpy()
+
+
+def measure(stem_stride: int, count: int) -> dict[str, Any]:
+    steps = {kind: build(kind, stem_stride) for kind in KINDS}
+    times: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for step in steps.values():
+        for _ in range(3):
+            step()
+    for _ in range(count):
+        for kind, step in steps.items():
+            started = time.perf_counter()
+            step()
+            times[kind].append(1e3 * (time.perf_counter() - started))
+    medians = {kind: statistics.median(values) for kind, values in times.items()}
+    memory = {kind: peak_memory(kind, stem_stride) for kind in KINDS}
+    return {
+        "median_ms": medians,
+        "quartiles_ms": {kind: statistics.quantiles(times[kind], n=4) for kind in KINDS},
+        "time_ratio": {kind: medians[kind] / medians["ste_sign"] for kind in KINDS},
+        "peak_memory_mib": memory,
+        "memory_ratio": {kind: memory[kind] / memory["ste_sign"] for kind in KINDS},
+    }
+
+
+def peak_memory(kind: str, stem_stride: int) -> float:
+    """Peak resident set of a process that trains a few steps, MiB."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", __file__, "--memory-of", kind, str(stem_stride)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout.split()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    if args.memory_of:
+        kind, stem_stride = args.memory_of
+        step = build(kind, int(stem_stride))
+        for _ in range(5):
+            step()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    result = {
+        "environment": environment(),
+        "setting": {
+            "model": "small",
+            "widths": WIDTHS,
+            "input": [32, 32, 3],
+            "batch": BATCH,
+            "codewords": CODEWORDS,
+            "refresh_interval": 1,
+            "interleaved_steps": args.steps,
+        },
+        "limits": LIMITS,
+        "cases": {},
+    }
+    for name, stem_stride in CASES.items():
+        result["cases"][name] = measure(stem_stride, args.steps)
+        print(name, json.dumps(result["cases"][name]["time_ratio"]), flush=True)
+    out = args.out or Path(__file__).parent / "results" / (
+        f"training_step-{time.strftime('%Y-%m-%d')}.json"
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
