@@ -1,0 +1,155 @@
+"""Writes the tables in README.md and docs/ from the newest results; --check only compares.
+
+A table stands between `<!-- table NAME -->` and `<!-- end -->`.
+
+    python benchmarks/tables.py [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+_TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def newest(name: str) -> dict[str, Any]:
+    files = sorted(RESULTS.glob(f"{name}-*.json"))
+    if not files:
+        raise SystemExit(f"Expected {RESULTS}/{name}-DATE.json. Run benchmarks/{name}.py first.")
+    result: dict[str, Any] = json.loads(files[-1].read_text())
+    return result
+
+
+def source(result: dict[str, Any], script: str) -> str:
+    """Where the numbers come from, below each table."""
+    environment = result["environment"]
+    machine = environment["machine"]
+    tensorflow = environment["versions"]["tensorflow"]
+    return (
+        f"`python benchmarks/{script}.py`, {environment['date']}, {machine['cpu']}, "
+        f"{machine['cores']} cores, TensorFlow {tensorflow}"
+    )
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+_LABELS = {
+    "one_bit": "plain 1-bit (`ste_sign`)",
+    "learned": "learned selection (`SparseKernel`)",
+    "random": "fixed random subset (`FixedSubset`)",
+    "covering": "covering subset, not learned",
+}
+
+
+def accuracy() -> str:
+    result = newest("selection_accuracy")
+    cells: dict[tuple[str, int], list[float]] = {}
+    for run in result["runs"]:
+        cells.setdefault((run["method"], run["codewords"]), []).append(run["test_accuracy"])
+    rows = []
+    order = list(_LABELS)
+    for (method, n), values in sorted(
+        cells.items(), key=lambda item: (-item[0][1], order.index(item[0][0]))
+    ):
+        spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        rows.append(
+            [
+                _LABELS[method],
+                str(n),
+                f"{(n.bit_length() - 1) / 9:.2f}",
+                f"{100 * statistics.mean(values):.2f}{spread}",
+                str(len(values)),
+            ]
+        )
+    table = markdown(
+        ["binary 3x3 kernels", "n", "bits/weight", "test accuracy [%]", "seeds"], rows
+    )
+    epochs = sorted({run["epochs"] for run in result["runs"]})
+    return (
+        f"{table}\n\nFashion-MNIST, all 60,000 + 10,000 pictures, "
+        f"{'/'.join(map(str, epochs))} epochs, four binary layers of 32 to 64 channels; "
+        f"mean ± standard deviation over seeds. {source(result, 'selection_accuracy')}."
+    )
+
+
+def training_step() -> str:
+    result = newest("training_step")
+    rows = []
+    for case, measured in result["cases"].items():
+        for kind in ("ste_sign", "partial", "full"):
+            rows.append(
+                [
+                    {"ste_sign": "plain `ste_sign`"}.get(kind, f"selection, {kind}"),
+                    case,
+                    f"{measured['median_ms'][kind]:.0f}",
+                    f"{measured['time_ratio'][kind]:.2f}",
+                    f"{measured['memory_ratio'][kind]:.2f}",
+                ]
+            )
+    table = markdown(["kernels", "maps", "step, median [ms]", "time", "peak memory"], rows)
+    setting = result["setting"]
+    return (
+        f"{table}\n\n{setting['interleaved_steps']} interleaved steps, batch "
+        f"{setting['batch']}, binary layers of 64 to 128 channels, n = {setting['codewords']}, "
+        f"matched anew in every step; ratios to `ste_sign`. {source(result, 'training_step')}."
+    )
+
+
+def conversion() -> str:
+    result = newest("conversion")
+    run = result["runs"][0]
+    table = markdown(
+        ["ResNet-18, 224x224, 1000 classes", "measured"],
+        [
+            ["conversion, median", f"{result['median_seconds']:.1f} s"],
+            ["peak memory", f"{result['largest_peak_bytes'] / 1e9:.2f} GB"],
+            ["LCE file", f"{run['file_bytes']:,} bytes"],
+            ["of which binary filters", f"{run['bytes_by_kind']['binary filters']:,} bytes"],
+            ["sub-bit storage would save", f"{run['sub_bit_savings']:,} bytes"],
+        ],
+    )
+    return f"{table}\n\n{source(result, 'conversion')}."
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "accuracy": accuracy,
+    "training_step": training_step,
+    "conversion": conversion,
+}
+
+
+def rewritten(page: Path) -> str:
+    return _TABLE.sub(
+        lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}", page.read_text()
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if stale")
+    args = parser.parse_args()
+    stale = [page for page in PAGES if rewritten(page) != page.read_text()]
+    if args.check:
+        for page in stale:
+            print(f"stale: {page.relative_to(ROOT)}. Run: python benchmarks/tables.py")
+        return int(bool(stale))
+    for page in stale:
+        page.write_text(rewritten(page))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
