@@ -25,7 +25,9 @@ _TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def newest(name: str) -> dict[str, Any]:
     files = sorted(RESULTS.glob(f"{name}-*.json"))
     if not files:
-        raise SystemExit(f"Expected {RESULTS}/{name}-DATE.json. Run benchmarks/{name}.py first.")
+        raise SystemExit(
+            f"Expected {RESULTS}/{name}-DATE.json. Run benchmarks/{name}.py first."
+        )
     result: dict[str, Any] = json.loads(files[-1].read_text())
     return result
 

@@ -1,6 +1,6 @@
 """Draws docs/images/selection.png: what a layer with selected kernels stores and computes.
 
-    python docs/draw_selection.py
+python docs/draw_selection.py
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ def kernel(axes, values, *, binary):
         if binary:
             colour = BLUE if value < 0 else LIGHT
         else:
-            colour = (*((0, 114 / 255, 178 / 255) if value < 0 else (0.84, 0.37, 0)), abs(value))
-        axes.add_patch(
-            Rectangle(
-                (column, 2 - row), 1, 1, facecolor=colour, edgecolor="white", linewidth=2
+            colour = (
+                *((0, 114 / 255, 178 / 255) if value < 0 else (0.84, 0.37, 0)),
+                abs(value),
             )
+        axes.add_patch(
+            Rectangle((column, 2 - row), 1, 1, facecolor=colour, edgecolor="white", linewidth=2)
         )
         text = f"{value:+.0f}" if binary else f"{value:+.1f}"
         dark = binary and value < 0

@@ -10,6 +10,8 @@ from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.models import small
 from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
 
+pytestmark = pytest.mark.smoke
+
 
 @pytest.fixture
 def trained(rng, seeded):

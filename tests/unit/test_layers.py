@@ -7,6 +7,8 @@ from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
 
+pytestmark = pytest.mark.smoke
+
 
 def test_equals_quant_conv_with_the_quantizer(rng, seeded):
     options = {

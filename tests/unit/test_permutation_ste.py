@@ -8,6 +8,8 @@ from keras_sparsebnn._keras import lq, tf
 from keras_sparsebnn.estimators import nearest_codeword_ste, permutation_ste, select_ste
 from keras_sparsebnn.matching import sinkhorn
 
+pytestmark = pytest.mark.smoke
+
 SIZES = [2, 16, 32, 64, 128, 256, 512]
 
 

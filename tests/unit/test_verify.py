@@ -21,6 +21,8 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset
 
+pytestmark = pytest.mark.smoke
+
 
 def sparse(name, filters=32, **options):
     return SparseBinaryConv2D(

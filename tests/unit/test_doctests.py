@@ -1,0 +1,34 @@
+"""The examples in the docstrings run."""
+
+import doctest
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+
+import keras_sparsebnn
+
+# Run as scripts, these end the process.
+SCRIPTS = {"keras_sparsebnn.__main__", "keras_sparsebnn.runtime.worker"}
+PACKAGES = keras_sparsebnn.__path__
+CONVERTERS = importlib.import_module("keras_sparsebnn.converters").__path__
+MODULES = sorted(
+    {module.name for module in pkgutil.walk_packages(PACKAGES, "keras_sparsebnn.")}
+    | {
+        f"keras_sparsebnn.converters.{module.name}"
+        for module in pkgutil.iter_modules(CONVERTERS)
+    }
+    - SCRIPTS
+)
+
+
+def test_every_package_is_walked():
+    assert {"keras_sparsebnn.codebook", "keras_sparsebnn.converters.inspect"} <= set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name):
+    with np.printoptions(legacy=False):
+        failed, _ = doctest.testmod(importlib.import_module(name))
+    assert failed == 0
