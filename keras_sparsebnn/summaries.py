@@ -10,6 +10,7 @@ import numpy as np
 from keras_sparsebnn import accounting
 from keras_sparsebnn.accounting import BinaryConv, Totals
 from keras_sparsebnn.layers import sparse_quantizer
+from keras_sparsebnn.text_table import aligned
 from keras_sparsebnn.usage import binary_layers, codeword_counts, usage_entropy
 
 __all__ = ["LayerSummary", "Summary", "summary"]
@@ -93,14 +94,7 @@ class Summary:
                 "",
             )
         )
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if index < 2 else cell.rjust(width)
-                for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
+        lines = aligned(rows)
         rule = "-" * max(map(len, lines))
         lines.insert(1, rule)
         lines.insert(len(lines) - 1, rule)

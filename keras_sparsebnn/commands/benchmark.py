@@ -8,6 +8,8 @@ import platform
 import sys
 from typing import TYPE_CHECKING
 
+from keras_sparsebnn.text_table import aligned
+
 if TYPE_CHECKING:
     from keras_sparsebnn.runtime import Timing
 
@@ -71,14 +73,7 @@ def _table(timings: list[Timing]) -> str:
         rows.append(
             [t.model, t.runtime, *numbers, f"{t.spread:.1%}", f"{t.first_ms:.3f}", peak]
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if index < 2 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    lines = aligned(rows)
     first = timings[0]
     lines += [
         "",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_sparsebnn._keras import keras
-from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.models.bireal_block import bireal_block
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["resnet18"]
@@ -53,30 +53,9 @@ def resnet18(
         x = layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
     for stage, filters in enumerate((64, 128, 256, 512)):
         for index in range(4):
-            prefix = f"stage{stage}_{index}"
-            stride = 2 if filters != x.shape[-1] else 1
-            shortcut = x
-            if stride == 2:
-                shortcut = layers.AveragePooling2D(
-                    2, padding="same", name=f"{prefix}_shortcut_pool"
-                )(x)
-                shortcut = layers.Conv2D(
-                    filters, 1, use_bias=False, name=f"{prefix}_shortcut_conv"
-                )(shortcut)
-                shortcut = layers.BatchNormalization(name=f"{prefix}_shortcut_bn")(shortcut)
-            x = SparseBinaryConv2D(
-                filters,
-                3,
-                strides=stride,
-                padding="same",
-                pad_values=1.0,
-                input_quantizer="approx_sign",
-                kernel_quantizer=kernel_quantizer(),
-                use_bias=False,
-                name=f"{prefix}_binary",
-            )(x)
-            x = layers.BatchNormalization(name=f"{prefix}_bn")(x)
-            x = layers.Add(name=f"{prefix}_add")([x, shortcut])
+            x = bireal_block(
+                x, filters, kernel_quantizer=kernel_quantizer, name=f"stage{stage}_{index}"
+            )
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     # Float32 whatever the policy: the loss needs the range.
     logits = layers.Dense(classes, dtype="float32", name="classifier")(x)

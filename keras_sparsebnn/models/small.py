@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_sparsebnn._keras import keras
-from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.models.bireal_block import bireal_block
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["small"]
@@ -44,29 +44,7 @@ def small(
     )(pictures)
     x = layers.BatchNormalization(name="stem_bn")(x)
     for index, filters in enumerate(widths):
-        stride = 2 if filters != x.shape[-1] else 1
-        shortcut = x
-        if stride == 2:
-            shortcut = layers.AveragePooling2D(2, padding="same", name=f"shortcut{index}_pool")(
-                x
-            )
-            shortcut = layers.Conv2D(filters, 1, use_bias=False, name=f"shortcut{index}_conv")(
-                shortcut
-            )
-            shortcut = layers.BatchNormalization(name=f"shortcut{index}_bn")(shortcut)
-        x = SparseBinaryConv2D(
-            filters,
-            3,
-            strides=stride,
-            padding="same",
-            pad_values=1.0,
-            input_quantizer="approx_sign",
-            kernel_quantizer=kernel_quantizer(),
-            use_bias=False,
-            name=f"binary{index}",
-        )(x)
-        x = layers.BatchNormalization(name=f"binary{index}_bn")(x)
-        x = layers.Add(name=f"add{index}")([x, shortcut])
+        x = bireal_block(x, filters, kernel_quantizer=kernel_quantizer, name=f"binary{index}")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     # Float32 whatever the policy: the loss needs the range.
     logits = layers.Dense(classes, dtype="float32", name="classifier")(x)

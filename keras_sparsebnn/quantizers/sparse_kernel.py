@@ -55,7 +55,7 @@ class SparseKernel(SubsetKernel):
     Args:
         codewords: n, a power of two; 2..512 for 3x3, 2..16 for 2x2, 2 for 1x1 kernels.
         formulation: "partial" models only the n columns that matter (`X` is `[N, n]`);
-            "full" is the paper's (`X` is `[N, N]`), slower and not better.
+            "full" is the paper's (`X` is `[N, N]`), and slower.
         temperature: tau > 0, in units of the logits.
         noise_scale: factor of the Gumbel noise, >= 0. Unit noise makes the selection random
             unless `logit_scale` is far larger.
@@ -85,8 +85,8 @@ class SparseKernel(SubsetKernel):
         ...     64, 3, kernel_quantizer=SparseKernel(32), kernel_constraint="weight_clip")
 
     Reference: Wang et al., "Compacting Binary Neural Networks by Sparse Kernel Selection",
-    CVPR 2023, arXiv:2303.14470, section 3. Deviates: the defaults, which are the settings that
-    measured best (docs/selection.md); `SparseKernel.paper()` has the paper's.
+    CVPR 2023, arXiv:2303.14470, section 3. Deviates: the defaults, see docs/selection.md for
+    how they came about; `SparseKernel.paper()` has the paper's.
     """
 
     def __init__(
@@ -187,6 +187,7 @@ class SparseKernel(SubsetKernel):
         if self.initial_selection == "covering":
             # Move each slot's largest logit to its codeword: the distribution stays the same.
             slots = np.arange(self.codewords)
+            # 64 coverings are variety enough, and stay cached.
             rows = codebook.covering(self.codewords, self.kernel_size, seed=self.seed % 64)
             largest = logits[:, slots].argmax(axis=0)
             swapped = logits[rows, slots], logits[largest, slots]

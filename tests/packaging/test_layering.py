@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Lowest first. A module imports from its own row and from rows above it in this list.
 LAYERS = (
-    ("errors", "codebook", "accounting", "_keras", "matching"),
+    ("errors", "text_table", "codebook", "accounting", "_keras", "matching"),
     ("estimators",),
     ("quantizers",),
     ("layers",),
