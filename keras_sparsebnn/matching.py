@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from keras_sparsebnn._keras import tf
 
-__all__ = ["gumbel_noise", "hungarian", "match", "sinkhorn"]
+__all__ = ["gumbel_noise", "hungarian", "match", "match_from", "sinkhorn"]
 
 
 def gumbel_noise(shape: tuple[int, ...], seed: Any, step: Any) -> Any:
@@ -146,6 +146,18 @@ def match(scores: Any) -> Any:
 
     Reference: Crouse, "On implementing 2D rectangular assignment algorithms", IEEE TAES 2016.
     """
+    return match_from(scores, tf.zeros([scores.shape[0]]))[0]
+
+
+def match_from(scores: Any, prices: Any) -> tuple[Any, Any]:
+    r"""`match`, started from the dual variables of an earlier, similar problem.
+
+    The outcome is optimal whatever the prices; good ones leave few slots to search. Only the
+    square problem uses them: in the others, free codewords must have price 0.
+
+    Shape:
+        `[N, n]`, `[N]` -> `[n]` int64, `[N]`: the matching and its prices.
+    """
     scores = tf.cast(scores, tf.float32)
     codewords, slots = scores.shape
     if slots > codewords:
@@ -159,9 +171,10 @@ def match(scores: Any) -> Any:
     infinity = tf.constant(np.inf, tf.float32)
 
     # u_slot + v_codeword <= cost, with equality on matched pairs; v = 0 on free codewords.
-    u = tf.reduce_min(cost, axis=1)
-    v = tf.zeros([codewords])
-    favourite = tf.argmin(cost, axis=1, output_type=tf.int32)
+    v = prices if slots == codewords else tf.zeros([codewords])
+    reduced = cost - v
+    u = tf.reduce_min(reduced, axis=1)
+    favourite = tf.argmin(reduced, axis=1, output_type=tf.int32)
     slot_range = tf.range(slots)
     owner = tf.math.unsorted_segment_min(slot_range, favourite, codewords)
     slot_of = tf.where(owner < slots, owner, -1)
@@ -234,5 +247,5 @@ def match(scores: Any) -> Any:
         _, codeword_of, slot_of = tf.while_loop(flipping, flip, (sink, codeword_of, slot_of))
         return u, v, codeword_of, slot_of
 
-    *_, codeword_of, _ = tf.while_loop(unmatched, augment, (u, v, codeword_of, slot_of))
-    return tf.cast(codeword_of, tf.int64)
+    _, v, codeword_of, _ = tf.while_loop(unmatched, augment, (u, v, codeword_of, slot_of))
+    return tf.cast(codeword_of, tf.int64), v

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.estimators import select_ste
-from keras_sparsebnn.matching import gumbel_noise, hungarian, match, sinkhorn
+from keras_sparsebnn.matching import gumbel_noise, hungarian, match_from, sinkhorn
 from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 
 __all__ = ["SparseKernel"]
@@ -26,9 +26,9 @@ def _plan(
     return sinkhorn(scaled, iterations, partial=columns < codewords)
 
 
-def _matched_plan(*args: Any) -> Any:
-    """`Hungarian(P_GS)`, see `_plan`."""
-    return match(_plan(*args))
+def _matched_plan(prices: Any, *args: Any) -> Any:
+    """`Hungarian(P_GS)` and its prices, see `_plan` and `match_from`."""
+    return match_from(_plan(*args), prices)
 
 
 # One operation each in the training graph, and compiled once a shape, not once a layer:
@@ -166,6 +166,8 @@ class SparseKernel(SubsetKernel):
         self.training_selection = self._add_state(
             "training_selection", self._matched(value, noisy=True), tf.int64
         )
+        # Dual variables of the last matching: the next one is similar.
+        self.prices = self._add_state("prices", np.zeros(len(value)), tf.float32)
         self.step = self._add_state("step", 0, tf.int64)
         self.temperature = self._add_state(
             "temperature", self._initial["temperature"], tf.float32
@@ -203,8 +205,9 @@ class SparseKernel(SubsetKernel):
     def _matched(self, logits: npt.NDArray[np.float32], *, noisy: bool) -> Any:
         initial = self._initial
         with tf.init_scope():
-            ids = self._match(
+            ids, _ = self._match(
                 tf.constant(logits),
+                tf.zeros([len(logits)]),
                 tf.constant(initial["noise_scale"] if noisy else 0.0, tf.float32),
                 tf.constant(initial["temperature"], tf.float32),
                 tf.constant(0, tf.int64),
@@ -213,16 +216,18 @@ class SparseKernel(SubsetKernel):
 
     # One optimizer update.
 
-    def _match(self, logits: Any, noise_scale: Any, temperature: Any, step: Any) -> Any:
-        """The n selected ids for logits `X`."""
+    def _match(
+        self, logits: Any, prices: Any, noise_scale: Any, temperature: Any, step: Any
+    ) -> tuple[Any, Any]:
+        """The n selected ids for logits `X`, and the prices to start the next matching from."""
         seed = tf.constant(self.seed, tf.int64)
         args = (logits, noise_scale, temperature, seed, step, self.sinkhorn_iterations)
         if self.matcher == "graph":
-            ids = _matched_plan_compiled(*args)
+            ids, prices = _matched_plan_compiled(prices, *args)
         else:
             ids = tf.numpy_function(hungarian, [_plan_compiled(*args)], tf.int64)
             ids = tf.ensure_shape(ids, [logits.shape[1]])
-        return ids[: self.codewords]
+        return ids[: self.codewords], prices
 
     def _after_update(self, logits: Any) -> Any:
         """The logits' constraint: counts the update and matches anew when due."""
@@ -231,26 +236,30 @@ class SparseKernel(SubsetKernel):
         interval = self.refresh_interval
         due = tf.logical_and(interval > 0, tf.equal(step % tf.maximum(interval, 1), 0))
 
-        def refresh() -> tuple[Any, Any]:
+        def refresh() -> tuple[Any, Any, Any]:
             temperature = tf.convert_to_tensor(self.temperature)
             noise_scale = tf.convert_to_tensor(self.noise_scale)
-            selection = self._match(logits, tf.zeros_like(noise_scale), temperature, step)
+            before = tf.convert_to_tensor(self.prices)
+            silence = tf.zeros_like(noise_scale)
+            selection, prices = self._match(logits, before, silence, temperature, step)
             noisy = tf.cond(
                 noise_scale > 0,
-                lambda: self._match(logits, noise_scale, temperature, step),
+                lambda: self._match(logits, before, noise_scale, temperature, step)[0],
                 lambda: selection,
             )
-            return selection, noisy
+            return selection, noisy, prices
 
-        def keep() -> tuple[Any, Any]:
+        def keep() -> tuple[Any, Any, Any]:
             return (
                 tf.convert_to_tensor(self.selection),
                 tf.convert_to_tensor(self.training_selection),
+                tf.convert_to_tensor(self.prices),
             )
 
-        selection, training_selection = tf.cond(due, refresh, keep)
+        selection, training_selection, prices = tf.cond(due, refresh, keep)
         self.selection.assign(selection)
         self.training_selection.assign(training_selection)
+        self.prices.assign(prices)
         self.step.assign(step)
         return logits
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_sparsebnn._keras import tf
-from keras_sparsebnn.matching import hungarian, match, sinkhorn
+from keras_sparsebnn.matching import hungarian, match, match_from, sinkhorn
 
 COMPILED = {
     "eager": match,
@@ -67,6 +67,20 @@ def test_sinkhorn_plans(rng, mode, shape, temperature):
 def test_raw_scores(rng, mode):
     for _ in range(5):
         assert_optimal(rng.normal(size=(512, 64)).astype(np.float32), mode)
+
+
+@pytest.mark.parametrize("shape", [(12, 12), (12, 5), (512, 512)])
+def test_any_prices_lead_to_the_optimum(rng, shape):
+    scores = rng.normal(size=shape).astype(np.float32)
+    start = tf.function(match_from, jit_compile=True)
+    prices = tf.constant(rng.normal(size=shape[0]).astype(np.float32))
+    for _ in range(3):
+        ids, prices = start(tf.constant(scores), prices)
+        best = objective(scores, hungarian(scores))
+        assert len(set(ids.numpy().tolist())) == shape[1]
+        # As above; the given prices, of the size of the scores, round too.
+        assert objective(scores, ids.numpy()) >= best - 4 * shape[1] ** 2 * 16 * 2.0**-24
+        scores += rng.normal(size=shape).astype(np.float32) * 0.01
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
