@@ -126,10 +126,22 @@ def conversion() -> str:
     return f"{table}\n\n{source(result, 'conversion')}."
 
 
+def startup() -> str:
+    result = newest("startup")
+    limits = result["limits_seconds"]
+    rows = [
+        [f"`{name}`", f"{seconds:.2f}", f"{limits[name]:.1f}" if name in limits else "-"]
+        for name, seconds in result["median_seconds"].items()
+    ]
+    table = markdown(["process, start to end", "median [s]", "limit [s]"], rows)
+    return f"{table}\n\n{source(result, 'startup')}."
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "training_step": training_step,
     "conversion": conversion,
+    "startup": startup,
 }
 
 

@@ -2,7 +2,7 @@
 
 Importing this package imports no TensorFlow: the submodules load when they are first used, so
 `keras_sparsebnn.runtime` starts fast and runs on boards that have only LiteRT. The Keras
-classes register when TensorFlow is loaded, be it before or after, so that `load_model` needs
+classes register when Keras is loaded, be it before or after, so that `load_model` needs
 no `custom_objects`.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from keras_sparsebnn._registration import register_with_tensorflow
+from keras_sparsebnn._registration import register_with_keras
 
 if TYPE_CHECKING:
     from keras_sparsebnn import (
@@ -72,4 +72,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-register_with_tensorflow()
+register_with_keras()

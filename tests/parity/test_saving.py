@@ -78,8 +78,10 @@ def test_weights_alone(rng, seeded, tmp_path, suffix):
         "import tensorflow as tf; import keras_sparsebnn",
         "import keras_sparsebnn; import tensorflow as tf",
         # Looking whether TensorFlow is there is not importing it.
-        "import keras_sparsebnn, importlib.util as u; u.find_spec('tensorflow');"
+        "import keras_sparsebnn, importlib.util as u; u.find_spec('larq');"
         "import tensorflow as tf",
+        # larq imports Keras in its middle.
+        "import keras_sparsebnn, larq; import tensorflow as tf",
     ],
 )
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
