@@ -181,7 +181,7 @@ class TestRefuses:
         ("operator", "place", "layer"),
         [
             (("CONV_2D", 0), 1, "stem"),
-            (("CONV_2D", 1), 2, "shortcut2_conv"),
+            (("CONV_2D", 1), 2, "binary2_shortcut_conv"),
             (("LceBconv2d", 3), 2, "binary3"),
             (("LceBconv2d", 4), 3, "binary4"),
             (("FULLY_CONNECTED", 0), 1, "classifier"),
