@@ -40,7 +40,8 @@ METHODS = {
     "one_bit": lambda n: "ste_sign",
     "learned": SparseKernel,
     "learned_paper": SparseKernel.paper,
-    "covering": lambda n: SparseKernel(n, refresh_interval=0),
+    "learned_covering": lambda n: SparseKernel(n, initial_selection="covering"),
+    "covering": lambda n: SparseKernel(n, initial_selection="covering", refresh_interval=0),
     "random": FixedSubset,
 }
 WIDTHS = (32, 64, 64, 64)

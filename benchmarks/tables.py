@@ -52,7 +52,8 @@ _LABELS = {
     "one_bit": "plain 1-bit (`ste_sign`)",
     "learned": "learned selection (`SparseKernel`)",
     "random": "fixed random subset (`FixedSubset`)",
-    "covering": "covering subset, not learned",
+    "learned_covering": "learned, from a covering start",
+    "covering": "fixed covering subset",
 }
 
 

@@ -63,8 +63,8 @@ class SparseKernel(SubsetKernel):
         sinkhorn_iterations: k >= 1.
         logit_scale: standard deviation of the initial `X`, > 0. Adam moves a logit by about
             the learning rate an update, so this sets how much evidence a swap takes.
-        initial_selection: "covering" starts from codewords that lie close to every kernel
-            (`codebook.covering`), "random" from any.
+        initial_selection: "random" starts from any codewords, "covering" from such as lie
+            close to every kernel (`codebook.covering`).
         matcher: "graph" needs no Python callback and works on every device and in every
             export; "scipy" is the reference, CPU only.
         clip_value: see `SubsetKernel`.
@@ -99,14 +99,14 @@ class SparseKernel(SubsetKernel):
         refresh_interval: int = 1,
         sinkhorn_iterations: int = 10,
         logit_scale: float = 5.0,
-        initial_selection: str = "covering",
+        initial_selection: str = "random",
         matcher: str = "graph",
         **kwargs: Any,
     ) -> None:
         super().__init__(codewords, **kwargs)
         for name, value, options in (
             ("formulation", formulation, ("partial", "full")),
-            ("initial_selection", initial_selection, ("covering", "random")),
+            ("initial_selection", initial_selection, ("random", "covering")),
             ("matcher", matcher, ("graph", "scipy")),
         ):
             if value not in options:
@@ -146,7 +146,6 @@ class SparseKernel(SubsetKernel):
             "noise_scale": 1.0,
             "sinkhorn_iterations": 10,
             "logit_scale": 1.0,
-            "initial_selection": "random",
         }
         return cls(codewords, **{**setting, **kwargs})
 

@@ -70,7 +70,7 @@ OPTIONS: dict[str, dict[str, _Rule]] = {
         **_SUBSET_OPTIONS,
         "formulation": _one_of("partial", "full"),
         "freeze_after": _positive(1),
-        "initial_selection": _one_of("covering", "random"),
+        "initial_selection": _one_of("random", "covering"),
         "logit_scale": _positive(1e6),
         "matcher": _one_of("graph", "scipy"),
         "noise_scale": _number(0, 1e6),

@@ -56,6 +56,24 @@ def test_ties_go_to_the_lowest_id():
     assert codebook.nearest(np.zeros((1, 9)), [400, 3, 17]) == [3]
 
 
+def test_covering_lies_closer_to_fresh_kernels_than_random_subsets(rng):
+    kernels = rng.normal(size=(5000, 9)).astype(np.float32)
+
+    def kept(ids):
+        return (kernels @ codebook.codewords()[ids].T).max(axis=1).mean()
+
+    for n in (16, 64):
+        ids = codebook.covering(n, seed=5)
+        assert len(set(ids.tolist())) == n
+        subsets = [kept(rng.choice(512, n, replace=False)) for _ in range(10)]
+        assert kept(ids) > max(subsets)
+
+
+def test_covering_is_a_function_of_its_seed():
+    assert np.array_equal(codebook.covering(16, seed=1), codebook.covering(16, seed=1))
+    assert not np.array_equal(codebook.covering(16, seed=1), codebook.covering(16, seed=2))
+
+
 def test_the_table_is_read_only():
     with pytest.raises(ValueError, match="read-only"):
         codebook.codewords(3)[0, 0] = 5
@@ -68,6 +86,7 @@ def test_the_table_is_read_only():
         (lambda: codebook.decode([0, 512]), r"Expected codeword ids in \[0, 511\], got 512"),
         (lambda: codebook.decode([-1]), r"got -1"),
         (lambda: codebook.decode([0.5]), "Expected integer codeword ids"),
+        (lambda: codebook.covering(513), r"Expected n in \[1, 512\], got 513"),
         (lambda: codebook.encode(np.ones((2, 4))), r"Expected patterns of shape \[..., 9\]"),
     ],
 )

@@ -198,6 +198,21 @@ class TestLearning:
         first = quantizer(latent, training=True)
         assert np.array_equal(first, quantizer(latent, training=True))
 
+    @pytest.mark.parametrize("n", [2, 16, 32])
+    def test_starts_from_a_covering_if_asked(self, n):
+        quantizer = SparseKernel(n, initial_selection="covering", seed=3)
+        quantizer.build((3, 3, 4, 4))
+        covering = codebook.covering(n, seed=3)
+        # Sinkhorn scales rows, so that now and then a near tie goes the other way.
+        assert len(set(quantizer.selection.numpy()) & set(covering)) >= n - 1
+        # The logits are those of the random start, in other places.
+        other = SparseKernel(n, seed=3)
+        other.build((3, 3, 4, 4))
+        for ours, theirs in zip(
+            quantizer.logits.numpy().T, other.logits.numpy().T, strict=True
+        ):
+            assert np.array_equal(np.sort(ours), np.sort(theirs))
+
     def test_noise_in_training_only(self, rng):
         quantizer = SparseKernel(16, noise_scale=10.0, seed=1)
         latent = tf.constant(rng.normal(size=(3, 3, 8, 8)).astype(np.float32))
