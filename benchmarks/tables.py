@@ -90,24 +90,26 @@ def accuracy() -> str:
 
 def training_step() -> str:
     result = newest("training_step")
+    columns = [*result["cases"], *result["memory"]]
     rows = []
-    for case, measured in result["cases"].items():
-        for kind in ("ste_sign", "partial", "full"):
-            rows.append(
-                [
-                    {"ste_sign": "plain `ste_sign`"}.get(kind, f"selection, {kind}"),
-                    case,
-                    f"{measured['median_ms'][kind]:.0f}",
-                    f"{measured['time_ratio'][kind]:.2f}",
-                    f"{measured['memory_ratio'][kind]:.2f}",
-                ]
-            )
-    table = markdown(["kernels", "maps", "step, median [ms]", "time", "peak memory"], rows)
+    for kind in ("ste_sign", "partial", "full"):
+        times = (
+            f"{case['median_ms'][kind]:.0f} ms, {case['time_ratio'][kind]:.2f}x"
+            for case in result["cases"].values()
+        )
+        peaks = (
+            f"{memory['peak_mib'][kind]:.0f} MiB, {memory['ratio'][kind]:.2f}x"
+            for memory in result["memory"].values()
+        )
+        label = {"ste_sign": "plain `ste_sign`"}.get(kind, f"selection, {kind}")
+        rows.append([label, *times, *peaks])
+    table = markdown(["kernels", *columns], rows)
     setting = result["setting"]
     return (
-        f"{table}\n\n{setting['interleaved_steps']} interleaved steps, batch "
+        f"{table}\n\nMedian step and peak memory of the process. "
+        f"{setting['interleaved_steps']} interleaved steps, batch "
         f"{setting['batch']}, binary layers of 64 to 128 channels, n = {setting['codewords']}, "
-        f"matched anew in every step; ratios to `ste_sign`. {source(result, 'training_step')}."
+        f"matched anew in every step. {source(result, 'training_step')}."
     )
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -37,10 +36,12 @@ BATCH = 64
 CODEWORDS = 32
 # Stride of the stem: the selection's cost does not depend on the map, the step's does.
 CASES = {"32x32 and 16x16 maps": 1, "16x16 and 8x8 maps": 2}
+# The selection takes a fixed amount, mostly for compiling; activations grow with the batch.
+MEMORY_BATCHES = (64, 256)
 LIMITS = {"partial": {"time": 1.15, "memory": 1.1}, "full": {"time": 1.5}}
 
 
-def build(kind: str, stem_stride: int) -> Callable[[], Any]:
+def build(kind: str, stem_stride: int, batch: int = BATCH) -> Callable[[], Any]:
     import numpy as np
 
     from keras_sparsebnn._keras import keras, tf
@@ -65,8 +66,8 @@ def build(kind: str, stem_stride: int) -> Callable[[], Any]:
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     rng = np.random.default_rng(0)
-    pictures = tf.constant(rng.normal(size=(BATCH, 32, 32, 3)).astype(np.float32))
-    labels = tf.constant(rng.integers(0, 10, BATCH))
+    pictures = tf.constant(rng.normal(size=(batch, 32, 32, 3)).astype(np.float32))
+    labels = tf.constant(rng.integers(0, 10, batch))
     step = model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors((pictures, labels)).repeat())
     return lambda: step(batches)["loss"].numpy()
@@ -84,20 +85,27 @@ def measure(stem_stride: int, count: int) -> dict[str, Any]:
             step()
             times[kind].append(1e3 * (time.perf_counter() - started))
     medians = {kind: statistics.median(values) for kind, values in times.items()}
-    memory = {kind: peak_memory(kind, stem_stride) for kind in KINDS}
     return {
         "median_ms": medians,
         "quartiles_ms": {kind: statistics.quantiles(times[kind], n=4) for kind in KINDS},
         "time_ratio": {kind: medians[kind] / medians["ste_sign"] for kind in KINDS},
-        "peak_memory_mib": memory,
-        "memory_ratio": {kind: memory[kind] / memory["ste_sign"] for kind in KINDS},
     }
 
 
-def peak_memory(kind: str, stem_stride: int) -> float:
+def own_peak_memory() -> float:
+    """Peak resident set of this process, MiB.
+
+    Not getrusage's: its maximum survives exec, so that a child starts with its parent's.
+    """
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
+def peak_memory(kind: str, batch: int) -> float:
     """Peak resident set of a process that trains a few steps, MiB."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", __file__, "--memory-of", kind, str(stem_stride)],
+        [sys.executable, "-W", "ignore", __file__, "--memory-of", kind, str(batch)],
         capture_output=True,
         text=True,
         check=True,
@@ -112,11 +120,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.memory_of:
-        kind, stem_stride = args.memory_of
-        step = build(kind, int(stem_stride))
+        kind, batch = args.memory_of
+        step = build(kind, 1, int(batch))
         for _ in range(5):
             step()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        print(own_peak_memory())
         return
     result = {
         "environment": environment(),
@@ -131,7 +139,13 @@ def main() -> None:
         },
         "limits": LIMITS,
         "cases": {},
+        "memory": {},
     }
+    for batch in MEMORY_BATCHES:
+        peaks = {kind: peak_memory(kind, batch) for kind in KINDS}
+        ratios = {kind: peaks[kind] / peaks["ste_sign"] for kind in KINDS}
+        result["memory"][f"batch {batch}"] = {"peak_mib": peaks, "ratio": ratios}
+        print("memory, batch", batch, json.dumps(ratios), flush=True)
     for name, stem_stride in CASES.items():
         result["cases"][name] = measure(stem_stride, args.steps)
         print(name, json.dumps(result["cases"][name]["time_ratio"]), flush=True)
