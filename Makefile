@@ -37,7 +37,7 @@ $(VENV)-tf215/ready: pyproject.toml
 	@touch $@
 
 test-oldest: $(VENV)-tf215/ready
-	env -u TF_USE_LEGACY_KERAS $(VENV)-tf215/bin/pytest -m smoke
+	env -u TF_USE_LEGACY_KERAS $(VENV)-tf215/bin/pytest -m smoke --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
