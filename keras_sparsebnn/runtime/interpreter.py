@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import importlib
 import importlib.machinery
 import importlib.util
@@ -37,7 +38,7 @@ _STOCK = (
 Array = npt.NDArray[Any]
 
 
-class _Backend:
+class _Backend(abc.ABC):
     """What every interpreter library is made to offer."""
 
     input_shapes: list[tuple[int, ...]]
@@ -49,9 +50,9 @@ class _Backend:
     output_scales: list[Any]
     output_zero_points: list[Any]
 
+    @abc.abstractmethod
     def invoke(self, inputs: list[Array]) -> list[Array]:
         """One inference."""
-        raise NotImplementedError
 
 
 def _import_lce() -> Any:
