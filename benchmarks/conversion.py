@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,16 +19,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from environment import environment
+from environment import environment, own_peak_bytes
 
 RESULTS = Path(__file__).parent / "results"
 LIMITS = {"seconds": 60, "peak_bytes": 4 * 10**9}
-
-
-def peak_bytes() -> int:
-    """The resident set at its highest; Linux counts it in KiB, macOS in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def convert(size: int, classes: int, codewords: int) -> dict[str, Any]:
@@ -41,15 +34,15 @@ def convert(size: int, classes: int, codewords: int) -> dict[str, Any]:
     model = models.resnet18(
         (size, size, 3), classes, kernel_quantizer=lambda: SparseKernel(codewords)
     )
-    before = peak_bytes()
+    before = own_peak_bytes()
     start = time.perf_counter()
     flat = convert_keras_model(model)
     seconds = time.perf_counter() - start
     report = inspect(flat)
     return {
         "seconds": round(seconds, 3),
-        "peak_bytes": peak_bytes(),
-        "added_bytes": peak_bytes() - before,
+        "peak_bytes": own_peak_bytes(),
+        "added_bytes": own_peak_bytes() - before,
         "file_bytes": report.file_bytes,
         "bytes_by_kind": report.bytes_by_kind,
         "binary_layers": len(report.binary_layers),

@@ -62,6 +62,17 @@ def _versions() -> dict[str, str]:
     return versions
 
 
+def own_peak_bytes() -> int:
+    """Peak resident memory of this process; a measurement without it makes no sense."""
+    # Here, not above: environment() serves benchmarks of starting up as well.
+    from keras_sparsebnn.runtime.memory import peak_bytes
+
+    peak = peak_bytes()
+    if peak is None:
+        raise SystemExit("Expected a Linux whose /proc tells the peak memory. Measure there.")
+    return peak
+
+
 def environment() -> dict[str, Any]:
     """The header of every result file."""
     return {

@@ -28,7 +28,7 @@ try:
 except metadata.PackageNotFoundError:
     pass
 
-from environment import environment
+from environment import environment, own_peak_bytes
 
 KINDS = ("ste_sign", "partial", "full")
 WIDTHS = (64, 64, 128, 128)
@@ -92,16 +92,6 @@ def measure(stem_stride: int, count: int) -> dict[str, Any]:
     }
 
 
-def own_peak_memory() -> float:
-    """Peak resident set of this process, MiB.
-
-    Not getrusage's: its maximum survives exec, so that a child starts with its parent's.
-    """
-    status = Path("/proc/self/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
-
-
 def peak_memory(kind: str, batch: int) -> float:
     """Peak resident set of a process that trains a few steps, MiB."""
     done = subprocess.run(
@@ -124,7 +114,7 @@ def main() -> None:
         step = build(kind, 1, int(batch))
         for _ in range(5):
             step()
-        print(own_peak_memory())
+        print(own_peak_bytes() / 2**20)
         return
     result = {
         "environment": environment(),

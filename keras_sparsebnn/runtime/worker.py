@@ -26,6 +26,7 @@ import numpy.typing as npt
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime.flatbuffer import custom_ops, read_model
 from keras_sparsebnn.runtime.interpreter import Interpreter, import_runtime
+from keras_sparsebnn.runtime.memory import peak_bytes
 
 __all__ = ["main", "random_inputs"]
 
@@ -35,22 +36,6 @@ def _reset_peak() -> None:
     # Not allowed: the peak then includes starting Python, and the rise only gets smaller.
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_bytes() -> int | None:
-    """Peak resident memory of this process so far; None where the system does not tell."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    except OSError:
-        pass  # not Linux
-    try:
-        import resource
-    except ImportError:
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def random_inputs(interpreter: Interpreter) -> list[npt.NDArray[Any]]:
@@ -83,7 +68,7 @@ class _Session:
         del data
         import_runtime("lce" if lce or runtime == "lce" else "litert")
         _reset_peak()
-        self.peak_before = _peak_bytes()
+        self.peak_before = peak_bytes()
         self.interpreter = Interpreter(
             model, num_threads=message["num_threads"], runtime=runtime
         )
@@ -97,7 +82,7 @@ class _Session:
                 self.interpreter.predict(self.inputs)
                 seconds.append(time.perf_counter() - start)
             return {"seconds": seconds}
-        peak = _peak_bytes()
+        peak = peak_bytes()
         if peak is None or self.peak_before is None:
             return {"peak_memory_bytes": None}
         return {"peak_memory_bytes": max(0, peak - self.peak_before)}

@@ -20,6 +20,7 @@ from keras_sparsebnn.runtime import (
     flatbuffer,
     read_model,
 )
+from keras_sparsebnn.runtime.memory import peak_bytes
 from keras_sparsebnn.runtime.worker import random_inputs
 
 # The function of the same name hides the module.
@@ -317,6 +318,24 @@ class TestBenchmark:
             t.peak_memory_bytes for t in benchmark([stock_file, large], runs=1, warmup=1)
         )
         assert 0 < small < weights.nbytes < big
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+    def test_peak_memory_starts_anew_in_the_child_of_a_large_process(self):
+        code = "from keras_sparsebnn.runtime.memory import peak_bytes; print(peak_bytes())"
+        ballast = np.ones(300 << 20, np.uint8)
+        assert peak_bytes() > ballast.nbytes
+        child = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        # Python and NumPy take some 30 MB.
+        assert 1 << 20 < int(child.stdout) < ballast.nbytes / 3
+
+    def test_peak_memory_where_there_is_no_proc(self, monkeypatch):
+        def missing(path):
+            raise FileNotFoundError(path)
+
+        monkeypatch.setattr(Path, "read_text", missing)
+        assert peak_bytes() is None
 
     def test_models_take_turns(self, stock_file, tmp_path, monkeypatch):
         other = tmp_path / "other.tflite"
