@@ -179,28 +179,21 @@ class TestErrors:
         assert "(layer binary)" in str(caught.value)
         assert "\n" not in str(caught.value)
 
-    def test_depthwise_codebook(self):
-        layer = lq.layers.QuantDepthwiseConv2D(
-            3,
-            input_quantizer="ste_sign",
-            depthwise_quantizer=FixedSubset(4, seed=1),
-            depthwise_constraint="weight_clip",
-            name="depth",
+    @pytest.mark.parametrize(
+        ("layer", "where", "options"),
+        [
+            ("QuantDepthwiseConv2D", "depthwise", {}),
+            ("QuantConv2DTranspose", "kernel", {"filters": 8}),
+        ],
+    )
+    def test_codebooks_in_other_binary_layers(self, layer, where, options):
+        options[f"{where}_quantizer"] = FixedSubset(4, seed=1)
+        options[f"{where}_constraint"] = "weight_clip"
+        other = getattr(lq.layers, layer)(
+            kernel_size=3, input_quantizer="ste_sign", name="other", **options
         )
-        with pytest.raises(ConversionError, match=r"QuantDepthwiseConv2D \(layer depth\)"):
-            convert_keras_model(sequential(layer))
-
-    def test_transposed_codebook(self):
-        layer = lq.layers.QuantConv2DTranspose(
-            8,
-            3,
-            input_quantizer="ste_sign",
-            kernel_quantizer=FixedSubset(4, seed=1),
-            kernel_constraint="weight_clip",
-            name="up",
-        )
-        with pytest.raises(ConversionError, match=r"QuantConv2DTranspose \(layer up\)"):
-            convert_keras_model(sequential(layer))
+        with pytest.raises(ConversionError, match=rf"{layer} \(layer other\)"):
+            convert_keras_model(sequential(other))
 
     @pytest.mark.parametrize("wrap", [False, True])
     def test_half_precision_on_purpose(self, wrap):
