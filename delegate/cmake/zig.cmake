@@ -1,0 +1,25 @@
+# Toolchain: the `ziglang` wheel, for this machine and for any other.
+#
+#   cmake -S delegate -B build/delegate-aarch64 -G Ninja \
+#     -DCMAKE_TOOLCHAIN_FILE=delegate/cmake/zig.cmake \
+#     -DZIG="$(python -c 'import ziglang; print(ziglang.__path__[0])')/zig" \
+#     -DZIG_TARGET=aarch64-linux-gnu.2.17
+#
+# glibc 2.17 is manylinux2014's: the library loads wherever the wheel installs.
+set(ZIG "zig" CACHE FILEPATH "the zig program")
+set(ZIG_TARGET "x86_64-linux-gnu.2.17" CACHE STRING "architecture-system-abi to compile for")
+# try_compile() reads this file again and needs both.
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ZIG ZIG_TARGET)
+
+string(REGEX MATCH "^[^-]+" CMAKE_SYSTEM_PROCESSOR "${ZIG_TARGET}")
+if(ZIG_TARGET MATCHES "-macos")
+  set(CMAKE_SYSTEM_NAME Darwin)
+else()
+  set(CMAKE_SYSTEM_NAME Linux)
+endif()
+
+set(CMAKE_CXX_COMPILER "${ZIG}" c++ -target ${ZIG_TARGET})
+# CMake wants archivers without arguments; these rules give `zig ar` its own.
+set(CMAKE_CXX_ARCHIVE_CREATE "\"${ZIG}\" ar qc <TARGET> <OBJECTS>")
+set(CMAKE_CXX_ARCHIVE_APPEND "\"${ZIG}\" ar q <TARGET> <OBJECTS>")
+set(CMAKE_CXX_ARCHIVE_FINISH "\"${ZIG}\" ranlib <TARGET>")
