@@ -1,0 +1,94 @@
+"""Runs AArch64 programs of the sysroot under qemu.
+
+    python delegate/arm/emulate.py script.py [ARGUMENT ...]     # Python in the sysroot
+    python delegate/arm/emulate.py --program a.out [ARGUMENT ...]
+
+The core is a Cortex-A76 (Raspberry Pi 5), so the instructions of ARMv8.2 exist. Emulated time
+says nothing about ARM: never time what runs here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sysroot import default_folder
+
+QEMU = ("qemu-aarch64-static", "qemu-aarch64")
+CORE = "cortex-a76"
+
+
+def missing(folder: Path) -> str | None:
+    """Why nothing can be emulated with the sysroot in `folder`; None if it can."""
+    if not any(map(shutil.which, QEMU)):
+        return f"expected {QEMU[0]}, got none; run: apt-get install qemu-user-static"
+    if not (folder / "site.stamp").is_file():
+        return f"expected a sysroot in {folder}; run: python delegate/arm/sysroot.py"
+    return None
+
+
+def program_command(
+    folder: Path, program: Path | str, environment: Mapping[str, str] | None = None
+) -> list[str]:
+    """The command line that runs an AArch64 executable against the sysroot's libraries.
+
+    Args:
+        folder: the sysroot.
+        program: an executable; statically linked ones need no sysroot.
+        environment: variables of the emulated program, beside this process's own.
+    """
+    qemu = next(filter(None, map(shutil.which, QEMU)), QEMU[0])
+    command = [qemu, "-cpu", CORE, "-L", str(folder / "root")]
+    for name, value in (environment or {}).items():
+        command += ["-E", f"{name}={value}"]
+    return [*command, str(program)]
+
+
+def python_command(
+    folder: Path, site: Sequence[Path] = (), environment: Mapping[str, str] | None = None
+) -> list[str]:
+    """The command line of the sysroot's Python; append a script or `-m` and a module.
+
+    Args:
+        folder: the sysroot.
+        site: folders to import from; the sysroot's own packages if empty.
+        environment: variables of the emulated program, beside this process's own.
+    """
+    variables = {
+        "PYTHONHOME": str(folder / "root" / "usr"),
+        "PYTHONPATH": os.pathsep.join(map(str, site or (folder / "site",))),
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # The host's debugging and warning switches are not meant for the guest.
+        "PYTHONWARNINGS": "default",
+        **(environment or {}),
+    }
+    return program_command(folder, folder / "root" / "usr" / "bin" / "python3.11", variables)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--program", action="store_true", help="an executable, not a script")
+    parser.add_argument("--sysroot", type=Path, default=default_folder())
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    folder = options.sysroot.resolve()
+    if reason := missing(folder):
+        print(f"emulate: {reason}", file=sys.stderr)
+        return 1
+    if options.program:
+        command = program_command(folder, options.arguments[0])[:-1]
+    else:
+        command = python_command(folder)
+    return subprocess.run([*command, *options.arguments], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""An AArch64 Debian with Python, NumPy and LiteRT in a folder, to run under qemu.
+
+    python delegate/arm/sysroot.py [DIR]    # $SPARSEBNN_AARCH64_SYSROOT, else build/aarch64
+
+Needs Debian's apt-get and dpkg, pip, and their networks. Nothing of the system changes: apt
+works on package lists of its own in DIR. Wheels are unpacked for CPython 3.11, whatever Python
+runs this. What is there already is not made again; remove DIR to start over.
+
+DIR/root is Debian, DIR/site holds the Python packages, DIR/cache what was downloaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VARIABLE = "SPARSEBNN_AARCH64_SYSROOT"
+
+SUITE = "bookworm"
+MIRROR = "http://deb.debian.org/debian"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# What python3.11 and the wheels' extension modules load; not the whole closure of `Depends`.
+PACKAGES = (
+    *("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libexpat1", "libssl3", "libffi8"),
+    *("libbz2-1.0", "liblzma5", "libcrypt1", "libuuid1"),
+    *("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "python3.11"),
+)
+
+# 2.3.0 crashes when an interpreter is constructed under qemu 7.2; 1.4.0, 2.0.3, 2.1.2 run.
+WHEELS = ("numpy==2.2.6", "ai-edge-litert==2.1.2")
+# Debian 12 has glibc 2.36.
+PLATFORMS = (
+    *(f"manylinux_2_{minor}_aarch64" for minor in range(17, 37)),
+    "manylinux2014_aarch64",
+)
+
+
+class SysrootError(RuntimeError):
+    """The sysroot cannot be made here."""
+
+
+def default_folder() -> Path:
+    """`$SPARSEBNN_AARCH64_SYSROOT`, or build/aarch64 in the checkout."""
+    return Path(os.environ.get(VARIABLE) or ROOT / "build" / "aarch64")
+
+
+def _run(command: list[str], folder: Path | None = None) -> None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise SysrootError(f"Expected to run {command[0]}: {error.strerror}.") from error
+    if done.returncode:
+        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        errors = [line for line in said if line.lower().startswith(("e:", "error"))]
+        reason = (errors or said or ["no message"])[-1]
+        raise SysrootError(f"{' '.join(command[:2])} failed ({done.returncode}): {reason}")
+
+
+def pip_options() -> list[str]:
+    """What makes pip choose wheels for this sysroot's Python."""
+    options = ["--only-binary=:all:", "--implementation=cp", "--python-version=3.11"]
+    options += ["--abi=cp311", "--abi=abi3", "--abi=none"]
+    return [*options, *(f"--platform={platform}" for platform in PLATFORMS)]
+
+
+def _pip(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
+
+
+def _apt_options(apt: Path, mirror: str) -> list[str]:
+    """Lists, cache and status of apt in the folder `apt`; proxies stay the system's."""
+    if not KEYRING.is_file():
+        raise SysrootError(
+            f"Expected Debian's keys in {KEYRING}. Run: apt-get install debian-archive-keyring"
+        )
+    for folder in ("state/lists/partial", "cache/archives/partial"):
+        (apt / folder).mkdir(parents=True, exist_ok=True)
+    (apt / "status").touch()
+    sources = apt / "sources.list"
+    sources.write_text(f"deb [arch=arm64 signed-by={KEYRING}] {mirror} {SUITE} main\n")
+    settings = {
+        "Dir::State": apt / "state",
+        "Dir::State::status": apt / "status",
+        "Dir::Cache": apt / "cache",
+        "Dir::Etc::SourceList": sources,
+        "Dir::Etc::SourceParts": "-",
+        "APT::Architecture": "arm64",
+        "APT::Architectures": "arm64",
+        "APT::Sandbox::User": "",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "3",
+    }
+    return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
+
+
+def make_debian(folder: Path, mirror: str = MIRROR) -> Path:
+    """Downloads and unpacks Debian's packages; returns the root directory."""
+    root, debs = folder / "root", folder / "cache" / "debs"
+    stamp = folder / "debian.stamp"
+    wanted = " ".join((SUITE, *PACKAGES))
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return root
+    shutil.rmtree(debs, ignore_errors=True)  # one version of each package
+    debs.mkdir(parents=True)
+    options = _apt_options((folder / "cache" / "apt").resolve(), mirror)
+    _run(["apt-get", "update", *options])
+    _run(["apt-get", "download", *PACKAGES, *options], debs)
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    for package in PACKAGES:
+        (archive,) = debs.glob(f"{package}_*.deb")
+        _run(["dpkg", "-x", str(archive), str(root)])
+    stamp.write_text(wanted)
+    return root
+
+
+def install_wheels(target: Path, requirements: list[str], *, wheels: Path) -> Path:
+    """Unpacks wheels for AArch64 CPython 3.11, with what they require, into `target`.
+
+    Args:
+        target: made anew, unless it holds just these already.
+        requirements: names with versions, or paths of wheels.
+        wheels: where downloads are kept; a second run needs no network.
+    """
+    stamp = target.with_name(target.name + ".stamp")
+    wanted = "\n".join(_fingerprint(requirement) for requirement in requirements)
+    if target.is_dir() and stamp.is_file() and stamp.read_text() == wanted:
+        return target
+    shutil.rmtree(target, ignore_errors=True)
+    wheels.mkdir(parents=True, exist_ok=True)
+    try:
+        _run(
+            _pip(
+                "download",
+                *pip_options(),
+                "--no-index",
+                f"--find-links={wheels}",
+                f"--dest={wheels}",
+                *requirements,
+            )
+        )
+    except SysrootError:
+        _run(_pip("download", *pip_options(), f"--dest={wheels}", *requirements))
+    _run(
+        _pip(
+            "install",
+            *pip_options(),
+            "--no-index",
+            f"--find-links={wheels}",
+            "--no-compile",
+            f"--target={target}",
+            *requirements,
+        )
+    )
+    stamp.write_text(wanted)
+    return target
+
+
+def _fingerprint(requirement: str) -> str:
+    path = Path(requirement)
+    if path.suffix != ".whl":
+        return requirement
+    return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def make(folder: Path, mirror: str = MIRROR) -> None:
+    """Makes the sysroot, or what of it is missing.
+
+    Raises:
+        SysrootError: in one line, which command failed and why.
+    """
+    make_debian(folder, mirror)
+    install_wheels(folder / "site", list(WHEELS), wheels=folder / "cache" / "wheels")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", metavar="DIR", nargs="?", type=Path)
+    parser.add_argument("--mirror", default=MIRROR)
+    arguments = parser.parse_args()
+    folder = (arguments.folder or default_folder()).resolve()
+    try:
+        make(folder, arguments.mirror)
+    except (SysrootError, OSError) as error:
+        print(f"sysroot: {error}", file=sys.stderr)
+        return 1
+    print(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
