@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "x86_features.h"
+
 namespace sparsebnn {
 namespace {
 
@@ -28,11 +30,9 @@ bool IsaAvailable(Isa isa) {
       return true;
 #if defined(__x86_64__)
     case Isa::kAvx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
+      return DetectX86Features().avx2;
     case Isa::kAvx512:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-             __builtin_cpu_supports("avx512vpopcntdq");
+      return DetectX86Features().avx512;
 #elif defined(__aarch64__)
     case Isa::kNeon:
       return true;

@@ -1,0 +1,456 @@
+// The loops of the bit-sliced convolution, for a vector type V of kBits pixels. Included by one
+// file for each instruction set; everything here has internal linkage, so that each file has its
+// own code.
+//
+//   planes = the input as bit planes                                          (raster.h)
+//   for each block of kBits places:
+//     for each chunk of 16 groups:
+//       table = (m, h) of each group's patterns; parity of each group         BuildTables
+//       for each output channel:
+//         sum[o] += table[its entry of each group]       16 two-bit numbers   AddChunk
+//     transform(2 * sum[o] + last parity) to the output's layout              Finish
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "bconv2d_codebook.h"
+#include "bit_planes_inl.h"
+#include "codebook_plan.h"
+#include "output_tile_inl.h"
+#include "raster.h"
+
+namespace sparsebnn {
+namespace {
+
+// The least number of planes that AddChunk loads and stores.
+constexpr int kMinSumPlanes = 6;
+
+template <class V>
+class CodebookBconv2d : public Bconv2d {
+  using Register = typename V::Register;
+  static constexpr int kBytes = V::kBits / 8;
+  static constexpr int kEntryBytes = 2 * kBytes;
+
+ public:
+  CodebookBconv2d(const Geometry& geometry, const FilterReader& filter,
+                  OutputTransform transform, const char* isa)
+      : g_(geometry),
+        transform_(std::move(transform)),
+        vector_transform_(transform_, geometry.depth()),
+        raster_(geometry, V::kBits),
+        isa_(isa) {
+    PadForVectors(&transform_);
+    for (int group = 0; group < g_.groups; ++group) {
+      plans_.push_back(PlanCodebook(filter, group * g_.channels_out_per_group(),
+                                    g_.channels_out_per_group(), g_.channels_in_per_group(),
+                                    raster_.taps));
+      for (const Chunk& chunk : plans_.back().chunks) {
+        table_entries_ = std::max(table_entries_, chunk.entries);
+      }
+    }
+    sum_stride_ = std::max(plans_[0].sum_planes, kMinSumPlanes) * kBytes;
+  }
+
+  bool Run(const uint32_t* input, void* output, Workspace* workspace,
+           ThreadPool* threads) const override {
+    // With fewer blocks than threads the output channels are shared out too; each thread then
+    // builds all the tables.
+    const int channels_out = g_.channels_out_per_group();
+    const int tiles = (channels_out + 31) / 32;
+    const int tasks_wanted = threads->threads() > raster_.blocks
+                                 ? (threads->threads() + raster_.blocks - 1) / raster_.blocks
+                                 : 1;
+    const int splits = std::min(tasks_wanted, tiles);
+    const int tiles_per_split = (tiles + splits - 1) / splits;
+    const size_t scratch_bytes = ScratchBytes(tiles_per_split * 32);
+    const size_t planes_bytes = PlanesBytes();
+    if (!workspace->Reserve(planes_bytes + threads->threads() * scratch_bytes)) return false;
+    uint8_t* planes = workspace->data();
+
+    for (int b = 0; b < g_.batch; ++b) {
+      const uint32_t* image =
+          input + static_cast<size_t>(b) * g_.input_height * g_.input_width * g_.input_words();
+      for (int group = 0; group < g_.groups; ++group) {
+        threads->ParallelFor(PlaneTasks(),
+                             [&](int task, int) { FillPlanes(image, group, task, planes); });
+        threads->ParallelFor(raster_.blocks * splits, [&](int task, int thread) {
+          const int first = task % splits * tiles_per_split * 32;
+          const int last = std::min(first + tiles_per_split * 32, channels_out);
+          if (first >= last) return;
+          RunBlock(planes, b, group, task / splits, first, last, output,
+                   planes + planes_bytes + thread * scratch_bytes);
+        });
+      }
+    }
+    return true;
+  }
+
+  const char* kernel() const override { return "codebook"; }
+  std::string description() const override {
+    return std::string("codebook x") + std::to_string(V::kBits) + " " + isa_ + ", " +
+           std::to_string(static_cast<int>(plans_[0].mean_patterns + 0.5)) +
+           " patterns of 7 taps";
+  }
+
+ private:
+  // --- Planes ---------------------------------------------------------------------------------
+
+  static constexpr int kWordsPerPlaneTask = 16;
+
+  int PlaneTasks() const {
+    return static_cast<int>(raster_.phases.size()) *
+           ((raster_.words + kWordsPerPlaneTask - 1) / kWordsPerPlaneTask);
+  }
+  // Channels are filled 128 at a time.
+  int PaddedChannels() const { return (g_.channels_in_per_group() + 127) / 128 * 128; }
+  size_t PlanesBytes() const {
+    return raster_.phases.size() * PaddedChannels() * static_cast<size_t>(raster_.plane_bytes);
+  }
+  const uint8_t* PlaneBytes(const uint8_t* planes, int plane) const {
+    const int phase = plane / g_.channels_in_per_group();
+    const int channel = plane % g_.channels_in_per_group();
+    return planes +
+           (static_cast<size_t>(phase) * PaddedChannels() + channel) * raster_.plane_bytes;
+  }
+
+  // Fills kWordsPerPlaneTask words of the planes of one phase, all channels; the last task also
+  // clears what lies beyond.
+  void FillPlanes(const uint32_t* image, int group, int task, uint8_t* planes) const {
+    const int tasks_per_phase = PlaneTasks() / static_cast<int>(raster_.phases.size());
+    const int phase = task / tasks_per_phase;
+    const int first_word = task % tasks_per_phase * kWordsPerPlaneTask;
+    const int last_word = std::min(first_word + kWordsPerPlaneTask, raster_.words);
+    const int group_words = g_.group_words();
+    for (int word = first_word; word < last_word; ++word) {
+      int pixels[32];
+      for (int k = 0; k < 32; ++k) {
+        const int place = word * 32 + k;
+        pixels[k] = place < raster_.rows * raster_.pitch
+                        ? raster_.Pixel(g_, raster_.phases[phase], place)
+                        : -1;
+      }
+      for (int w = 0; w < group_words; w += 4) {
+        u32x4 rows[32];
+        const int lanes = std::min(4, group_words - w);
+        for (int k = 0; k < 32; ++k) {
+          rows[k] = u32x4{};
+          if (pixels[k] < 0) continue;
+          const uint32_t* pixel = image + static_cast<size_t>(pixels[k]) * g_.input_words() +
+                                  group * group_words + w;
+          std::memcpy(&rows[k], pixel, lanes * sizeof(uint32_t));
+        }
+        Transpose32x32_x4(rows);
+        uint8_t* plane = planes +
+                         (static_cast<size_t>(phase) * PaddedChannels() + w * 32) *
+                             raster_.plane_bytes +
+                         word * 4;
+        for (int lane = 0; lane < lanes; ++lane) {
+          for (int i = 0; i < 32; ++i) {
+            const uint32_t bits = rows[i][lane];
+            std::memcpy(plane, &bits, sizeof bits);
+            plane += raster_.plane_bytes;
+          }
+        }
+      }
+    }
+    if (last_word < raster_.words) return;
+    for (int c = 0; c < g_.channels_in_per_group(); ++c) {
+      uint8_t* plane = planes + (static_cast<size_t>(phase) * PaddedChannels() + c) *
+                                    raster_.plane_bytes;
+      std::memset(plane + raster_.words * 4, 0, raster_.plane_bytes - raster_.words * 4);
+    }
+  }
+
+  // --- Blocks ---------------------------------------------------------------------------------
+
+  struct Scratch {
+    uint8_t* tables;    // [16, 2 planes, entries]
+    uint8_t* patterns;  // [2 halves, 8, 2 planes] counts of three positions
+    uint8_t* parities;  // [groups]
+    uint8_t* sums;      // [channels, sum planes]
+    uint8_t* tile;      // OutputTile's
+  };
+
+  static size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+  size_t ScratchBytes(int channels, uint8_t* base = nullptr, Scratch* scratch = nullptr) const {
+    size_t groups = 0;
+    for (const CodebookPlan& plan : plans_) groups = std::max(groups, plan.groups.size());
+    const size_t sizes[] = {static_cast<size_t>(kChunkGroups) * table_entries_ * kEntryBytes,
+                            32 * kBytes, groups * kBytes,
+                            static_cast<size_t>(channels) * sum_stride_,
+                            OutputTile<V>::kScratchBytes};
+    size_t offsets[6] = {0};
+    for (int i = 0; i < 5; ++i) offsets[i + 1] = offsets[i] + RoundUp(sizes[i]);
+    if (scratch != nullptr) {
+      *scratch = {base + offsets[0], base + offsets[1], base + offsets[2], base + offsets[3],
+                  base + offsets[4]};
+    }
+    return offsets[5];
+  }
+
+  void RunBlock(const uint8_t* planes, int b, int group, int block, int first, int last,
+                void* output, uint8_t* scratch_bytes) const {
+    const CodebookPlan& plan = plans_[group];
+    Scratch scratch;
+    ScratchBytes(last - first, scratch_bytes, &scratch);
+    const uint8_t* block_planes = planes + static_cast<size_t>(block) * kBytes;
+    for (size_t k = 0; k < plan.chunks.size(); ++k) {
+      const Chunk& chunk = plan.chunks[k];
+      BuildTables(plan, chunk, block_planes, scratch);
+      const uint8_t* entries =
+          &plan.entries[(k * g_.channels_out_per_group() + first) * kChunkGroups];
+      const int planes_before = k == 0 ? 0 : plan.chunks[k - 1].planes;
+      switch (chunk.entries) {
+        case 16:
+          AddChunk<16>(scratch, entries, last - first, planes_before, chunk.planes);
+          break;
+        case 32:
+          AddChunk<32>(scratch, entries, last - first, planes_before, chunk.planes);
+          break;
+        case 64:
+          AddChunk<64>(scratch, entries, last - first, planes_before, chunk.planes);
+          break;
+        default:
+          AddChunk<128>(scratch, entries, last - first, planes_before, chunk.planes);
+      }
+    }
+    Finish(plan, b, group, block, first, last, output, scratch);
+  }
+
+  // --- Tables ---------------------------------------------------------------------------------
+
+  Register LoadPosition(const Position& position, const uint8_t* planes,
+                        const Scratch& scratch) const {
+    if (position.plane < 0) {
+      return V::Load(scratch.parities + position.shift_or_group * kBytes);
+    }
+    return V::LoadShifted(PlaneBytes(planes, position.plane) + position.shift_or_group / 8,
+                          position.shift_or_group % 8);
+  }
+
+  void BuildTables(const CodebookPlan& plan, const Chunk& chunk, const uint8_t* planes,
+                   const Scratch& scratch) const {
+    const int high = chunk.entries * kBytes;  // the offset of the entries' high bits
+    for (int i = 0; i < kChunkGroups; ++i) {
+      const PositionGroup& group = plan.groups[chunk.first_group + i];
+      Register x[kMaxGroupSize];
+      Register parity = V::Zero();
+      for (int p = 0; p < kMaxGroupSize; ++p) {
+        x[p] = p < group.size ? LoadPosition(group.positions[p], planes, scratch) : V::Zero();
+        parity = V::Xor(parity, x[p]);
+      }
+      V::Store(scratch.parities + (chunk.first_group + i) * kBytes, parity);
+      uint8_t* table = scratch.tables + static_cast<size_t>(i) * chunk.entries * kEntryBytes;
+      const int thirds = group.size > 3 ? 8 : 1 << group.size;
+      CountThree(x, thirds, scratch.patterns);
+      CountThree(x + 3, group.size > 3 ? std::min(8, 1 << (group.size - 3)) : 1,
+                 scratch.patterns + 16 * kBytes);
+      const Register sixth[2] = {x[6], V::Not(x[6])};
+      if (group.complete) {
+        BuildComplete(scratch.patterns, sixth, group.size, table, table + high);
+      } else {
+        BuildListed(scratch.patterns, sixth, group.patterns, table, table + high);
+      }
+    }
+  }
+
+  // (low, high) bits of (x0 ^ i0) + (x1 ^ i1) + (x2 ^ i2) for i < patterns.
+  static void CountThree(const Register* x, int patterns, uint8_t* counts) {
+    for (int i = 0; i < patterns; ++i) {
+      Register high;
+      const Register low = V::FullAdd(i & 1 ? V::Not(x[0]) : x[0], i & 2 ? V::Not(x[1]) : x[1],
+                                      i & 4 ? V::Not(x[2]) : x[2], &high);
+      V::Store(counts + 2 * i * kBytes, low);
+      V::Store(counts + (2 * i + 1) * kBytes, high);
+    }
+  }
+
+  // (m, h) of a + b + c for two-bit a and b: the lowest bit of the sum is left out.
+  static void StoreEntry(Register differ_low, Register differ_high, Register a_low,
+                         Register a_high, Register c, uint8_t* middle, uint8_t* high) {
+    const Register carry = V::Select(differ_low, c, a_low);
+    V::Store(middle, V::Xor(differ_high, carry));
+    V::Store(high, V::Select(differ_high, carry, a_high));
+  }
+
+  static void BuildComplete(const uint8_t* counts, const Register* sixth, int size,
+                            uint8_t* middle, uint8_t* high) {
+    const uint8_t* counts_b = counts + 16 * kBytes;
+    const int patterns_a = size > 3 ? 8 : 1 << size;
+    const int patterns_b = size > 6 ? 8 : size > 3 ? 1 << (size - 3) : 1;
+    for (int i = 0; i < patterns_a; ++i) {
+      const Register a_low = V::Load(counts + 2 * i * kBytes);
+      const Register a_high = V::Load(counts + (2 * i + 1) * kBytes);
+      for (int j = 0; j < patterns_b; ++j) {
+        const Register differ_low = V::Xor(a_low, V::Load(counts_b + 2 * j * kBytes));
+        const Register differ_high = V::Xor(a_high, V::Load(counts_b + (2 * j + 1) * kBytes));
+        const int entry = (j * 8 + i) * kBytes;
+        StoreEntry(differ_low, differ_high, a_low, a_high, sixth[0], middle + entry,
+                   high + entry);
+        if (size > 6) {
+          const int with_sixth = entry + 64 * kBytes;
+          StoreEntry(differ_low, differ_high, a_low, a_high, sixth[1], middle + with_sixth,
+                     high + with_sixth);
+        }
+      }
+    }
+  }
+
+  static void BuildListed(const uint8_t* counts, const Register* sixth,
+                          const std::vector<uint8_t>& patterns, uint8_t* middle,
+                          uint8_t* high) {
+    for (const uint8_t pattern : patterns) {
+      const uint8_t* a = counts + (pattern & 7) * 2 * kBytes;
+      const uint8_t* b = counts + (16 + (pattern >> 3 & 7) * 2) * kBytes;
+      const Register a_low = V::Load(a), a_high = V::Load(a + kBytes);
+      StoreEntry(V::Xor(a_low, V::Load(b)), V::Xor(a_high, V::Load(b + kBytes)), a_low, a_high,
+                 sixth[pattern >> 6], middle, high);
+      middle += kBytes;
+      high += kBytes;
+    }
+  }
+
+  // --- Sums -----------------------------------------------------------------------------------
+
+  // sums[o] += the entries of 16 groups, two-bit numbers. `planes_before` planes of the sum may
+  // be other than zero before, `planes_after` afterwards. 31 full adders and a few half adders;
+  // each adder takes the running sum last, so that only one operation of it is on the chain from
+  // adder to adder.
+  template <int kEntries>
+  static void AddChunk(const Scratch& scratch, const uint8_t* entries, int channels,
+                       int planes_before, int planes_after, int sum_stride) {
+    const uint8_t* tables = scratch.tables;
+    constexpr int kHigh = kEntries * kBytes;
+    uint8_t* sum = scratch.sums;
+    for (int o = 0; o < channels; ++o, entries += kChunkGroups, sum += sum_stride) {
+      const auto entry = [&](int group) {
+        return tables + group * (kEntries * kEntryBytes) + entries[group] * kBytes;
+      };
+      Register s0, s1, s2, s3, s4, s5;
+      if (planes_before == 0) {
+        s0 = s1 = s2 = s3 = s4 = s5 = V::Zero();
+      } else {
+        s0 = V::Load(sum);
+        s1 = V::Load(sum + kBytes);
+        s2 = V::Load(sum + 2 * kBytes);
+        s3 = V::Load(sum + 3 * kBytes);
+        s4 = V::Load(sum + 4 * kBytes);
+        s5 = V::Load(sum + 5 * kBytes);
+      }
+      Register eights[3], fours_carry[6];
+      for (int half = 0; half < 2; ++half) {
+        // Two steps of four groups give three carries of weight four each.
+        for (int quarter = 0; quarter < 2; ++quarter) {
+          const int first = half * 8 + quarter * 4;
+          const uint8_t* e0 = entry(first);
+          const uint8_t* e1 = entry(first + 1);
+          const uint8_t* e2 = entry(first + 2);
+          const uint8_t* e3 = entry(first + 3);
+          Register twos_a, twos_b;
+          s0 = V::FullAdd(V::Load(e0), V::Load(e1), s0, &twos_a);
+          s0 = V::FullAdd(V::Load(e2), V::Load(e3), s0, &twos_b);
+          Register* carries = &fours_carry[quarter * 3];
+          s1 = V::FullAdd(V::Load(e0 + kHigh), V::Load(e1 + kHigh), s1, &carries[0]);
+          s1 = V::FullAdd(V::Load(e2 + kHigh), V::Load(e3 + kHigh), s1, &carries[1]);
+          s1 = V::FullAdd(twos_a, twos_b, s1, &carries[2]);
+        }
+        Register eight_carry[3];
+        s2 = V::FullAdd(fours_carry[0], fours_carry[1], s2, &eight_carry[0]);
+        s2 = V::FullAdd(fours_carry[2], fours_carry[3], s2, &eight_carry[1]);
+        s2 = V::FullAdd(fours_carry[4], fours_carry[5], s2, &eight_carry[2]);
+        if (half == 0) {
+          for (int i = 0; i < 3; ++i) eights[i] = eight_carry[i];
+        } else {
+          Register a, b, c, d, e;
+          s3 = V::FullAdd(eights[0], eights[1], s3, &a);
+          s3 = V::FullAdd(eights[2], eight_carry[0], s3, &b);
+          s3 = V::FullAdd(eight_carry[1], eight_carry[2], s3, &c);
+          s4 = V::FullAdd(a, b, s4, &d);
+          e = V::And(s4, c);
+          s4 = V::Xor(s4, c);
+          Register carry;
+          s5 = V::FullAdd(d, e, s5, &carry);
+          for (int plane = kMinSumPlanes; plane < planes_after; ++plane) {
+            uint8_t* p = sum + plane * kBytes;
+            if (plane >= planes_before) {
+              V::Store(p, carry);
+              carry = V::Zero();
+            } else {
+              const Register s = V::Load(p);
+              V::Store(p, V::Xor(s, carry));
+              carry = V::And(s, carry);
+            }
+          }
+        }
+      }
+      V::Store(sum, s0);
+      V::Store(sum + kBytes, s1);
+      V::Store(sum + 2 * kBytes, s2);
+      V::Store(sum + 3 * kBytes, s3);
+      V::Store(sum + 4 * kBytes, s4);
+      V::Store(sum + 5 * kBytes, s5);
+    }
+  }
+
+  template <int kEntries>
+  void AddChunk(const Scratch& scratch, const uint8_t* entries, int channels, int planes_before,
+                int planes_after) const {
+    AddChunk<kEntries>(scratch, entries, channels, planes_before, planes_after, sum_stride_);
+  }
+
+  // --- Outputs --------------------------------------------------------------------------------
+
+  void Finish(const CodebookPlan& plan, int b, int group, int block, int first, int last,
+              void* output, const Scratch& scratch) const {
+    // Where each place of the block goes, -1 for nowhere.
+    int32_t pixels[V::kBits];
+    for (int i = 0; i < V::kBits; ++i) {
+      const int place = block * V::kBits + i;
+      const int y = place / raster_.pitch, x = place % raster_.pitch;
+      pixels[i] = place < raster_.places && x < g_.output_width
+                      ? (b * g_.output_height + y) * g_.output_width + x
+                      : -1;
+    }
+    OutputTile<V> tile(transform_, vector_transform_, g_.channels_out, plan.sum_planes + 1,
+                       pixels, output, scratch.tile);
+    const Register parity = V::Load(scratch.parities + plan.last_group * kBytes);
+    const Register parities[2] = {parity, V::Not(parity)};
+    const int step = transform_.type == OutputType::kBitpacked ? 32 : 8;
+    for (int o = first; o < last; o += step) {
+      const int count = std::min(step, last - o);
+      for (int i = 0; i < count; ++i) {
+        tile.SetPopcounts(i, o + i + group * g_.channels_out_per_group(),
+                          parities[plan.last_parities[o + i]],
+                          scratch.sums + static_cast<size_t>(o + i - first) * sum_stride_);
+      }
+      tile.Store(o + group * g_.channels_out_per_group(), count);
+    }
+  }
+
+  const Geometry g_;
+  OutputTransform transform_;
+  const VectorTransform vector_transform_;
+  const Raster raster_;
+  const char* const isa_;
+  std::vector<CodebookPlan> plans_;  // one for each group of the convolution
+  int table_entries_ = 0;
+  int sum_stride_ = 0;               // bytes
+};
+
+template <class V>
+std::unique_ptr<Bconv2d> MakeCodebookBconv2d(const Geometry& geometry, const FilterReader& filter,
+                                             OutputTransform transform, const char* isa,
+                                             std::string* error) {
+  if (geometry.depth() > kMaxCodebookDepth) {
+    *error = "Expected at most " + std::to_string(kMaxCodebookDepth) +
+             " taps times input channels for the codebook kernel, got " +
+             std::to_string(geometry.depth());
+    return nullptr;
+  }
+  return std::make_unique<CodebookBconv2d<V>>(geometry, filter, std::move(transform), isa);
+}
+
+}  // namespace
+}  // namespace sparsebnn

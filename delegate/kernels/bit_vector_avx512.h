@@ -1,0 +1,57 @@
+// 128, 256 or 512 bits in an AVX-512 register, with its three-operand logic.
+#ifndef SPARSEBNN_KERNELS_BIT_VECTOR_AVX512_H_
+#define SPARSEBNN_KERNELS_BIT_VECTOR_AVX512_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace sparsebnn {
+
+// Truth tables of VPTERNLOG: bit 4 a + 2 b + c is the result.
+constexpr int kXor3 = 0x96, kMajority = 0xE8, kSelect = 0xCA;
+
+#define SPARSEBNN_AVX512_BIT_VECTOR(bits, register_t, prefix, suffix)                           \
+  struct BitVectorAvx512x##bits {                                                               \
+    using Register = register_t;                                                                \
+    static constexpr int kBits = bits;                                                          \
+    static Register Load(const uint8_t* p) {                                                    \
+      return prefix##_loadu_si##bits(reinterpret_cast<const register_t*>(p));                   \
+    }                                                                                           \
+    static void Store(uint8_t* p, Register v) {                                                 \
+      prefix##_storeu_si##bits(reinterpret_cast<register_t*>(p), v);                            \
+    }                                                                                           \
+    static Register Zero() { return prefix##_setzero_si##bits(); }                              \
+    static Register Not(Register a) { return prefix##_ternarylogic_epi64(a, a, a, 0x0F); }      \
+    static Register Xor(Register a, Register b) { return prefix##_xor_##suffix(a, b); }         \
+    static Register And(Register a, Register b) { return prefix##_and_##suffix(a, b); }         \
+    static Register Or(Register a, Register b) { return prefix##_or_##suffix(a, b); }           \
+    static Register Select(Register selector, Register a, Register b) {                         \
+      return prefix##_ternarylogic_epi64(selector, a, b, kSelect);                              \
+    }                                                                                           \
+    static Register FullAdd(Register a, Register b, Register c, Register* carry) {              \
+      *carry = prefix##_ternarylogic_epi64(a, b, c, kMajority);                                 \
+      return prefix##_ternarylogic_epi64(a, b, c, kXor3);                                       \
+    }                                                                                           \
+    static Register SplatByte(uint8_t byte) {                                                   \
+      return prefix##_set1_epi8(static_cast<char>(byte));                                       \
+    }                                                                                           \
+    template <int n>                                                                            \
+    static Register ShiftLeft(Register a) { return prefix##_slli_epi64(a, n); }                 \
+    template <int n>                                                                            \
+    static Register ShiftRight(Register a) { return prefix##_srli_epi64(a, n); }                \
+    static Register LoadShifted(const uint8_t* p, int shift) {                                  \
+      return Or(prefix##_srl_epi64(Load(p), _mm_cvtsi32_si128(shift)),                          \
+                prefix##_sll_epi64(Load(p + 1), _mm_cvtsi32_si128(8 - shift)));                 \
+    }                                                                                           \
+  };
+
+SPARSEBNN_AVX512_BIT_VECTOR(128, __m128i, _mm, si128)
+SPARSEBNN_AVX512_BIT_VECTOR(256, __m256i, _mm256, si256)
+SPARSEBNN_AVX512_BIT_VECTOR(512, __m512i, _mm512, si512)
+
+#undef SPARSEBNN_AVX512_BIT_VECTOR
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_KERNELS_BIT_VECTOR_AVX512_H_

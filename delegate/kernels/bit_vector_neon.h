@@ -1,0 +1,47 @@
+// 128 bits in a NEON register.
+#ifndef SPARSEBNN_KERNELS_BIT_VECTOR_NEON_H_
+#define SPARSEBNN_KERNELS_BIT_VECTOR_NEON_H_
+
+#include <arm_neon.h>
+
+#include <cstdint>
+
+namespace sparsebnn {
+
+struct BitVectorNeon {
+  using Register = uint8x16_t;
+  static constexpr int kBits = 128;
+
+  static Register Load(const uint8_t* p) { return vld1q_u8(p); }
+  static void Store(uint8_t* p, Register v) { vst1q_u8(p, v); }
+  static Register Zero() { return vdupq_n_u8(0); }
+  static Register Not(Register a) { return vmvnq_u8(a); }
+  static Register Xor(Register a, Register b) { return veorq_u8(a, b); }
+  static Register And(Register a, Register b) { return vandq_u8(a, b); }
+  static Register Or(Register a, Register b) { return vorrq_u8(a, b); }
+  static Register Select(Register selector, Register a, Register b) {
+    return vbslq_u8(selector, a, b);
+  }
+  // Three instructions: EOR, EOR, BSL. The empty statement hides where `differ` comes from:
+  // knowing it, compilers turn the selection into four simple operations.
+  static Register FullAdd(Register a, Register b, Register c, Register* carry) {
+    Register differ = veorq_u8(a, b);
+    asm("" : "+w"(differ));
+    *carry = vbslq_u8(differ, c, a);
+    return veorq_u8(differ, c);
+  }
+  static Register SplatByte(uint8_t byte) { return vdupq_n_u8(byte); }
+  template <int n>
+  static Register ShiftLeft(Register a) { return vshlq_n_u8(a, n); }
+  template <int n>
+  static Register ShiftRight(Register a) { return vshrq_n_u8(a, n); }
+  static Register LoadShifted(const uint8_t* p, int shift) {
+    const int8x16_t left = vdupq_n_s8(static_cast<int8_t>(8 - shift));
+    const int8x16_t right = vdupq_n_s8(static_cast<int8_t>(-shift));
+    return vorrq_u8(vshlq_u8(vld1q_u8(p), right), vshlq_u8(vld1q_u8(p + 1), left));
+  }
+};
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_KERNELS_BIT_VECTOR_NEON_H_

@@ -1,0 +1,48 @@
+// 64 bits in a general register.
+#ifndef SPARSEBNN_KERNELS_BIT_VECTOR_SCALAR_H_
+#define SPARSEBNN_KERNELS_BIT_VECTOR_SCALAR_H_
+
+#include <cstdint>
+#include <cstring>
+
+namespace sparsebnn {
+
+struct BitVectorScalar {
+  using Register = uint64_t;
+  static constexpr int kBits = 64;
+
+  static Register Load(const uint8_t* p) {
+    Register v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+  }
+  static void Store(uint8_t* p, Register v) { std::memcpy(p, &v, sizeof v); }
+  static Register Zero() { return 0; }
+  static Register Not(Register a) { return ~a; }
+  static Register Xor(Register a, Register b) { return a ^ b; }
+  static Register And(Register a, Register b) { return a & b; }
+  static Register Or(Register a, Register b) { return a | b; }
+  // selector ? a : b, bit by bit.
+  static Register Select(Register selector, Register a, Register b) {
+    return b ^ (selector & (a ^ b));
+  }
+  // Returns the sum bit of a + b + c.
+  static Register FullAdd(Register a, Register b, Register c, Register* carry) {
+    const Register differ = a ^ b;
+    *carry = Select(differ, c, a);
+    return differ ^ c;
+  }
+  static Register SplatByte(uint8_t byte) { return 0x0101010101010101u * byte; }
+  template <int n>
+  static Register ShiftLeft(Register a) { return a << n; }
+  template <int n>
+  static Register ShiftRight(Register a) { return a >> n; }
+  // kBits bits from bit `shift` of p on, shift < 8. Reads one byte past them.
+  static Register LoadShifted(const uint8_t* p, int shift) {
+    return Load(p) >> shift | Load(p + 1) << (8 - shift);
+  }
+};
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_KERNELS_BIT_VECTOR_SCALAR_H_

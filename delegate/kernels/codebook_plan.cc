@@ -1,0 +1,229 @@
+#include "codebook_plan.h"
+
+#include <algorithm>
+#include <array>
+
+namespace sparsebnn {
+namespace {
+
+using Bits = std::vector<uint8_t>;  // one per output channel
+
+// Positions that still have to be grouped, with the filter's bit of each output channel.
+struct Pool {
+  std::vector<Position> positions;
+  std::vector<Bits> bits;
+};
+
+int BitLength(int value) {
+  int bits = 0;
+  for (; value > 0; value >>= 1) ++bits;
+  return bits;
+}
+
+class Planner {
+ public:
+  Planner(const FilterReader& filter, int first, int count, int channels_in,
+          const std::vector<TapSource>& taps)
+      : filter_(filter), first_(first), count_(count), channels_in_(channels_in), taps_(taps) {}
+
+  CodebookPlan Plan() {
+    ReadFilter();
+    Pool pool = GroupTaps();
+    FillChunk();
+    // A table of 64 entries pays for fewer outputs than one of 128, though it takes more adders.
+    const int pool_group_size = count_ >= 512 ? 7 : 6;
+    do {
+      pool = GroupPool(pool, pool_group_size);
+    } while (pool.positions.size() > 1);
+    FillChunk();
+    plan_.last_group = pool.positions[0].shift_or_group;
+    plan_.last_parities = pool.bits[0];
+    return Finish();
+  }
+
+ private:
+  int taps() const { return static_cast<int>(taps_.size()); }
+
+  // tap_bits_[c * count + o]: bit t is the filter's at tap t.
+  void ReadFilter() {
+    const int group_words = WordsFor(channels_in_);
+    std::vector<uint32_t> words(static_cast<size_t>(taps()) * group_words);
+    bits_.resize(static_cast<size_t>(channels_in_) * taps() * count_);
+    for (int o = 0; o < count_; ++o) {
+      filter_.ReadChannel(first_ + o, words.data());
+      for (int c = 0; c < channels_in_; ++c) {
+        for (int t = 0; t < taps(); ++t) {
+          const uint32_t word = words[static_cast<size_t>(t) * group_words + c / 32];
+          bits_[(static_cast<size_t>(c) * taps() + t) * count_ + o] = word >> (c % 32) & 1;
+        }
+      }
+    }
+  }
+
+  const uint8_t* bits(int c, int tap) const {
+    return &bits_[(static_cast<size_t>(c) * taps() + tap) * count_];
+  }
+
+  Position TapPosition(int c, int tap) const {
+    return {taps_[tap].phase * channels_in_ + c, taps_[tap].shift};
+  }
+
+  // How many patterns channel `c` has at `taps`.
+  int CountPatterns(int c, const int* taps, int size) const {
+    std::array<bool, 1 << kMaxGroupSize> seen{};
+    for (int o = 0; o < count_; ++o) {
+      int pattern = 0;
+      for (int i = 0; i < size; ++i) pattern |= bits(c, taps[i])[o] << i;
+      seen[pattern] = true;
+    }
+    return static_cast<int>(std::count(seen.begin(), seen.end(), true));
+  }
+
+  // The taps that groups are made of, seven each; of a 3x3 filter those with the fewest patterns.
+  std::vector<int> ChooseTaps() const {
+    std::vector<int> chosen(taps() / kMaxGroupSize * kMaxGroupSize);
+    for (size_t i = 0; i < chosen.size(); ++i) chosen[i] = static_cast<int>(i);
+    if (taps() != 9) return chosen;
+    // A sample of the channels tells, and few patterns are only worth looking for if there are
+    // many output channels to share them.
+    const int step = std::max(1, channels_in_ / 16);
+    int fewest = -1;
+    for (int a = 0; a < 9; ++a) {
+      for (int b = a + 1; b < 9; ++b) {
+        int without[kMaxGroupSize];
+        for (int t = 0, i = 0; t < 9; ++t) {
+          if (t != a && t != b) without[i++] = t;
+        }
+        int patterns = 0;
+        for (int c = 0; c < channels_in_; c += step) {
+          patterns += CountPatterns(c, without, kMaxGroupSize);
+        }
+        if (fewest < 0 || patterns < fewest) {
+          fewest = patterns;
+          std::copy(without, without + kMaxGroupSize, chosen.begin());
+        }
+      }
+    }
+    return chosen;
+  }
+
+  // Adds a group and gives its parity position to `parities`.
+  void AddGroup(const Position* positions, const uint8_t* const* bits, int size, Pool* parities) {
+    PositionGroup group;
+    group.size = size;
+    std::copy(positions, positions + size, group.positions);
+    std::vector<uint8_t> patterns(count_);
+    Bits parity(count_);
+    std::array<bool, 1 << kMaxGroupSize> seen{};
+    for (int o = 0; o < count_; ++o) {
+      for (int i = 0; i < size; ++i) {
+        patterns[o] |= bits[i][o] << i;
+        parity[o] ^= bits[i][o];
+      }
+      seen[patterns[o]] = true;
+    }
+    std::array<uint8_t, 1 << kMaxGroupSize> entry{};
+    for (int pattern = 0; pattern < 1 << size; ++pattern) {
+      if (!seen[pattern]) continue;
+      entry[pattern] = static_cast<uint8_t>(group.patterns.size());
+      group.patterns.push_back(static_cast<uint8_t>(pattern));
+    }
+    // All patterns together are cheaper to tabulate than most of them one by one.
+    group.complete = 4 * static_cast<int>(group.patterns.size()) > 3 << size;
+    for (int o = 0; o < count_; ++o) {
+      group_entries_.push_back(group.complete ? patterns[o] : entry[patterns[o]]);
+    }
+    parities->positions.push_back({-1, static_cast<int32_t>(plan_.groups.size())});
+    parities->bits.push_back(std::move(parity));
+    plan_.groups.push_back(std::move(group));
+  }
+
+  Pool GroupTaps() {
+    const std::vector<int> chosen = ChooseTaps();
+    Pool pool;
+    double patterns = 0;
+    for (int c = 0; c < channels_in_; ++c) {
+      for (size_t first = 0; first < chosen.size(); first += kMaxGroupSize) {
+        Position positions[kMaxGroupSize];
+        const uint8_t* group_bits[kMaxGroupSize];
+        for (int i = 0; i < kMaxGroupSize; ++i) {
+          positions[i] = TapPosition(c, chosen[first + i]);
+          group_bits[i] = bits(c, chosen[first + i]);
+        }
+        AddGroup(positions, group_bits, kMaxGroupSize, &pool);
+        patterns += plan_.groups.back().patterns.size();
+      }
+      for (int t = 0; t < taps(); ++t) {
+        if (std::find(chosen.begin(), chosen.end(), t) != chosen.end()) continue;
+        pool.positions.push_back(TapPosition(c, t));
+        pool.bits.emplace_back(bits(c, t), bits(c, t) + count_);
+      }
+    }
+    if (!plan_.groups.empty()) plan_.mean_patterns = patterns / plan_.groups.size();
+    return pool;
+  }
+
+  Pool GroupPool(const Pool& pool, int size) {
+    Pool parities;
+    const int positions = static_cast<int>(pool.positions.size());
+    for (int first = 0; first < positions; first += size) {
+      const int group_size = std::min(size, positions - first);
+      const uint8_t* group_bits[kMaxGroupSize];
+      for (int i = 0; i < group_size; ++i) group_bits[i] = pool.bits[first + i].data();
+      AddGroup(&pool.positions[first], group_bits, group_size, &parities);
+    }
+    return parities;
+  }
+
+  // Groups of different table sizes do not share chunks.
+  void FillChunk() {
+    while (plan_.groups.size() % kChunkGroups != 0) {
+      PositionGroup empty;
+      empty.patterns.push_back(0);
+      plan_.groups.push_back(std::move(empty));
+      group_entries_.resize(group_entries_.size() + count_);
+    }
+  }
+
+  CodebookPlan Finish() {
+    const int depth = taps() * channels_in_;
+    plan_.sum_planes = BitLength(depth / 2);
+    const int chunks = static_cast<int>(plan_.groups.size()) / kChunkGroups;
+    plan_.entries.resize(group_entries_.size());
+    for (int k = 0; k < chunks; ++k) {
+      Chunk chunk;
+      chunk.first_group = k * kChunkGroups;
+      chunk.planes = BitLength(std::min(depth / 2, 3 * kChunkGroups * (k + 1)));
+      int entries = 16;
+      for (int g = chunk.first_group; g < chunk.first_group + kChunkGroups; ++g) {
+        const PositionGroup& group = plan_.groups[g];
+        const int needed =
+            group.complete ? 1 << group.size : static_cast<int>(group.patterns.size());
+        while (entries < needed) entries *= 2;
+        for (int o = 0; o < count_; ++o) {
+          plan_.entries[(static_cast<size_t>(k) * count_ + o) * kChunkGroups + g % kChunkGroups] =
+              group_entries_[static_cast<size_t>(g) * count_ + o];
+        }
+      }
+      chunk.entries = entries;
+      plan_.chunks.push_back(chunk);
+    }
+    return std::move(plan_);
+  }
+
+  const FilterReader& filter_;
+  const int first_, count_, channels_in_;
+  const std::vector<TapSource>& taps_;
+  Bits bits_;                           // [channels_in, taps, count]
+  std::vector<uint8_t> group_entries_;  // [groups, count]
+  CodebookPlan plan_;
+};
+
+}  // namespace
+
+CodebookPlan PlanCodebook(const FilterReader& filter, int first_channel, int count,
+                          int channels_in, const std::vector<TapSource>& taps) {
+  return Planner(filter, first_channel, count, channels_in, taps).Plan();
+}
+
+}  // namespace sparsebnn

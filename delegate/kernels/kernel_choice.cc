@@ -1,0 +1,150 @@
+// The cost model: a few counts of a layer, times what one of each costs.
+//
+// codebook, for each block of as many places as a vector has pixels:
+//     table entries   built for the groups, each once for all output channels
+//     chunk sums      output channels times chunks of 16 groups: 31 full adders each
+//     outputs         output channels, for transposing the sums to numbers or words
+// xnor, for each output pixel:
+//     steps           output channels, rounded up to the tile, times taps times input words
+//     outputs         output channels
+//
+// The weights were fitted by benchmarks/fit_cost_model.py to measurements of every kernel on many
+// shapes, or, for NEON, to cycles of the compiled loops on Neoverse N1 (docs/arm-cost.md); the
+// script also says how far the model's choice is from the best.
+#include "kernel_choice.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "codebook_plan.h"
+#include "raster.h"
+
+namespace sparsebnn {
+namespace {
+
+struct Weights {
+  KernelKind kind;
+  const char* tile;
+  Isa isa;
+  // ns for each table entry, chunk sum and output of a block; for xnor: 0, step, output.
+  double entry, sum, number, bit;
+};
+
+constexpr Weights kWeights[] = {
+    {KernelKind::kXnor, "2x4", Isa::kScalar, 0, 1, 1, 1},
+    {KernelKind::kCodebook, "x64", Isa::kScalar, 1, 1, 1, 1},
+    {KernelKind::kXnor, "4x16", Isa::kAvx2, 0, 1, 1, 1},
+    {KernelKind::kCodebook, "x256", Isa::kAvx2, 1, 1, 1, 1},
+    {KernelKind::kXnor, "8x32", Isa::kAvx512, 0, 1, 1, 1},
+    {KernelKind::kCodebook, "x128", Isa::kAvx512, 1, 1, 1, 1},
+    {KernelKind::kCodebook, "x256", Isa::kAvx512, 1, 1, 1, 1},
+    {KernelKind::kCodebook, "x512", Isa::kAvx512, 1, 1, 1, 1},
+    {KernelKind::kXnor, "4x16", Isa::kNeon, 0, 1, 1, 1},
+    {KernelKind::kCodebook, "x128", Isa::kNeon, 1, 1, 1, 1},
+};
+
+const Weights& WeightsOf(const KernelEntry& kernel) {
+  for (const Weights& weights : kWeights) {
+    if (weights.kind == kernel.kind && weights.isa == kernel.isa &&
+        std::strcmp(weights.tile, kernel.tile) == 0) {
+      return weights;
+    }
+  }
+  return kWeights[0];
+}
+
+}  // namespace
+
+CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, double patterns) {
+  CostTerms terms;
+  const double channels_out = g.channels_out_per_group();
+  if (kernel.kind == KernelKind::kXnor) {
+    const char* cross = std::strchr(kernel.tile, 'x');
+    const int tile_pixels = std::atoi(kernel.tile), tile_channels = std::atoi(cross + 1);
+    const double row = (g.output_width + tile_pixels - 1) / tile_pixels * tile_pixels;
+    const double pixels = row * g.output_height * g.batch * g.groups;
+    const double padded =
+        (g.channels_out_per_group() + tile_channels - 1) / tile_channels * tile_channels;
+    terms.sums = pixels * padded * g.taps() * g.group_words();
+    terms.outputs = pixels * padded;
+    return terms;
+  }
+  const int bits = std::atoi(kernel.tile + 1);
+  const double blocks =
+      static_cast<double>(Raster(g, bits).blocks) * g.batch * g.groups;
+  const double tap_groups = g.channels_in_per_group() * (g.taps() / kMaxGroupSize);
+  const double pool_size = g.channels_out_per_group() >= 512 ? 7 : 6;
+  // Each pool group takes its size of positions and gives one back.
+  const double pool_groups =
+      (g.depth() - (kMaxGroupSize - 1) * tap_groups) / (pool_size - 1);
+  const auto chunks = [](double groups) { return std::ceil(groups / kChunkGroups); };
+  terms.entries = blocks * (tap_groups * (patterns + 16) +
+                            pool_groups * std::min<double>(1 << static_cast<int>(pool_size),
+                                                           channels_out) +
+                            16 * pool_groups);
+  terms.sums = blocks * channels_out * (chunks(tap_groups) + chunks(pool_groups));
+  terms.outputs = blocks * channels_out;
+  return terms;
+}
+
+double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, double patterns,
+                    OutputType output) {
+  const Weights& weights = WeightsOf(kernel);
+  const CostTerms terms = CountCostTerms(kernel, geometry, patterns);
+  return weights.entry * terms.entries + weights.sum * terms.sums +
+         (output == OutputType::kBitpacked ? weights.bit : weights.number) * terms.outputs;
+}
+
+double MeanPatterns(const Geometry& g, const FilterReader& filter) {
+  if (g.taps() < kMaxGroupSize) return 0;
+  constexpr int kSample = 8;
+  const int channels = std::min(kSample, g.channels_in_per_group());
+  std::vector<std::array<bool, 1 << kMaxGroupSize>> seen(channels);
+  std::vector<uint32_t> words(static_cast<size_t>(g.taps()) * g.group_words());
+  for (int o = 0; o < g.channels_out_per_group(); ++o) {
+    filter.ReadChannel(o, words.data());
+    for (int c = 0; c < channels; ++c) {
+      int pattern = 0;
+      for (int t = 0; t < kMaxGroupSize; ++t) {
+        pattern |= static_cast<int>(words[static_cast<size_t>(t) * g.group_words()] >> c & 1) << t;
+      }
+      seen[c][pattern] = true;
+    }
+  }
+  double patterns = 0;
+  for (const auto& of_channel : seen) {
+    patterns += static_cast<double>(std::count(of_channel.begin(), of_channel.end(), true));
+  }
+  return patterns / channels;
+}
+
+const KernelEntry* ChooseKernel(const Geometry& geometry, const FilterReader& filter,
+                                OutputType output, const Bconv2dOptions& options,
+                                std::string* error) {
+  int count;
+  const KernelEntry* kernels = KernelList(&count);
+  const double patterns = MeanPatterns(geometry, filter);
+  const KernelEntry* best = nullptr;
+  double best_cost = 0;
+  for (const KernelEntry* kernel = kernels; kernel != kernels + count; ++kernel) {
+    if (kernel->isa != options.isa || !IsaAvailable(kernel->isa)) continue;
+    if (options.kernel != KernelKind::kAuto && kernel->kind != options.kernel) continue;
+    if (!KernelSupports(*kernel, geometry, output)) continue;
+    const double cost = EstimateCost(*kernel, geometry, patterns, output);
+    if (best == nullptr || cost < best_cost) {
+      best = kernel;
+      best_cost = cost;
+    }
+  }
+  if (best == nullptr) {
+    *error = std::string("Expected a kernel that computes this layer on ") +
+             IsaName(options.isa) + ", got none. Use kernel=auto and isa=auto";
+  }
+  return best;
+}
+
+}  // namespace sparsebnn

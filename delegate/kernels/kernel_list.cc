@@ -1,0 +1,40 @@
+#include "kernel_list.h"
+
+#include "bconv2d_codebook.h"
+
+namespace sparsebnn {
+
+#define SPARSEBNN_KERNEL(kind, tile, isa)                                                       \
+  std::unique_ptr<Bconv2d> Make##kind##Bconv2d_##tile##__##isa(                                 \
+      const Geometry&, const FilterReader&, OutputTransform, std::string* error);
+#include "kernel_list.inc"
+#undef SPARSEBNN_KERNEL
+
+namespace {
+
+constexpr Isa scalar = Isa::kScalar;
+[[maybe_unused]] constexpr Isa avx2 = Isa::kAvx2, avx512 = Isa::kAvx512, neon = Isa::kNeon;
+
+#define SPARSEBNN_KERNEL(kind, tile, isa) \
+  {KernelKind::k##kind, #tile, isa, Make##kind##Bconv2d_##tile##__##isa},
+constexpr KernelEntry kKernels[] = {
+#include "kernel_list.inc"
+};
+#undef SPARSEBNN_KERNEL
+
+}  // namespace
+
+const KernelEntry* KernelList(int* count) {
+  *count = sizeof(kKernels) / sizeof(kKernels[0]);
+  return kKernels;
+}
+
+bool KernelSupports(const KernelEntry& kernel, const Geometry& geometry, OutputType output) {
+  if (kernel.kind != KernelKind::kCodebook) return true;
+  if (geometry.depth() > kMaxCodebookDepth) return false;
+  // It writes whole words of 32 channels.
+  return output != OutputType::kBitpacked || geometry.groups == 1 ||
+         geometry.channels_out_per_group() % 32 == 0;
+}
+
+}  // namespace sparsebnn

@@ -1,0 +1,46 @@
+// The input as bit planes: one per channel, one bit per pixel, so that a vector holds many pixels.
+//
+// The pixels of a plane lie in rows of `pitch` bits, and the outputs are numbered alike: output
+// (y, x) is at y * pitch + x. Under a tap it reads the plane at that place plus the tap's shift,
+// so a tap of a whole block of outputs is one unaligned load. Places with x >= output_width are
+// computed and thrown away.
+//
+// Padding bits are 0 (+1). Where the padding left of a row may serve as the padding right of the
+// row before, the pitch is shorter by it.
+//
+// A stride s > 1 makes s * s planes of a channel, its phases: plane (ry, rx) has the padded input's
+// pixels (s * y + ry, s * x + rx), so that a tap is a shift again.
+#ifndef SPARSEBNN_KERNELS_RASTER_H_
+#define SPARSEBNN_KERNELS_RASTER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "bconv2d.h"
+#include "codebook_plan.h"
+
+namespace sparsebnn {
+
+struct Phase {
+  int row = 0, column = 0;  // of the first pixel in the padded input
+};
+
+struct Raster {
+  Raster(const Geometry& geometry, int block_bits);
+
+  int pitch = 0;
+  int rows = 0;              // of a plane
+  int places = 0;            // numbers of outputs: the last one's plus 1
+  int blocks = 0;            // of block_bits places
+  int words = 0;             // of 32 pixels, that a plane needs to be filled
+  int plane_bytes = 0;       // with what the last block reads beyond
+  std::vector<Phase> phases;
+  std::vector<TapSource> taps;
+
+  // The pixel of the image that `place` of a phase holds, or -1 for padding.
+  int Pixel(const Geometry& geometry, const Phase& phase, int place) const;
+};
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_KERNELS_RASTER_H_

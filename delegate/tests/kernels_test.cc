@@ -1,0 +1,102 @@
+// Every kernel of the list against the reference, on random layers and numbers of threads: the
+// outputs must be the same to the last bit.
+//
+//   kernels_test [layers] [seed]
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "kernels/bconv2d_reference.h"
+#include "kernels/kernel_list.h"
+#include "random_layer.h"
+
+namespace sparsebnn {
+namespace {
+
+int Draw(std::mt19937* random, int first, int last) {
+  return first + static_cast<int>((*random)() % (last - first + 1));
+}
+
+Geometry DrawGeometry(std::mt19937* random) {
+  Geometry g;
+  while (true) {
+    g.batch = Draw(random, 1, 2);
+    g.input_height = Draw(random, 1, 20);
+    g.input_width = Draw(random, 1, 40);
+    g.filter_height = Draw(random, 0, 3) ? 3 : Draw(random, 1, 7);
+    g.filter_width = Draw(random, 0, 3) ? g.filter_height : Draw(random, 1, 7);
+    g.stride_height = Draw(random, 0, 1) ? 1 : Draw(random, 1, 3);
+    g.stride_width = Draw(random, 0, 1) ? g.stride_height : Draw(random, 1, 3);
+    g.dilation_height = Draw(random, 0, 2) ? 1 : Draw(random, 1, 3);
+    g.dilation_width = Draw(random, 0, 2) ? 1 : Draw(random, 1, 3);
+    g.groups = Draw(random, 0, 3) ? 1 : Draw(random, 1, 3);
+    g.channels_in = g.groups > 1 ? 32 * g.groups * Draw(random, 1, 2) : Draw(random, 1, 200);
+    g.channels_out = g.groups * Draw(random, 1, 120 / g.groups);
+    const bool same = Draw(random, 0, 1);
+    const auto fits = [](int input, int filter, int dilation) {
+      return (filter - 1) * dilation + 1 <= input;
+    };
+    if (!same && !(fits(g.input_height, g.filter_height, g.dilation_height) &&
+                   fits(g.input_width, g.filter_width, g.dilation_width))) {
+      continue;
+    }
+    SetOutputSize(&g, same);
+    return g;
+  }
+}
+
+// The number of outputs that differ.
+int CheckLayer(unsigned seed) {
+  std::mt19937 random(seed);
+  const Geometry g = DrawGeometry(&random);
+  const int codewords = Draw(&random, 0, 3) ? 1 << Draw(&random, 1, 6) : 0;
+  const OutputType output = static_cast<OutputType>(Draw(&random, 0, 2));
+  RandomLayer layer(g, codewords, output, &random);
+  if (Draw(&random, 0, 2) == 0) {  // a fused activation
+    layer.transform.clamp_min = Draw(&random, 0, 2 * g.depth());
+    layer.transform.clamp_max = layer.transform.clamp_min + Draw(&random, 0, g.depth());
+  }
+  std::string error;
+  Workspace workspace;
+  ThreadPool one(1);
+  std::vector<char> expected(layer.OutputBytes()), got(layer.OutputBytes() + 64);
+  MakeReferenceBconv2d(g, layer.filter, layer.transform, false, &error)
+      ->Run(layer.input.data(), expected.data(), &workspace, &one);
+  int failures = 0, count;
+  const KernelEntry* kernels = KernelList(&count);
+  for (const KernelEntry* kernel = kernels; kernel != kernels + count; ++kernel) {
+    if (!IsaAvailable(kernel->isa) || !KernelSupports(*kernel, g, output)) continue;
+    const auto bconv = kernel->make(g, layer.filter, layer.transform, &error);
+    if (bconv == nullptr) {
+      std::printf("seed %u: %s\n", seed, error.c_str());
+      return 1;
+    }
+    for (const int threads : {1, 3}) {
+      ThreadPool pool(threads);
+      std::memset(got.data(), 0x5A, got.size());
+      bconv->Run(layer.input.data(), got.data(), &workspace, &pool);
+      bool equal = std::memcmp(expected.data(), got.data(), expected.size()) == 0;
+      for (size_t i = expected.size(); i < got.size(); ++i) equal &= got[i] == 0x5A;
+      if (equal) continue;
+      std::printf("seed %u: %s differs from the reference with %d threads: %s\n", seed,
+                  bconv->description().c_str(), threads, Describe(g, codewords, output).c_str());
+      ++failures;
+    }
+  }
+  return failures;
+}
+
+}  // namespace
+}  // namespace sparsebnn
+
+int main(int argc, char** argv) {
+  const int layers = argc > 1 ? std::atoi(argv[1]) : 300;
+  const unsigned seed = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 1;
+  int failures = 0;
+  for (int i = 0; i < layers; ++i) failures += sparsebnn::CheckLayer(seed + i);
+  std::printf("%d layers from seed %u, %d failures\n", layers, seed, failures);
+  return failures > 0;
+}
