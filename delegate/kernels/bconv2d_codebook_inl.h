@@ -196,24 +196,24 @@ class CodebookBconv2d : public Bconv2d {
     Scratch scratch;
     ScratchBytes(last - first, scratch_bytes, &scratch);
     const uint8_t* block_planes = planes + static_cast<size_t>(block) * kBytes;
+    std::memset(scratch.sums, 0, static_cast<size_t>(last - first) * sum_stride_);
     for (size_t k = 0; k < plan.chunks.size(); ++k) {
       const Chunk& chunk = plan.chunks[k];
       BuildTables(plan, chunk, block_planes, scratch);
       const uint8_t* entries =
           &plan.entries[(k * g_.channels_out_per_group() + first) * kChunkGroups];
-      const int planes_before = k == 0 ? 0 : plan.chunks[k - 1].planes;
       switch (chunk.entries) {
         case 16:
-          AddChunk<16>(scratch, entries, last - first, planes_before, chunk.planes);
+          AddChunk<16>(scratch, entries, last - first, chunk.planes);
           break;
         case 32:
-          AddChunk<32>(scratch, entries, last - first, planes_before, chunk.planes);
+          AddChunk<32>(scratch, entries, last - first, chunk.planes);
           break;
         case 64:
-          AddChunk<64>(scratch, entries, last - first, planes_before, chunk.planes);
+          AddChunk<64>(scratch, entries, last - first, chunk.planes);
           break;
         default:
-          AddChunk<128>(scratch, entries, last - first, planes_before, chunk.planes);
+          AddChunk<128>(scratch, entries, last - first, chunk.planes);
       }
     }
     Finish(plan, b, group, block, first, last, output, scratch);
@@ -314,90 +314,84 @@ class CodebookBconv2d : public Bconv2d {
 
   // --- Sums -----------------------------------------------------------------------------------
 
-  // sums[o] += the entries of 16 groups, two-bit numbers. `planes_before` planes of the sum may
-  // be other than zero before, `planes_after` afterwards. 31 full adders and a few half adders;
-  // each adder takes the running sum last, so that only one operation of it is on the chain from
-  // adder to adder.
+  // sums[o] += the entries of 16 groups, two-bit numbers. The result has at most `planes`
+  // bits. 31 full adders and a few half adders; each adder takes the running sum last, so that
+  // only one operation of it is on the chain from adder to adder.
   template <int kEntries>
-  static void AddChunk(const Scratch& scratch, const uint8_t* entries, int channels,
-                       int planes_before, int planes_after, int sum_stride) {
-    const uint8_t* tables = scratch.tables;
-    constexpr int kHigh = kEntries * kBytes;
+  void AddChunk(const Scratch& scratch, const uint8_t* entries, int channels,
+                int planes) const {
     uint8_t* sum = scratch.sums;
-    for (int o = 0; o < channels; ++o, entries += kChunkGroups, sum += sum_stride) {
-      const auto entry = [&](int group) {
-        return tables + group * (kEntries * kEntryBytes) + entries[group] * kBytes;
-      };
-      Register s0, s1, s2, s3, s4, s5;
-      if (planes_before == 0) {
-        s0 = s1 = s2 = s3 = s4 = s5 = V::Zero();
-      } else {
-        s0 = V::Load(sum);
-        s1 = V::Load(sum + kBytes);
-        s2 = V::Load(sum + 2 * kBytes);
-        s3 = V::Load(sum + 3 * kBytes);
-        s4 = V::Load(sum + 4 * kBytes);
-        s5 = V::Load(sum + 5 * kBytes);
+    for (int o = 0; o < channels; ++o, entries += kChunkGroups, sum += sum_stride_) {
+      Register ones = V::Load(sum);
+      Register twos = V::Load(sum + kBytes);
+      Register fours = V::Load(sum + 2 * kBytes);
+      Register eights = V::Load(sum + 3 * kBytes);
+      Register sixteens = V::Load(sum + 4 * kBytes);
+      Register thirty_twos = V::Load(sum + 5 * kBytes);
+      Register carry[6];  // of weight 8
+      AddEightGroups<kEntries, 0>(scratch.tables, entries, &ones, &twos, &fours, carry);
+      AddEightGroups<kEntries, 8>(scratch.tables, entries, &ones, &twos, &fours, carry + 3);
+      V::Store(sum, ones);
+      V::Store(sum + kBytes, twos);
+      V::Store(sum + 2 * kBytes, fours);
+      Register sixteen[3], thirty_two[2], sixty_four;
+      eights = V::FullAdd(carry[0], carry[1], eights, &sixteen[0]);
+      eights = V::FullAdd(carry[2], carry[3], eights, &sixteen[1]);
+      eights = V::FullAdd(carry[4], carry[5], eights, &sixteen[2]);
+      V::Store(sum + 3 * kBytes, eights);
+      sixteens = V::FullAdd(sixteen[0], sixteen[1], sixteens, &thirty_two[0]);
+      thirty_two[1] = V::And(sixteens, sixteen[2]);
+      V::Store(sum + 4 * kBytes, V::Xor(sixteens, sixteen[2]));
+      thirty_twos = V::FullAdd(thirty_two[0], thirty_two[1], thirty_twos, &sixty_four);
+      V::Store(sum + 5 * kBytes, thirty_twos);
+      for (int plane = kMinSumPlanes; plane < planes; ++plane) {
+        const Register bits = V::Load(sum + plane * kBytes);
+        V::Store(sum + plane * kBytes, V::Xor(bits, sixty_four));
+        sixty_four = V::And(bits, sixty_four);
       }
-      Register eights[3], fours_carry[6];
-      for (int half = 0; half < 2; ++half) {
-        // Two steps of four groups give three carries of weight four each.
-        for (int quarter = 0; quarter < 2; ++quarter) {
-          const int first = half * 8 + quarter * 4;
-          const uint8_t* e0 = entry(first);
-          const uint8_t* e1 = entry(first + 1);
-          const uint8_t* e2 = entry(first + 2);
-          const uint8_t* e3 = entry(first + 3);
-          Register twos_a, twos_b;
-          s0 = V::FullAdd(V::Load(e0), V::Load(e1), s0, &twos_a);
-          s0 = V::FullAdd(V::Load(e2), V::Load(e3), s0, &twos_b);
-          Register* carries = &fours_carry[quarter * 3];
-          s1 = V::FullAdd(V::Load(e0 + kHigh), V::Load(e1 + kHigh), s1, &carries[0]);
-          s1 = V::FullAdd(V::Load(e2 + kHigh), V::Load(e3 + kHigh), s1, &carries[1]);
-          s1 = V::FullAdd(twos_a, twos_b, s1, &carries[2]);
-        }
-        Register eight_carry[3];
-        s2 = V::FullAdd(fours_carry[0], fours_carry[1], s2, &eight_carry[0]);
-        s2 = V::FullAdd(fours_carry[2], fours_carry[3], s2, &eight_carry[1]);
-        s2 = V::FullAdd(fours_carry[4], fours_carry[5], s2, &eight_carry[2]);
-        if (half == 0) {
-          for (int i = 0; i < 3; ++i) eights[i] = eight_carry[i];
-        } else {
-          Register a, b, c, d, e;
-          s3 = V::FullAdd(eights[0], eights[1], s3, &a);
-          s3 = V::FullAdd(eights[2], eight_carry[0], s3, &b);
-          s3 = V::FullAdd(eight_carry[1], eight_carry[2], s3, &c);
-          s4 = V::FullAdd(a, b, s4, &d);
-          e = V::And(s4, c);
-          s4 = V::Xor(s4, c);
-          Register carry;
-          s5 = V::FullAdd(d, e, s5, &carry);
-          for (int plane = kMinSumPlanes; plane < planes_after; ++plane) {
-            uint8_t* p = sum + plane * kBytes;
-            if (plane >= planes_before) {
-              V::Store(p, carry);
-              carry = V::Zero();
-            } else {
-              const Register s = V::Load(p);
-              V::Store(p, V::Xor(s, carry));
-              carry = V::And(s, carry);
-            }
-          }
-        }
-      }
-      V::Store(sum, s0);
-      V::Store(sum + kBytes, s1);
-      V::Store(sum + 2 * kBytes, s2);
-      V::Store(sum + 3 * kBytes, s3);
-      V::Store(sum + 4 * kBytes, s4);
-      V::Store(sum + 5 * kBytes, s5);
     }
   }
 
-  template <int kEntries>
-  void AddChunk(const Scratch& scratch, const uint8_t* entries, int channels, int planes_before,
-                int planes_after) const {
-    AddChunk<kEntries>(scratch, entries, channels, planes_before, planes_after, sum_stride_);
+  // Adds groups kFirst to kFirst + 7 of the chunk; three carries of weight 8 are left.
+  template <int kEntries, int kFirst>
+  __attribute__((always_inline)) static void AddEightGroups(const uint8_t* tables,
+                                                            const uint8_t* entries,
+                                                            Register* ones, Register* twos,
+                                                            Register* fours,
+                                                            Register* eight_carry) {
+    Register carry[6];  // of weight 4
+    AddFourGroups<kEntries, kFirst>(tables, entries, ones, twos, carry);
+    AddFourGroups<kEntries, kFirst + 4>(tables, entries, ones, twos, carry + 3);
+    *fours = V::FullAdd(carry[0], carry[1], *fours, &eight_carry[0]);
+    *fours = V::FullAdd(carry[2], carry[3], *fours, &eight_carry[1]);
+    *fours = V::FullAdd(carry[4], carry[5], *fours, &eight_carry[2]);
+  }
+
+  // The empty statement keeps compilers from adding a group's offset first, which would want a
+  // register for each group, instead of leaving it to the load.
+  __attribute__((always_inline)) static const uint8_t* Entry(const uint8_t* tables, int entry) {
+    const uint8_t* p = tables + entry * kBytes;
+    asm("" : "+r"(p));
+    return p;
+  }
+
+  template <int kEntries, int kFirst>
+  __attribute__((always_inline)) static void AddFourGroups(const uint8_t* tables,
+                                                           const uint8_t* entries,
+                                                           Register* ones, Register* twos,
+                                                           Register* four_carry) {
+    constexpr int kHigh = kEntries * kBytes;  // the offset of the entries' high bits
+    constexpr int kTable = 2 * kHigh;
+    const uint8_t* a = Entry(tables, entries[kFirst]) + kFirst * kTable;
+    const uint8_t* b = Entry(tables, entries[kFirst + 1]) + (kFirst + 1) * kTable;
+    const uint8_t* c = Entry(tables, entries[kFirst + 2]) + (kFirst + 2) * kTable;
+    const uint8_t* d = Entry(tables, entries[kFirst + 3]) + (kFirst + 3) * kTable;
+    Register carry_ab, carry_cd;  // of weight 2
+    *ones = V::FullAdd(V::Load(a), V::Load(b), *ones, &carry_ab);
+    *ones = V::FullAdd(V::Load(c), V::Load(d), *ones, &carry_cd);
+    *twos = V::FullAdd(V::Load(a + kHigh), V::Load(b + kHigh), *twos, &four_carry[0]);
+    *twos = V::FullAdd(V::Load(c + kHigh), V::Load(d + kHigh), *twos, &four_carry[1]);
+    *twos = V::FullAdd(carry_ab, carry_cd, *twos, &four_carry[2]);
   }
 
   // --- Outputs --------------------------------------------------------------------------------

@@ -22,12 +22,12 @@ struct BitVectorNeon {
   static Register Select(Register selector, Register a, Register b) {
     return vbslq_u8(selector, a, b);
   }
-  // Three instructions: EOR, EOR, BSL. The empty statement hides where `differ` comes from:
-  // knowing it, compilers turn the selection into four simple operations.
+  // Three instructions: EOR, EOR, BIT. Compilers that see the selection turn it into four simple
+  // operations, or copy a register that BIT would have overwritten for nothing.
   static Register FullAdd(Register a, Register b, Register c, Register* carry) {
-    Register differ = veorq_u8(a, b);
-    asm("" : "+w"(differ));
-    *carry = vbslq_u8(differ, c, a);
+    const Register differ = veorq_u8(a, b);
+    asm("bit %0.16b, %1.16b, %2.16b" : "+w"(a) : "w"(c), "w"(differ));
+    *carry = a;
     return veorq_u8(differ, c);
   }
   static Register SplatByte(uint8_t byte) { return vdupq_n_u8(byte); }

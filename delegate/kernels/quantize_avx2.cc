@@ -1,0 +1,42 @@
+// AVX2: compare, then one mask instruction per 8 floats or 32 bytes.
+#include <immintrin.h>
+
+#include "quantize_inl.h"
+
+namespace sparsebnn {
+namespace {
+
+uint32_t NegativeMask_f32x8(const float* v) {
+  const __m256 negative_f32x8 = _mm256_cmp_ps(_mm256_loadu_ps(v), _mm256_setzero_ps(), _CMP_LT_OQ);
+  return static_cast<uint32_t>(_mm256_movemask_ps(negative_f32x8));
+}
+
+void Float32(const float* values, size_t rows, int channels, uint32_t* bits) {
+  PackRows(values, 0.0f, rows, channels, bits, [](const float* v) {
+    return NegativeMask_f32x8(v) | NegativeMask_f32x8(v + 8) << 8 |
+           NegativeMask_f32x8(v + 16) << 16 | NegativeMask_f32x8(v + 24) << 24;
+  });
+}
+
+void Int8(const int8_t* values, int8_t zero_point, size_t rows, int channels, uint32_t* bits) {
+  const __m256i zero_i8x32 = _mm256_set1_epi8(zero_point);
+  PackRows(values, zero_point, rows, channels, bits, [zero_i8x32](const int8_t* v) {
+    const __m256i value_i8x32 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(v));
+    return static_cast<uint32_t>(
+        _mm256_movemask_epi8(_mm256_cmpgt_epi8(zero_i8x32, value_i8x32)));
+  });
+}
+
+void Boolean(const uint8_t* values, size_t rows, int channels, uint32_t* bits) {
+  PackRows(values, uint8_t{1}, rows, channels, bits, [](const uint8_t* v) {
+    const __m256i value_u8x32 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(v));
+    return static_cast<uint32_t>(
+        _mm256_movemask_epi8(_mm256_cmpeq_epi8(value_u8x32, _mm256_setzero_si256())));
+  });
+}
+
+}  // namespace
+
+const QuantizeKernels kQuantizeKernels_avx2 = {Float32, Int8, Boolean};
+
+}  // namespace sparsebnn

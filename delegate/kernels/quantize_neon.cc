@@ -1,0 +1,53 @@
+// NEON has no mask instruction: comparisons give all ones, which keep one bit each and are added
+// pairwise until 8 of them are a byte.
+#include <arm_neon.h>
+
+#include "quantize_inl.h"
+
+namespace sparsebnn {
+namespace {
+
+constexpr uint8_t kBitOfLane[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+
+// Lanes of all ones or all zeros -> 32 bits, lane i of `low` first.
+uint32_t MaskOfLanes(uint8x16_t low_u8x16, uint8x16_t high_u8x16) {
+  const uint8x16_t bit_u8x16 = vld1q_u8(kBitOfLane);
+  const uint8x16_t pairs_u8x16 =
+      vpaddq_u8(vandq_u8(low_u8x16, bit_u8x16), vandq_u8(high_u8x16, bit_u8x16));
+  const uint8x16_t nibbles_u8x16 = vpaddq_u8(pairs_u8x16, pairs_u8x16);
+  const uint8x16_t bytes_u8x16 = vpaddq_u8(nibbles_u8x16, nibbles_u8x16);
+  return vgetq_lane_u32(vreinterpretq_u32_u8(bytes_u8x16), 0);
+}
+
+uint8x16_t NegativeLanes_f32x16(const float* v) {
+  const uint16x8_t first_u16x8 = vcombine_u16(vmovn_u32(vcltzq_f32(vld1q_f32(v))),
+                                              vmovn_u32(vcltzq_f32(vld1q_f32(v + 4))));
+  const uint16x8_t second_u16x8 = vcombine_u16(vmovn_u32(vcltzq_f32(vld1q_f32(v + 8))),
+                                               vmovn_u32(vcltzq_f32(vld1q_f32(v + 12))));
+  return vcombine_u8(vmovn_u16(first_u16x8), vmovn_u16(second_u16x8));
+}
+
+void Float32(const float* values, size_t rows, int channels, uint32_t* bits) {
+  PackRows(values, 0.0f, rows, channels, bits, [](const float* v) {
+    return MaskOfLanes(NegativeLanes_f32x16(v), NegativeLanes_f32x16(v + 16));
+  });
+}
+
+void Int8(const int8_t* values, int8_t zero_point, size_t rows, int channels, uint32_t* bits) {
+  const int8x16_t zero_i8x16 = vdupq_n_s8(zero_point);
+  PackRows(values, zero_point, rows, channels, bits, [zero_i8x16](const int8_t* v) {
+    return MaskOfLanes(vcltq_s8(vld1q_s8(v), zero_i8x16), vcltq_s8(vld1q_s8(v + 16), zero_i8x16));
+  });
+}
+
+void Boolean(const uint8_t* values, size_t rows, int channels, uint32_t* bits) {
+  PackRows(values, uint8_t{1}, rows, channels, bits, [](const uint8_t* v) {
+    return MaskOfLanes(vceqzq_u8(vld1q_u8(v)), vceqzq_u8(vld1q_u8(v + 16)));
+  });
+}
+
+}  // namespace
+
+const QuantizeKernels kQuantizeKernels_neon = {Float32, Int8, Boolean};
+
+}  // namespace sparsebnn

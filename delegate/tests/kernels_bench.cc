@@ -1,0 +1,116 @@
+// Times every kernel on the layers that it reads, one a line:
+//
+//   height width channels_in channels_out filter stride codewords output   (SAME padding)
+//
+// output is float, int8 or bits; codewords 0 is a filter of random bits. Writes a JSON object a
+// line and kernel. Whole runs are timed, with everything from bit-packed input to output. The
+// kernels take turns; the median is of at least `seconds` of runs of each.
+//
+//   kernels_bench [--seconds S] [--threads N] [--isa NAME] < layers
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "kernels/kernel_choice.h"
+#include "random_layer.h"
+
+namespace sparsebnn {
+namespace {
+
+double Seconds() {
+  return std::chrono::duration<double>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+struct Timed {
+  const KernelEntry* kernel;
+  std::unique_ptr<Bconv2d> bconv;
+  std::vector<double> seconds;
+};
+
+void Bench(const Geometry& g, int codewords, OutputType output, double seconds, int threads,
+           const char* isa) {
+  std::mt19937 random(1);
+  RandomLayer layer(g, codewords, output, &random);
+  std::vector<char> result(layer.OutputBytes());
+  const double patterns = MeanPatterns(g, layer.filter);
+  ThreadPool pool(threads);
+  Workspace workspace;
+  std::vector<Timed> all;
+  int count;
+  const KernelEntry* kernels = KernelList(&count);
+  for (const KernelEntry* kernel = kernels; kernel != kernels + count; ++kernel) {
+    if (isa != nullptr && std::strcmp(isa, IsaName(kernel->isa)) != 0) continue;
+    if (!IsaAvailable(kernel->isa) || !KernelSupports(*kernel, g, output)) continue;
+    std::string error;
+    auto bconv = kernel->make(g, layer.filter, layer.transform, &error);
+    if (bconv != nullptr) all.push_back({kernel, std::move(bconv), {}});
+  }
+  for (const double end = Seconds() + seconds * all.size(); Seconds() < end;) {
+    for (Timed& timed : all) {
+      for (const double turn_end = Seconds() + seconds / 10; Seconds() < turn_end;) {
+        const double start = Seconds();
+        timed.bconv->Run(layer.input.data(), result.data(), &workspace, &pool);
+        timed.seconds.push_back(Seconds() - start);
+      }
+    }
+  }
+  const double macs = static_cast<double>(g.output_height) * g.output_width * g.channels_out *
+                      g.depth() * g.batch;
+  for (Timed& timed : all) {
+    std::sort(timed.seconds.begin(), timed.seconds.end());
+    const double median = timed.seconds[timed.seconds.size() / 2];
+    const CostTerms terms = CountCostTerms(*timed.kernel, g, patterns);
+    std::printf(
+        "{\"kernel\": \"%s\", \"tile\": \"%s\", \"isa\": \"%s\", \"height\": %d, \"width\": %d, "
+        "\"channels_in\": %d, \"channels_out\": %d, \"filter\": %d, \"stride\": %d, "
+        "\"codewords\": %d, \"output\": \"%s\", \"threads\": %d, \"patterns\": %.2f, "
+        "\"ns\": %.0f, \"fastest_ns\": %.0f, \"runs\": %zu, \"gmac_per_s\": %.2f, "
+        "\"entries\": %.0f, \"sums\": %.0f, \"outputs\": %.0f, \"estimated_ns\": %.0f}\n",
+        timed.bconv->kernel(), timed.kernel->tile, IsaName(timed.kernel->isa), g.input_height,
+        g.input_width, g.channels_in, g.channels_out, g.filter_height, g.stride_height, codewords,
+        output == OutputType::kFloat32 ? "float" : output == OutputType::kInt8 ? "int8" : "bits",
+        threads, patterns, median * 1e9, timed.seconds[0] * 1e9, timed.seconds.size(),
+        macs / median * 1e-9, terms.entries, terms.sums, terms.outputs,
+        EstimateCost(*timed.kernel, g, patterns, output));
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace
+}  // namespace sparsebnn
+
+int main(int argc, char** argv) {
+  using namespace sparsebnn;
+  double seconds = 0.2;
+  int threads = 1;
+  const char* isa = nullptr;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    if (std::strcmp(argv[i], "--seconds") == 0) seconds = std::atof(argv[i + 1]);
+    if (std::strcmp(argv[i], "--threads") == 0) threads = std::atoi(argv[i + 1]);
+    if (std::strcmp(argv[i], "--isa") == 0) isa = argv[i + 1];
+  }
+  Geometry g;
+  int codewords;
+  char output[8];
+  while (std::scanf("%d %d %d %d %d %d %d %7s", &g.input_height, &g.input_width, &g.channels_in,
+                    &g.channels_out, &g.filter_height, &g.stride_height, &codewords,
+                    output) == 8) {
+    g.filter_width = g.filter_height;
+    g.stride_width = g.stride_height;
+    SetOutputSize(&g, true);
+    Bench(g, codewords,
+          std::strcmp(output, "float") == 0  ? OutputType::kFloat32
+          : std::strcmp(output, "int8") == 0 ? OutputType::kInt8
+                                             : OutputType::kBitpacked,
+          seconds, threads, isa);
+  }
+  return 0;
+}
