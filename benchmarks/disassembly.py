@@ -13,7 +13,7 @@ from mca import McaError, tool
 _FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 _LINE = re.compile(r"^\s*([0-9a-f]+):\s+(\S.*?)\s*$")
 # An address that objdump resolved: the target of a branch, ADR, ADRP or a literal load.
-_RESOLVED = re.compile(r"(?<![#\w])0x([0-9a-f]+)(?: <.*>)?$")
+_RESOLVED = re.compile(r"(?<![-#\w])0x([0-9a-f]+)(?: <.*>)?$")
 _ENDS = re.compile(r"(b|br|ret|cbn?z|tbn?z|b\..+|bl|blr|brk|svc|udf)$")
 
 

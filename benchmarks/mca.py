@@ -74,8 +74,11 @@ def _run(source: str, core: str, iterations: int, options: Sequence[str] = ()) -
         check=False,
     )
     if done.returncode or "error:" in done.stderr:
-        lines = [line for line in done.stderr.splitlines() if "error:" in line]
-        raise McaError(f"llvm-mca for {core}: {(lines or [done.stderr.strip()])[0]}")
+        match = re.search(r"^<stdin>:(\d+):\d+: error: (.*)", done.stderr, re.MULTILINE)
+        if match:
+            line = source.splitlines()[int(match.group(1)) - 1].strip()
+            raise McaError(f"llvm-mca for {core} refuses `{line}`: {match.group(2)}")
+        raise McaError(f"llvm-mca for {core}: {done.stderr.strip()}")
     return done.stdout
 
 

@@ -1,0 +1,208 @@
+"""Cycles of one whole convolution on modelled ARM cores, everything in it counted.
+
+`delegate/arm/kernel_cost.cc`, linked with the delegate's compiled kernels, runs in an emulator
+that records every basic block it executes: an exact instruction stream. llvm-mca then schedules
+windows of this stream, taken at even distances, so that it sees each loop with the true number
+of turns and with what comes before and after it. The cycles of the whole are the number of
+instructions times the windows' cycles per instruction.
+
+Each window starts with an empty pipeline, which counts some 15 cycles too many: about 1 %.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from block_trace import BlockTrace, address_of, trace
+from disassembly import Instruction, disassemble
+from mca import CORES, single_cycles, tool
+
+BEGIN, END, AFTER = "KernelCostBegin", "KernelCostEnd", "exit"
+# Functions that call the phases and are inlined around them.
+_DRIVERS = ("Run", "RunBlock", "ParallelFor", "operator()", "__invoke", "_FUN")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One 3x3 convolution; height and width are the output's; 512 codewords are a dense filter."""
+
+    channels_in: int
+    channels_out: int
+    codewords: int
+    height: int
+    width: int
+    stride: int = 1
+    kernel: str = "auto"
+    output: str = "float32"
+
+    @property
+    def triples(self) -> int:
+        """Pairs of input and output channel, for each output pixel."""
+        return self.channels_in * self.channels_out * self.height * self.width
+
+    @property
+    def arguments(self) -> list[str]:
+        numbers = (self.channels_in, self.channels_out, self.codewords, self.height, self.width)
+        return [*map(str, (*numbers, self.stride)), self.kernel, self.output]
+
+
+class Program:
+    """The compiled test program and its machine code."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.instructions = disassemble(path)
+        self._index = {x.address: i for i, x in enumerate(self.instructions)}
+
+    def trace(self, case: Case) -> BlockTrace:
+        marks = (address_of(name, self.instructions) for name in (BEGIN, END, AFTER))
+        return trace(self.path, case.arguments, *marks)
+
+    def block(self, address: int, size: int) -> Sequence[Instruction]:
+        first = self._index[address]
+        return self.instructions[first : first + size // 4]
+
+    def phases(self, addresses: Sequence[int]) -> list[str]:
+        """The outermost function of each address that is not merely a driver, if inlined too."""
+        command = [tool("llvm-symbolizer"), f"--obj={self.path}", "--output-style=JSON"]
+        done = subprocess.run(
+            [*command, "--inlines"],
+            input="\n".join(map(hex, addresses)),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found = [_phase(json.loads(line)["Symbol"]) for line in done.stdout.splitlines()]
+        return found
+
+
+def _phase(frames: Sequence[Mapping[str, Any]]) -> str:
+    name = "?"
+    for frame in reversed(frames):  # the outermost first
+        name = _bare(frame["FunctionName"])
+        if name not in _DRIVERS:
+            return name
+    return name
+
+
+def _bare(function: str) -> str:
+    """`AddChunk` of `void ns::Type<A>::AddChunk<32>(int) const`."""
+    if "operator()" in function or "lambda" in function:
+        return "operator()"
+    depth, kept = 0, ""
+    for letter in function.replace("(anonymous namespace)", "anonymous"):
+        depth += (letter in "<(") - (letter in ">)")
+        if letter == "(" and depth == 1:
+            break
+        if depth == 0 and letter != ">":
+            kept += letter
+    return kept.split()[-1].rpartition("::")[2] if kept.strip() else function
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive instructions of the stream."""
+
+    text: str
+    instructions: Counter[str]  # by phase
+
+    @property
+    def size(self) -> int:
+        return self.instructions.total()
+
+
+def windows(
+    program: Program, run: BlockTrace, phase: Mapping[int, str], count: int, size: int
+) -> list[Window]:
+    """`count` windows of at least `size` instructions, one in the middle of each equal part."""
+    ends = list(accumulate(run.sizes[start] // 4 for start in run.starts))
+    count = max(1, min(count, ends[-1] // size))
+    found = []
+    for k in range(count):
+        block = bisect_right(ends, max(0.0, (k + 0.5) * ends[-1] / count - size / 2))
+        text: list[str] = []
+        phases: Counter[str] = Counter()
+        while len(text) < size and block < len(ends):
+            start = run.starts[block]
+            for instruction in program.block(start, run.sizes[start]):
+                text.append(instruction.text)
+            phases[phase[start]] += run.sizes[start] // 4
+            block += 1
+        found.append(Window("\n".join(text), phases))
+    return found
+
+
+def _cycles_by_phase(
+    taken: Sequence[Window], cycles: Sequence[int], executed: Mapping[str, int]
+) -> dict[str, float]:
+    """Least squares: cycles of a window = sum of instructions of a phase times its cost."""
+    names = list(executed)
+    matrix = np.array([[window.instructions[name] for name in names] for window in taken])
+    mean = sum(cycles) / sum(window.size for window in taken)
+    # A weak pull to the mean decides about phases that hardly any window shows.
+    pull = np.eye(len(names)) * matrix.max() / 10
+    left = np.concatenate([matrix, pull])
+    right = np.concatenate([np.array(cycles), pull @ np.full(len(names), mean)])
+    cost = np.linalg.lstsq(left, right, rcond=None)[0]
+    return {name: float(c) * executed[name] for name, c in zip(names, cost, strict=True)}
+
+
+def cost(
+    program: Program, case: Case, *, count: int = 100, size: int = 3000
+) -> dict[str, Any]:
+    """Cycles of a case on every core.
+
+    Args:
+        program: see `Program`.
+        case: what to run.
+        count: windows that llvm-mca schedules.
+        size: their length, in instructions.
+
+    Returns:
+        `kernel`, what ran; `instructions`; for each core `cycles`, `per_triple` (cycles per input
+        channel, output channel and pixel), `relative_error` (standard error of the sampling);
+        `phases`, instructions and cycles per core of each part of the kernel.
+    """
+    run = program.trace(case)
+    counts = run.counts()
+    starts = list(counts)
+    phase = dict(zip(starts, program.phases(starts), strict=True))
+    executed: Counter[str] = Counter()
+    for start, n in counts.items():
+        executed[phase[start]] += n * run.sizes[start] // 4
+    total = executed.total()
+    taken = windows(program, run, phase, count, size)
+    cores = {}
+    phases: dict[str, dict[str, Any]] = {
+        name: {"instructions": n, "cycles": {}} for name, n in executed.most_common()
+    }
+    for core in CORES:
+        shown = single_cycles({f"window{k}": w.text for k, w in enumerate(taken)}, core)
+        cycles = [shown[f"window{k}"] for k in range(len(taken))]
+        rates = np.array([c / w.size for c, w in zip(cycles, taken, strict=True)])
+        estimate = total * sum(cycles) / sum(w.size for w in taken)
+        error = rates.std(ddof=1) / math.sqrt(len(taken)) / rates.mean() if len(taken) > 1 else 0
+        cores[core] = {
+            "cycles": round(estimate),
+            "per_triple": round(estimate / case.triples, 5),
+            "relative_error": round(float(error), 4),
+        }
+        for name, own in _cycles_by_phase(taken, cycles, executed).items():
+            phases[name]["cycles"][core] = round(own)
+    return {
+        "kernel": run.output.decode().strip(),
+        "instructions": total,
+        "windows": len(taken),
+        "cores": cores,
+        "phases": phases,
+    }
