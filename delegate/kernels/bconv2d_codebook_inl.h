@@ -44,7 +44,7 @@ class CodebookBconv2d : public Bconv2d {
     for (int group = 0; group < g_.groups; ++group) {
       plans_.push_back(PlanCodebook(filter, group * g_.channels_out_per_group(),
                                     g_.channels_out_per_group(), g_.channels_in_per_group(),
-                                    raster_.taps));
+                                    PaddedChannels(), raster_.taps));
       for (const Chunk& chunk : plans_.back().chunks) {
         table_entries_ = std::max(table_entries_, chunk.entries);
       }
@@ -107,13 +107,6 @@ class CodebookBconv2d : public Bconv2d {
   size_t PlanesBytes() const {
     return raster_.phases.size() * PaddedChannels() * static_cast<size_t>(raster_.plane_bytes);
   }
-  const uint8_t* PlaneBytes(const uint8_t* planes, int plane) const {
-    const int phase = plane / g_.channels_in_per_group();
-    const int channel = plane % g_.channels_in_per_group();
-    return planes +
-           (static_cast<size_t>(phase) * PaddedChannels() + channel) * raster_.plane_bytes;
-  }
-
   // Fills kWordsPerPlaneTask words of the planes of one phase, all channels; the last task also
   // clears what lies beyond.
   void FillPlanes(const uint32_t* image, int group, int task, uint8_t* planes) const {
@@ -226,7 +219,8 @@ class CodebookBconv2d : public Bconv2d {
     if (position.plane < 0) {
       return V::Load(scratch.parities + position.shift_or_group * kBytes);
     }
-    return V::LoadShifted(PlaneBytes(planes, position.plane) + position.shift_or_group / 8,
+    return V::LoadShifted(planes + static_cast<size_t>(position.plane) * raster_.plane_bytes +
+                              position.shift_or_group / 8,
                           position.shift_or_group % 8);
   }
 
@@ -243,27 +237,31 @@ class CodebookBconv2d : public Bconv2d {
       }
       V::Store(scratch.parities + (chunk.first_group + i) * kBytes, parity);
       uint8_t* table = scratch.tables + static_cast<size_t>(i) * chunk.entries * kEntryBytes;
-      const int thirds = group.size > 3 ? 8 : 1 << group.size;
-      CountThree(x, thirds, scratch.patterns);
-      CountThree(x + 3, group.size > 3 ? std::min(8, 1 << (group.size - 3)) : 1,
-                 scratch.patterns + 16 * kBytes);
+      CountThree(x, scratch.patterns);
+      CountThree(x + 3, scratch.patterns + 16 * kBytes);
       const Register sixth[2] = {x[6], V::Not(x[6])};
-      if (group.complete) {
-        BuildComplete(scratch.patterns, sixth, group.size, table, table + high);
-      } else {
+      if (!group.complete) {
         BuildListed(scratch.patterns, sixth, group.patterns, table, table + high);
+      } else if (group.size == kMaxGroupSize) {
+        BuildComplete<2>(scratch.patterns, sixth, table, table + high);
+      } else {
+        BuildComplete<1>(scratch.patterns, sixth, table, table + high);
       }
     }
   }
 
-  // (low, high) bits of (x0 ^ i0) + (x1 ^ i1) + (x2 ^ i2) for i < patterns.
-  static void CountThree(const Register* x, int patterns, uint8_t* counts) {
-    for (int i = 0; i < patterns; ++i) {
+  // (low, high) bits of (x0 ^ i0) + (x1 ^ i1) + (x2 ^ i2) for the 8 patterns i. Inverting all
+  // inverts both bits.
+  static void CountThree(const Register* x, uint8_t* counts) {
+    const Register inverted_0 = V::Not(x[0]), inverted_1 = V::Not(x[1]);
+    for (int i = 0; i < 4; ++i) {
       Register high;
-      const Register low = V::FullAdd(i & 1 ? V::Not(x[0]) : x[0], i & 2 ? V::Not(x[1]) : x[1],
-                                      i & 4 ? V::Not(x[2]) : x[2], &high);
+      const Register low =
+          V::FullAdd(i & 1 ? inverted_0 : x[0], i & 2 ? inverted_1 : x[1], x[2], &high);
       V::Store(counts + 2 * i * kBytes, low);
       V::Store(counts + (2 * i + 1) * kBytes, high);
+      V::Store(counts + 2 * (7 - i) * kBytes, V::Not(low));
+      V::Store(counts + (2 * (7 - i) + 1) * kBytes, V::Not(high));
     }
   }
 
@@ -275,24 +273,21 @@ class CodebookBconv2d : public Bconv2d {
     V::Store(high, V::Select(differ_high, carry, a_high));
   }
 
-  static void BuildComplete(const uint8_t* counts, const Register* sixth, int size,
-                            uint8_t* middle, uint8_t* high) {
+  // All patterns of six positions, or of seven if kSixth is 2.
+  template <int kSixth>
+  static void BuildComplete(const uint8_t* counts, const Register* sixth, uint8_t* middle,
+                            uint8_t* high) {
     const uint8_t* counts_b = counts + 16 * kBytes;
-    const int patterns_a = size > 3 ? 8 : 1 << size;
-    const int patterns_b = size > 6 ? 8 : size > 3 ? 1 << (size - 3) : 1;
-    for (int i = 0; i < patterns_a; ++i) {
+    for (int i = 0; i < 8; ++i) {
       const Register a_low = V::Load(counts + 2 * i * kBytes);
       const Register a_high = V::Load(counts + (2 * i + 1) * kBytes);
-      for (int j = 0; j < patterns_b; ++j) {
+      for (int j = 0; j < 8; ++j) {
         const Register differ_low = V::Xor(a_low, V::Load(counts_b + 2 * j * kBytes));
         const Register differ_high = V::Xor(a_high, V::Load(counts_b + (2 * j + 1) * kBytes));
-        const int entry = (j * 8 + i) * kBytes;
-        StoreEntry(differ_low, differ_high, a_low, a_high, sixth[0], middle + entry,
-                   high + entry);
-        if (size > 6) {
-          const int with_sixth = entry + 64 * kBytes;
-          StoreEntry(differ_low, differ_high, a_low, a_high, sixth[1], middle + with_sixth,
-                     high + with_sixth);
+        for (int k = 0; k < kSixth; ++k) {
+          const int entry = (64 * k + 8 * j + i) * kBytes;
+          StoreEntry(differ_low, differ_high, a_low, a_high, sixth[k], middle + entry,
+                     high + entry);
         }
       }
     }

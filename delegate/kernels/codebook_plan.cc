@@ -23,8 +23,13 @@ int BitLength(int value) {
 class Planner {
  public:
   Planner(const FilterReader& filter, int first, int count, int channels_in,
-          const std::vector<TapSource>& taps)
-      : filter_(filter), first_(first), count_(count), channels_in_(channels_in), taps_(taps) {}
+          int planes_per_phase, const std::vector<TapSource>& taps)
+      : filter_(filter),
+        first_(first),
+        count_(count),
+        channels_in_(channels_in),
+        planes_per_phase_(planes_per_phase),
+        taps_(taps) {}
 
   CodebookPlan Plan() {
     ReadFilter();
@@ -65,7 +70,7 @@ class Planner {
   }
 
   Position TapPosition(int c, int tap) const {
-    return {taps_[tap].phase * channels_in_ + c, taps_[tap].shift};
+    return {taps_[tap].phase * planes_per_phase_ + c, taps_[tap].shift};
   }
 
   // How many patterns channel `c` has at `taps`.
@@ -129,7 +134,7 @@ class Planner {
       group.patterns.push_back(static_cast<uint8_t>(pattern));
     }
     // All patterns together are cheaper to tabulate than most of them one by one.
-    group.complete = 4 * static_cast<int>(group.patterns.size()) > 3 << size;
+    group.complete = size >= 6 && 4 * static_cast<int>(group.patterns.size()) > 3 << size;
     for (int o = 0; o < count_; ++o) {
       group_entries_.push_back(group.complete ? patterns[o] : entry[patterns[o]]);
     }
@@ -212,7 +217,7 @@ class Planner {
   }
 
   const FilterReader& filter_;
-  const int first_, count_, channels_in_;
+  const int first_, count_, channels_in_, planes_per_phase_;
   const std::vector<TapSource>& taps_;
   Bits bits_;                           // [channels_in, taps, count]
   std::vector<uint8_t> group_entries_;  // [groups, count]
@@ -222,8 +227,9 @@ class Planner {
 }  // namespace
 
 CodebookPlan PlanCodebook(const FilterReader& filter, int first_channel, int count,
-                          int channels_in, const std::vector<TapSource>& taps) {
-  return Planner(filter, first_channel, count, channels_in, taps).Plan();
+                          int channels_in, int planes_per_phase,
+                          const std::vector<TapSource>& taps) {
+  return Planner(filter, first_channel, count, channels_in, planes_per_phase, taps).Plan();
 }
 
 }  // namespace sparsebnn

@@ -48,7 +48,7 @@ struct PositionGroup {
   int size = 0;                          // 0 in groups that only fill a chunk up
   Position positions[kMaxGroupSize];
   std::vector<uint8_t> patterns;         // those that occur, bit i for positions[i]
-  bool complete = false;                 // the table has all 2^size patterns, in order
+  bool complete = false;  // size >= 6, and the table has all 2^size patterns, in order
 };
 
 // kChunkGroups groups whose tables have room for the same number of entries.
@@ -78,9 +78,10 @@ struct TapSource {
 };
 
 // The plan for the output channels [first, first + count) of a filter of `channels_in` input
-// channels. Plane p of phase f and channel c is f * channels_in + c.
+// channels. The plane of phase f and channel c is f * planes_per_phase + c.
 CodebookPlan PlanCodebook(const FilterReader& filter, int first_channel, int count,
-                          int channels_in, const std::vector<TapSource>& taps);
+                          int channels_in, int planes_per_phase,
+                          const std::vector<TapSource>& taps);
 
 }  // namespace sparsebnn
 
