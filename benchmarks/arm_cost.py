@@ -1,11 +1,20 @@
-"""What a binary convolution costs on ARM cores, without ARM hardware.
+"""What a binary convolution costs on ARM cores, without ARM hardware. See docs/arm-cost.md.
+
+    python benchmarks/arm_cost.py run     # writes benchmarks/results/arm_cost-<date>.json
+
+builds the kernels for AArch64, runs every layer of shapes/arm_cost.txt in an emulator and
+schedules what was executed on six core models. About 15 minutes.
+
+    python benchmarks/arm_cost.py op 28 28 128 128 3 1 32 float [--program FILE] [--kernel NAME]
+
+does one layer (a line of the same form) and shows the parts of the kernel.
 
     python benchmarks/arm_cost.py loop FILE [--symbol TEXT] [--per N] [--timeline CORE]
 
 prints the cycles per turn of every innermost loop of FILE (C++ or assembly source, object
-file, library or executable) on six core models. Assembly without a loop counts as the body of
-one. `--per N` also prints cycles / N, where N is the number of (input channel, output channel,
-pixel) triples that one turn does: a 3x3 kernel of LCE is 128 * 8 * 4 / 9 = 455.1 a turn.
+file, library or executable). Assembly without a loop counts as the body of one. `--per N`
+also prints cycles / N, where N is the number of (input channel, output channel, pixel) triples
+that one turn does: a 3x3 kernel of LCE is 128 * 8 * 4 / 9 = 455.1 a turn.
 
     python benchmarks/arm_cost.py instructions "eor v0.16b, v1.16b, v2.16b" ...
 
@@ -15,29 +24,136 @@ prints latency and reciprocal throughput of single instructions.
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import lce_block
+from arm_build import BuildError, compiled, kernel_cost_program
+from block_trace import TraceError
 from disassembly import Loop, disassemble, innermost_loops
-from mca import ALSO, CORES, McaError, instruction_costs, report, steady_cycles
+from environment import environment
+from mca import (
+    ALSO,
+    CORES,
+    McaError,
+    instruction_costs,
+    report,
+    steady_cycles,
+    tool,
+)
+from op_cost import Case, Program, cost
 
+BENCHMARKS = Path(__file__).resolve().parent
+SHAPES = BENCHMARKS / "shapes" / "arm_cost.txt"
+RESULTS = BENCHMARKS / "results"
 SOURCES = {".c", ".cc", ".cpp", ".s", ".S"}
-COMPILE = ("-std=c++17", "-O3", "-fno-exceptions", "-fno-rtti", "-fPIC")
+OUTPUTS = {"float": "float32", "bits": "bitpacked"}
+DENSE = 512  # every 3x3 kernel there is
 
 
-def compiled(source: Path, folder: Path, options: list[str]) -> Path:
-    """An AArch64 object file made with the `ziglang` wheel."""
-    target = folder / (source.stem + ".o")
-    language = [] if source.suffix.lower() == ".s" else COMPILE
-    command = [sys.executable, "-m", "ziglang", "c++", "-target", "aarch64-linux-gnu.2.17"]
-    command += [*language, *options, "-c", str(source), "-o", str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise McaError(f"Expected {source} to compile for AArch64:\n{done.stderr.strip()}")
-    return target
+def case_of(line: str, kernel: str | None = None) -> Case:
+    """`28 28 128 128 3 1 32 float`: height width in out filter stride codewords output."""
+    *numbers, output = line.split()
+    if len(numbers) != 7 or output not in OUTPUTS or numbers[4] != "3":
+        raise BuildError(f"Expected a line as in {SHAPES.name} with filter 3, got `{line}`.")
+    height, width, channels_in, channels_out, _, stride, codewords = map(int, numbers)
+    return Case(
+        channels_in,
+        channels_out,
+        codewords or DENSE,
+        height // stride,
+        width // stride,
+        stride,
+        kernel or ("codebook" if codewords else "xnor"),
+        OUTPUTS[output],
+    )
+
+
+def lce_costs() -> dict[str, Any]:
+    """Cycles of LCE's inner block, and of what surrounds it, per core."""
+    sources = {"block": lce_block.inner_loop(), "tap": lce_block.tap_overhead()}
+    sources |= {output: lce_block.tile_overhead(output) for output in OUTPUTS.values()}
+    triples = lce_block.OUTPUTS * lce_block.PIXELS * lce_block.CHANNELS / 9
+    costs = {}
+    for core in CORES:
+        cycles = steady_cycles(sources, core)
+        block = min(cycles["block"], lce_block.OWN_ORDER.get(core, cycles["block"]))
+        costs[core] = {**cycles, "best_block": block, "per_triple": round(block / triples, 5)}
+    return costs
+
+
+def lce_op(case: Case, costs: dict[str, float]) -> float:
+    """Cycles per triple of LCE's whole op, estimated: the blocks, their taps and their tile.
+
+    64 input channels are charged half of a block of 128, which LCE does not reach.
+    """
+    blocks = 9 * case.channels_in / lce_block.CHANNELS
+    tile = blocks * costs["best_block"] + 9 * costs["tap"] + costs[case.output]
+    return tile / (lce_block.OUTPUTS * lce_block.PIXELS * case.channels_in)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    lines = [x for x in SHAPES.read_text().splitlines() if x and not x.startswith("#")]
+    program = Program(arguments.program or kernel_cost_program())
+    lce = lce_costs()
+
+    def one(line: str) -> dict[str, Any]:
+        case = case_of(line)
+        result = cost(program, case, count=arguments.windows)
+        for core, own in result["cores"].items():
+            own["lce_op_per_triple"] = round(lce_op(case, lce[core]), 5)
+        print(line, result["kernel"], flush=True)
+        return {"line": line, **vars(case), **result}
+
+    # llvm-mca runs in processes of its own.
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        cases = list(pool.map(one, lines))
+    header = environment()
+    shown = subprocess.run([tool("llvm-mca"), "--version"], capture_output=True, text=True)
+    header["versions"]["llvm-mca"] = shown.stdout.split("version ")[1].split()[0]
+    result = {
+        "environment": header,
+        "setting": {"windows": arguments.windows, "cores": ALSO},
+        "lce": lce,
+        "cases": cases,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    target = RESULTS / f"arm_cost-{header['date']}.json"
+    target.write_text(json.dumps(result, indent=1) + "\n")
+    print(target)
+
+
+def print_op(arguments: argparse.Namespace) -> None:
+    case = case_of(" ".join(arguments.layer), arguments.kernel)
+    program = Program(arguments.program or kernel_cost_program())
+    result = cost(program, case, count=arguments.windows)
+    lce = lce_costs()
+    print(f"{result['kernel']}: {result['instructions']} instructions, ", end="")
+    print("below per (input channel, output channel, pixel)")
+    print(f"{'':24}{'instructions':>13}" + "".join(f"{core:>13}" for core in CORES))
+
+    def row(name: str, instructions: float | None, cells: list[str]) -> None:
+        number = "" if instructions is None else f"{instructions / case.triples:.4f}"
+        print(f"{name:24}{number:>13}" + "".join(f"{cell:>13}" for cell in cells))
+
+    for name, phase in result["phases"].items():
+        if phase["instructions"] > 0.003 * result["instructions"]:
+            cycles = (phase["cycles"][core] / case.triples for core in CORES)
+            row(name, phase["instructions"], [f"{c:.4f}" for c in cycles])
+    own = [result["cores"][core]["per_triple"] for core in CORES]
+    errors = [result["cores"][core]["relative_error"] for core in CORES]
+    row("all", result["instructions"], [f"{c:.4f}" for c in own])
+    row("  sampling error", None, [f"{100 * e:.1f}%" for e in errors])
+    block = [lce[core]["per_triple"] for core in CORES]
+    whole = [lce_op(case, lce[core]) for core in CORES]
+    row("LCE's block", None, [f"{c:.4f}" for c in block])
+    row("  fewer cycles", None, [f"{c / o:.2f}x" for c, o in zip(block, own, strict=True)])
+    row("LCE's op, estimated", None, [f"{c:.4f}" for c in whole])
 
 
 def loops_of(path: Path, symbol: str, options: list[str]) -> list[Loop]:
@@ -57,9 +173,8 @@ def print_loops(arguments: argparse.Namespace) -> None:
     loops = loops_of(arguments.file, arguments.symbol, arguments.compile_option)
     loops = [loop for loop in loops if len(loop.body) >= arguments.shortest]
     sources = {f"loop{i}": loop.text for i, loop in enumerate(loops)}
-    sources["lce"] = lce_block.inner_loop()
+    lce = lce_costs()
     cycles = {core: steady_cycles(sources, core) for core in CORES}
-    lce = lce_block.OUTPUTS * lce_block.PIXELS * lce_block.CHANNELS / 9
     for i, loop in enumerate(loops):
         first, last = loop.body[0].address, loop.body[-1].address
         print(f"{loop.function} {first:#x}..{last:#x}: {len(loop.body)} instructions")
@@ -67,7 +182,7 @@ def print_loops(arguments: argparse.Namespace) -> None:
             turn = cycles[core][f"loop{i}"]
             line = f"  {core:12} {turn:8.2f} cycles"
             if arguments.per:
-                own, theirs = turn / arguments.per, cycles[core]["lce"] / lce
+                own, theirs = turn / arguments.per, lce[core]["per_triple"]
                 line += f"  {own:.4f} each; LCE {theirs:.4f}, {theirs / own:.2f}x fewer"
             print(line)
         if arguments.timeline:
@@ -88,6 +203,16 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    every = commands.add_parser("run", help="all layers; writes the results")
+    every.add_argument("--jobs", type=int, default=2)
+    every.set_defaults(run=run)
+    single_op = commands.add_parser("op", help="one layer")
+    single_op.add_argument("layer", nargs=8, metavar="FIELD")
+    single_op.add_argument("--kernel", help="auto, xnor, codebook or reference")
+    single_op.set_defaults(run=print_op)
+    for command in (every, single_op):
+        command.add_argument("--program", type=Path, help="a compiled kernel_cost.cc")
+        command.add_argument("--windows", type=int, default=100)
     loop = commands.add_parser("loop", help="cycles per turn of the innermost loops of a file")
     loop.add_argument("file", type=Path)
     loop.add_argument("--symbol", default="", help="only functions whose name contains this")
@@ -102,7 +227,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         parsed.run(parsed)
-    except McaError as error:
+    except (BuildError, McaError, TraceError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

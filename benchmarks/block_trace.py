@@ -1,7 +1,8 @@
 """Which basic blocks a statically linked AArch64 Linux program executes, by emulation.
 
 The `unicorn` package executes the instructions; the few system calls that the start of a C
-library needs are answered here. Only what runs between two functions of the program is recorded.
+library needs are answered here. Only what runs between two functions of the program is
+recorded.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +57,14 @@ class _Process:
 
     def __init__(self, program: Path, arguments: Sequence[str]) -> None:
         try:
-            import unicorn
-            from unicorn import arm64_const
+            unicorn: Any = import_module("unicorn")
+            arm64_const: Any = import_module("unicorn.arm64_const")
         except ImportError as error:
             raise TraceError(
                 "Expected the package `unicorn`. Run: pip install 'unicorn>=2,<3'"
             ) from error
         self.unicorn, self.registers = unicorn, arm64_const
-        self.machine: Any = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+        self.machine = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
         self.machine.ctl_set_cpu_model(arm64_const.UC_CPU_ARM64_MAX)
         self.output = bytearray()
         self.heap = _HEAP

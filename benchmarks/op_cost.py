@@ -34,7 +34,7 @@ _DRIVERS = ("Run", "RunBlock", "ParallelFor", "operator()", "__invoke", "_FUN")
 
 @dataclass(frozen=True)
 class Case:
-    """One 3x3 convolution; height and width are the output's; 512 codewords are a dense filter."""
+    """One 3x3 convolution; height and width are the output's, 512 codewords a dense filter."""
 
     channels_in: int
     channels_out: int
@@ -73,7 +73,7 @@ class Program:
         return self.instructions[first : first + size // 4]
 
     def phases(self, addresses: Sequence[int]) -> list[str]:
-        """The outermost function of each address that is not merely a driver, if inlined too."""
+        """The outermost function at each address that is not merely a driver, even inlined."""
         command = [tool("llvm-symbolizer"), f"--obj={self.path}", "--output-style=JSON"]
         done = subprocess.run(
             [*command, "--inlines"],
@@ -157,9 +157,7 @@ def _cycles_by_phase(
     return {name: float(c) * executed[name] for name, c in zip(names, cost, strict=True)}
 
 
-def cost(
-    program: Program, case: Case, *, count: int = 100, size: int = 3000
-) -> dict[str, Any]:
+def cost(program: Program, case: Case, *, count: int = 100, size: int = 3000) -> dict[str, Any]:
     """Cycles of a case on every core.
 
     Args:
@@ -169,9 +167,9 @@ def cost(
         size: their length, in instructions.
 
     Returns:
-        `kernel`, what ran; `instructions`; for each core `cycles`, `per_triple` (cycles per input
-        channel, output channel and pixel), `relative_error` (standard error of the sampling);
-        `phases`, instructions and cycles per core of each part of the kernel.
+        `kernel`, what ran; `instructions`; for each core `cycles`, `per_triple` (cycles per
+        input channel, output channel and pixel), `relative_error` (standard error of the
+        sampling); `phases`, instructions and cycles per core of each part of the kernel.
     """
     run = program.trace(case)
     counts = run.counts()
@@ -191,7 +189,9 @@ def cost(
         cycles = [shown[f"window{k}"] for k in range(len(taken))]
         rates = np.array([c / w.size for c, w in zip(cycles, taken, strict=True)])
         estimate = total * sum(cycles) / sum(w.size for w in taken)
-        error = rates.std(ddof=1) / math.sqrt(len(taken)) / rates.mean() if len(taken) > 1 else 0
+        error = (
+            rates.std(ddof=1) / math.sqrt(len(taken)) / rates.mean() if len(taken) > 1 else 0
+        )
         cores[core] = {
             "cycles": round(estimate),
             "per_triple": round(estimate / case.triples, 5),
