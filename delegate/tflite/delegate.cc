@@ -1,0 +1,145 @@
+// The entry points: creates the delegate and claims the nodes that it knows.
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "delegate_options.h"
+#include "delegate_state.h"
+#include "op.h"
+#include "partition.h"
+#include "sparsebnn_delegate.h"
+#include "tflite_abi.h"
+
+namespace sparsebnn {
+namespace {
+
+struct Delegate {
+  TfLiteDelegate interface = {};
+  // Shared with the partitions, which the runtime may free after the delegate.
+  std::shared_ptr<DelegateState> state;
+};
+
+// ---- A partition, as the runtime's kernel ----
+
+void* InitPartition(TfLiteContext* context, const char* buffer, size_t) {
+  const auto* params = reinterpret_cast<const TfLiteDelegateParams*>(buffer);
+  const auto* delegate = static_cast<const Delegate*>(params->delegate->data);
+  return new Partition(context, delegate->state, *params);
+}
+
+void FreePartition(TfLiteContext*, void* partition) { delete static_cast<Partition*>(partition); }
+
+TfLiteStatus PreparePartition(TfLiteContext* context, TfLiteNode* node) {
+  return static_cast<Partition*>(node->user_data)->Prepare(context);
+}
+
+TfLiteStatus InvokePartition(TfLiteContext* context, TfLiteNode* node) {
+  return static_cast<Partition*>(node->user_data)->Invoke(context);
+}
+
+// ---- The delegate ----
+
+TfLiteStatus ClaimNodes(TfLiteContext* context, TfLiteDelegate* delegate) {
+  TfLiteIntArray* plan = nullptr;
+  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk || plan == nullptr) {
+    return kTfLiteError;
+  }
+  // Looking at a node may move the plan, so its indices are copied.
+  const std::vector<int> nodes(plan->data, plan->data + plan->size);
+  const std::unique_ptr<TfLiteIntArray, void (*)(void*)> claimed(NewIntArray(plan->size),
+                                                                 std::free);
+  if (claimed == nullptr) return kTfLiteError;
+  claimed->size = 0;
+  for (const int node_index : nodes) {
+    TfLiteNode* node = nullptr;
+    TfLiteRegistration* registration = nullptr;
+    if (context->GetNodeAndRegistration(context, node_index, &node, &registration) !=
+        kTfLiteOk) {
+      return kTfLiteError;
+    }
+    if (IsSupportedOp(registration->custom_name)) claimed->data[claimed->size++] = node_index;
+  }
+  if (claimed->size == 0) return kTfLiteOk;
+  TfLiteRegistration registration = {};
+  registration.init = InitPartition;
+  registration.free = FreePartition;
+  registration.prepare = PreparePartition;
+  registration.invoke = InvokePartition;
+  registration.builtin_code = kTfLiteBuiltinDelegate;
+  registration.custom_name = "SparsebnnDelegate";
+  registration.version = 1;
+  return context->ReplaceNodeSubsetsWithDelegateKernels(context, registration, claimed.get(),
+                                                        delegate);
+}
+
+::TfLiteDelegate* Create(DelegateOptions options, std::string* error) {
+  if (!options.Resolve(error)) return nullptr;
+  auto* delegate = new Delegate;
+  delegate->state = std::make_shared<DelegateState>(options);
+  delegate->interface.data = delegate;
+  delegate->interface.Prepare = ClaimNodes;
+  // Without this flag the runtime prepares the graph before it asks the delegate, and fails at
+  // the first custom op that it does not know.
+  delegate->interface.flags = kTfLiteDelegateFlagsAllowDynamicTensors;
+  return reinterpret_cast<::TfLiteDelegate*>(&delegate->interface);
+}
+
+Delegate* Unwrap(::TfLiteDelegate* delegate) {
+  return static_cast<Delegate*>(reinterpret_cast<TfLiteDelegate*>(delegate)->data);
+}
+
+}  // namespace
+}  // namespace sparsebnn
+
+// ---- The C interface ----
+
+sparsebnn_delegate_options sparsebnn_delegate_options_default(void) {
+  return {/*num_threads=*/0, /*kernel=*/"auto", /*isa=*/"auto", /*profile=*/0, /*verbose=*/0};
+}
+
+TfLiteDelegate* sparsebnn_delegate_create(const sparsebnn_delegate_options* options) {
+  const sparsebnn_delegate_options given =
+      options != nullptr ? *options : sparsebnn_delegate_options_default();
+  sparsebnn::DelegateOptions parsed;
+  std::string error;
+  const std::string threads = std::to_string(given.num_threads);
+  TfLiteDelegate* delegate = nullptr;
+  if ((given.num_threads == 0 || parsed.Set("num_threads", threads.c_str(), &error)) &&
+      parsed.Set("kernel", given.kernel, &error) && parsed.Set("isa", given.isa, &error) &&
+      parsed.Set("profile", given.profile ? "1" : "0", &error) &&
+      parsed.Set("verbose", given.verbose ? "1" : "0", &error)) {
+    delegate = sparsebnn::Create(parsed, &error);
+  }
+  if (delegate == nullptr) std::fprintf(stderr, "sparsebnn: %s.\n", error.c_str());
+  return delegate;
+}
+
+void sparsebnn_delegate_destroy(TfLiteDelegate* delegate) {
+  if (delegate != nullptr) delete sparsebnn::Unwrap(delegate);
+}
+
+const char* sparsebnn_delegate_version(void) { return SPARSEBNN_VERSION; }
+
+const char* sparsebnn_delegate_profile_json(TfLiteDelegate* delegate) {
+  return sparsebnn::Unwrap(delegate)->state->ProfileJson();
+}
+
+TfLiteDelegate* tflite_plugin_create_delegate(char** keys, char** values, size_t count,
+                                              void (*report_error)(const char*)) {
+  sparsebnn::DelegateOptions options;
+  std::string error;
+  bool valid = true;
+  for (size_t i = 0; valid && i < count; ++i) valid = options.Set(keys[i], values[i], &error);
+  TfLiteDelegate* delegate = valid ? sparsebnn::Create(options, &error) : nullptr;
+  if (delegate == nullptr && report_error != nullptr) {
+    report_error(("sparsebnn: " + error + ".").c_str());
+  }
+  return delegate;
+}
+
+void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate) {
+  sparsebnn_delegate_destroy(delegate);
+}

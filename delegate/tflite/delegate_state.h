@@ -1,0 +1,75 @@
+// What the delegate, its partitions and its profile share.
+#ifndef SPARSEBNN_TFLITE_DELEGATE_STATE_H_
+#define SPARSEBNN_TFLITE_DELEGATE_STATE_H_
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "delegate_options.h"
+#include "kernels/thread_pool.h"
+#include "kernels/workspace.h"
+#include "shape.h"
+#include "tflite_abi.h"
+
+namespace sparsebnn {
+
+// The threads and scratch memory of one interpreter: its partitions run one after another, so
+// they share them. Interpreters may run at the same time, so those share nothing.
+struct ExecutionResources {
+  // A pool of that many threads; the one there is if it has them.
+  ThreadPool* Threads(int count);
+
+  Workspace workspace;
+
+ private:
+  std::unique_ptr<ThreadPool> threads_;
+  int asked_ = 0;
+};
+
+struct NodeProfile {
+  int node = 0;
+  std::string op;
+  Shape input, output;
+  std::string kernel;
+  uint64_t runs = 0, nanoseconds = 0;
+};
+
+struct PartitionProfile {
+  int threads = 1;
+  size_t arena_bytes = 0;
+  std::vector<NodeProfile> nodes;
+};
+
+class DelegateState {
+ public:
+  explicit DelegateState(const DelegateOptions& options) : options_(options) {}
+
+  const DelegateOptions& options() const { return options_; }
+
+  // The same for all partitions of one interpreter's graph.
+  std::shared_ptr<ExecutionResources> ResourcesFor(const TfLiteContext* context);
+
+  // A partition's profile is in the report for as long as the partition lives.
+  void AddProfile(const PartitionProfile* profile);
+  void RemoveProfile(const PartitionProfile* profile);
+  // To be held while a profile that was added changes.
+  std::mutex& profile_mutex() { return mutex_; }
+
+  // The text lives until the next call.
+  const char* ProfileJson();
+
+ private:
+  const DelegateOptions options_;
+  std::mutex mutex_;  // of everything below
+  std::vector<std::pair<const TfLiteContext*, std::weak_ptr<ExecutionResources>>> resources_;
+  std::vector<const PartitionProfile*> profiles_;
+  std::string json_;
+};
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_TFLITE_DELEGATE_STATE_H_

@@ -1,0 +1,85 @@
+// One node of the graph: what it makes of its input's shape, and how it runs.
+//
+// An op has one input that changes between calls (its first) and one output. Its other inputs are
+// constants of the model and are read when the op is prepared.
+#ifndef SPARSEBNN_TFLITE_OP_H_
+#define SPARSEBNN_TFLITE_OP_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/bconv2d.h"
+#include "shape.h"
+#include "tflite_abi.h"
+
+namespace sparsebnn {
+
+// A tensor as an op sees it. The shape of a tensor that the runtime does not know about (because
+// it lies between two delegated ops) is the one computed here, not the one in `tensor`.
+struct Operand {
+  const TfLiteTensor* tensor = nullptr;  // null for an optional input that is not there
+  Shape shape;
+
+  TfLiteType type() const { return tensor->type; }
+};
+
+// What went wrong, in one line, and with which tensor.
+struct OpError {
+  std::string message;
+  const TfLiteTensor* tensor = nullptr;
+
+  // Always false, so that a check can end in `return error->Set(...)`.
+  bool Set(std::string text, const TfLiteTensor* about = nullptr);
+  bool Expected(const std::string& expected, const std::string& got,
+                const TfLiteTensor* about = nullptr);
+};
+
+// How the user wants it done.
+struct OpSettings {
+  KernelKind kernel = KernelKind::kAuto;
+  Isa isa = Isa::kScalar;
+  int threads = 1;
+};
+
+class Op {
+ public:
+  virtual ~Op() = default;
+  // Checks types and constants and computes the output's shape from the first input's. Called
+  // again whenever a shape has changed. `output` comes with the shape that the model file gives.
+  virtual bool Prepare(const OpSettings& settings, const std::vector<Operand>& inputs,
+                       Operand* output, OpError* error) = 0;
+  // The pointers are aligned to four bytes and as large as the shapes of the last Prepare say.
+  // False if memory is short.
+  virtual bool Run(const void* input, void* output, Workspace* workspace,
+                   ThreadPool* threads) const = 0;
+  // What runs, e.g. "xnor avx2"; for the profile.
+  virtual std::string Description() const = 0;
+};
+
+// The op that a custom name stands for; null for any other name. `options` may be anything and
+// is only used during the call; what is wrong with it is reported by Prepare.
+std::unique_ptr<Op> MakeOp(const char* custom_name, const void* options, size_t options_size);
+
+// Whether MakeOp knows it.
+bool IsSupportedOp(const char* custom_name);
+
+// ---- Checks that ops share ----
+
+bool ExpectInputs(const std::vector<Operand>& inputs, size_t count, OpError* error);
+bool ExpectType(const Operand& operand, TfLiteType type, OpError* error);
+bool ExpectRank(const Operand& operand, int rank, OpError* error);
+// At least one byte and at most Shape::kMaxBytes.
+bool ExpectBounded(const Operand& operand, OpError* error);
+// Constant data of this type and shape: present when the op is prepared, and all of it.
+bool ExpectConstant(const Operand& operand, TfLiteType type, const Shape& shape, OpError* error);
+// As ExpectConstant, for [elements], copied because a damaged file may misalign it.
+bool ReadConstant(const Operand& operand, int elements, std::vector<float>* values,
+                  OpError* error);
+bool ReadConstant(const Operand& operand, int elements, std::vector<int32_t>* values,
+                  OpError* error);
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_TFLITE_OP_H_

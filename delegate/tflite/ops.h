@@ -1,0 +1,25 @@
+// The ops, one file each: op_quantize.cc, op_max_pool.cc, op_bconv2d.cc.
+#ifndef SPARSEBNN_TFLITE_OPS_H_
+#define SPARSEBNN_TFLITE_OPS_H_
+
+#include <cstddef>
+#include <memory>
+
+#include "op.h"
+
+namespace sparsebnn {
+
+// LceQuantize: float32, int8 or bool to bits; 1 where the value is below zero (or false).
+std::unique_ptr<Op> MakeQuantize(const void* options, size_t options_size);
+// LceDequantize: bits to +-1 in float32, int8 or bool.
+std::unique_ptr<Op> MakeDequantize(const void* options, size_t options_size);
+// LceBMaxPool2d.
+std::unique_ptr<Op> MakeMaxPool(const void* options, size_t options_size);
+// LceBconv2d, whose filter is stored bit by bit.
+std::unique_ptr<Op> MakeLceBconv2d(const void* options, size_t options_size);
+// SparsebnnBconv2d, whose filter is stored as a codebook and indices into it.
+std::unique_ptr<Op> MakeCodebookBconv2d(const void* options, size_t options_size);
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_TFLITE_OPS_H_
