@@ -1,6 +1,7 @@
 """From Keras to .tflite files, and what is in them.
 
-`inspect` reads any .tflite without TensorFlow; what needs TensorFlow loads on first use.
+`inspect`, `compress`, `expand` and `quantize_weights` work on .tflite files without
+TensorFlow; what needs TensorFlow loads on first use.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 # Eager, because each function shares its name with the module it comes from.
 from keras_sparsebnn.converters.inspect import ModelReport, inspect
+from keras_sparsebnn.converters.int8_weights import quantize_weights
+from keras_sparsebnn.converters.subbit import compress, expand
 from keras_sparsebnn.converters.tflite_reader import ModelFileError
 from keras_sparsebnn.converters.verify import VerificationError, VerifyReport, verify
 
@@ -22,8 +25,11 @@ __all__ = [
     "ModelReport",
     "VerificationError",
     "VerifyReport",
+    "compress",
     "convert_keras_model",
+    "expand",
     "inspect",
+    "quantize_weights",
     "verify",
 ]
 

@@ -16,11 +16,20 @@ from keras_sparsebnn.converters.packed_filters import (
     codeword_ids,
     packed_filters,
 )
+from keras_sparsebnn.converters.sub_bit_filters import (
+    KERNEL_SIZE,
+    SUB_BIT_BCONV,
+    SubBitFilter,
+    sub_bit_bytes,
+    sub_bit_filters,
+)
 from keras_sparsebnn.converters.tflite_reader import Model, ModelFileError, Tensor, read
 
 __all__ = ["BinaryLayer", "ModelReport", "TensorInfo", "inspect"]
 
 BINARY_FILTERS = "binary filters"
+INDICES = "codebook indices"
+CODEBOOKS = "codebooks"
 THRESHOLDS = "binary thresholds"
 METADATA = "metadata"
 UNUSED = "unused buffers"
@@ -38,7 +47,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class BinaryLayer:
-    """One `LceBconv2d`.
+    """One `LceBconv2d` or `SparsebnnBconv2d`.
 
     Attributes:
         index: its position among the operators.
@@ -49,11 +58,12 @@ class BinaryLayer:
         output_type: "FLOAT32", "INT8", or "bits" if it feeds another binary layer directly.
         groups: 1 for an ordinary convolution.
         options: as the file has them.
-        filter_bytes: of the packed filter.
+        storage: "1 bit" a weight, or "codebook" and indices.
+        filter_bytes: of the filter as it is stored.
         distinct_codewords: how many different kernels it has; None if no codebook exists for
             the kernel size.
-        sub_bit_bytes: of the filter as indices into a codebook of the distinct kernels; None
-            if that is no smaller.
+        sub_bit_bytes: of a 3x3 filter as indices into a codebook of the distinct kernels; None
+            if that is no smaller than 1 bit a weight.
     """
 
     index: int
@@ -64,6 +74,7 @@ class BinaryLayer:
     output_type: str
     groups: int
     options: dict[str, int | float | str | bool]
+    storage: str
     filter_bytes: int
     distinct_codewords: int | None
     sub_bit_bytes: int | None
@@ -80,8 +91,9 @@ class ModelReport:
         outputs: of the model.
         operators: name -> how many, most frequent first.
         bytes_by_kind: what the bytes hold; adds up to `file_bytes`.
-        binary_layers: every `LceBconv2d`, in execution order.
-        sub_bit_savings: bytes that storing filters as codebook indices would save, in all.
+        binary_layers: every binary convolution, in execution order.
+        sub_bit_savings: bytes that storing filters as codebook indices would save, in all;
+            those that are stored so already not counted.
     """
 
     file_bytes: int
@@ -117,10 +129,17 @@ class ModelReport:
             header = ["#", "binary layer", "in", "filter", "out", "type", "stride"]
             header += ["padding", "bytes", "codewords", "sub-bit bytes"]
             parts.append(_table(header, [_row(layer) for layer in self.binary_layers]))
-            parts.append(
-                f"Storing filters as codebook indices would save {self.sub_bit_savings:,} "
-                f"bytes ({100 * self.sub_bit_savings / self.file_bytes:.1f} % of the file)."
-            )
+            stored = sum(layer.storage == "codebook" for layer in self.binary_layers)
+            if stored:
+                parts.append(
+                    f"{stored} of {len(self.binary_layers)} filters are stored as codebook "
+                    "indices."
+                )
+            if stored < len(self.binary_layers):
+                parts.append(
+                    f"Storing filters as codebook indices would save {self.sub_bit_savings:,} "
+                    f"bytes ({100 * self.sub_bit_savings / self.file_bytes:.1f} % of the file)."
+                )
         return "\n\n".join(parts)
 
 
@@ -135,7 +154,7 @@ def inspect(source: bytes | str | os.PathLike[str]) -> ModelReport:
     """
     model = read(source)
     counts = Counter(op.name for graph in model.subgraphs for op in graph.operators)
-    layers: list[BinaryLayer] = []
+    layers: list[tuple[int, BinaryLayer]] = []
     saved: dict[int, int] = {}
     seen: dict[tuple[int, tuple[int, ...], int], int | None] = {}
     for packed in packed_filters(model):
@@ -145,9 +164,12 @@ def inspect(source: bytes | str | os.PathLike[str]) -> ModelReport:
             ids = codeword_ids(packed.negative)
             seen[key] = None if ids is None else len(np.unique(ids))
         layer = _binary_layer(packed, seen[key])
-        layers.append(layer)
+        layers.append((packed.subgraph, layer))
         if layer.sub_bit_bytes is not None:
             saved[packed.filter.buffer] = layer.filter_bytes - layer.sub_bit_bytes
+    for stored in sub_bit_filters(model):
+        layers.append((stored.subgraph, _sub_bit_layer(stored)))
+    layers.sort(key=lambda place: (place[0], place[1].index))
     main = model.subgraphs[0]
     return ModelReport(
         file_bytes=len(model.flat),
@@ -156,39 +178,47 @@ def inspect(source: bytes | str | os.PathLike[str]) -> ModelReport:
         outputs=_infos(main.tensors[i] for i in main.outputs),
         operators=dict(counts.most_common()),
         bytes_by_kind=_bytes_by_kind(model),
-        binary_layers=tuple(layers),
+        binary_layers=tuple(layer for _, layer in layers),
         sub_bit_savings=sum(saved.values()),
     )
-
-
-def sub_bit_bytes(kernels: int, distinct: int, taps: int) -> int:
-    """Bytes of `kernels` indices of `ceil(log2(distinct))` bits and a codebook of `taps` bits.
-
-    Example:
-        >>> sub_bit_bytes(64 * 64, 32, 9)  # 5/9 of 4,608, and 36 for the codebook
-        2596
-    """
-    index_bits = (distinct - 1).bit_length()
-    return -(-kernels * index_bits // 8) + -(-distinct * taps // 8)
 
 
 def _binary_layer(packed: PackedFilter, distinct: int | None) -> BinaryLayer:
     outputs, height, width, _ = packed.words.shape
     stored = packed.words.nbytes
     smaller = None
-    if distinct is not None:
-        size = sub_bit_bytes(outputs * packed.channels, distinct, height * width)
+    if distinct is not None and (height, width) == (KERNEL_SIZE, KERNEL_SIZE):
+        size = sub_bit_bytes(outputs * packed.channels, distinct)
         smaller = size if size < stored else None
-    packed_output = packed.output.dtype == "INT32"
+    return _layer(packed, (outputs, height, width), "1 bit", stored, distinct, smaller)
+
+
+def _sub_bit_layer(stored: SubBitFilter) -> BinaryLayer:
+    size = stored.indices.shape[0] + 2 * stored.codebook.shape[0]
+    kernels = (len(stored.ids), KERNEL_SIZE, KERNEL_SIZE)
+    distinct = len(np.unique(stored.ids))
+    return _layer(stored, kernels, "codebook", size, distinct, size)
+
+
+def _layer(
+    found: PackedFilter | SubBitFilter,
+    kernels: tuple[int, int, int],
+    storage: str,
+    stored: int,
+    distinct: int | None,
+    smaller: int | None,
+) -> BinaryLayer:
+    bits = found.output.dtype == "INT32"
     return BinaryLayer(
-        index=packed.index,
-        name=packed.output.name,
-        input_shape=(*packed.input.shape[:3], packed.channels * packed.groups),
-        filter_shape=(outputs, height, width, packed.channels),
-        output_shape=(*packed.output.shape[:3], outputs),
-        output_type="bits" if packed_output else packed.output.dtype,
-        groups=packed.groups,
-        options=packed.operator.options,
+        index=found.index,
+        name=found.output.name,
+        input_shape=(*found.input.shape[:3], found.channels * found.groups),
+        filter_shape=(*kernels, found.channels),
+        output_shape=(*found.output.shape[:3], kernels[0]),
+        output_type="bits" if bits else found.output.dtype,
+        groups=found.groups,
+        options=found.operator.options,
+        storage=storage,
         filter_bytes=stored,
         distinct_codewords=distinct,
         sub_bit_bytes=smaller,
@@ -199,16 +229,24 @@ def _infos(tensors: Iterable[Tensor]) -> tuple[TensorInfo, ...]:
     return tuple(TensorInfo(tensor.name, tensor.shape, tensor.dtype) for tensor in tensors)
 
 
+_BINARY_CONSTANTS = {
+    BCONV: ((1, "INT32", BINARY_FILTERS), (4, "INT32", THRESHOLDS)),
+    SUB_BIT_BCONV: (
+        (1, "UINT8", INDICES),
+        (2, "UINT16", CODEBOOKS),
+        (5, "INT32", THRESHOLDS),
+    ),
+}
+
+
 def _bytes_by_kind(model: Model) -> dict[str, int]:
     """Each buffer once, by what its first reader is; the rest of the file is structure."""
     kinds: dict[int, str] = dict.fromkeys(model.metadata.values(), METADATA)
     for graph in model.subgraphs:
         for operator in graph.operators:
-            if operator.name != BCONV:
-                continue
-            for place, kind in ((1, BINARY_FILTERS), (4, THRESHOLDS)):
+            for place, dtype, kind in _BINARY_CONSTANTS.get(operator.name, ()):
                 index = operator.inputs[place] if place < len(operator.inputs) else -1
-                if index >= 0 and graph.tensors[index].dtype == "INT32":
+                if index >= 0 and graph.tensors[index].dtype == dtype:
                     kinds.setdefault(graph.tensors[index].buffer, kind)
         for tensor in graph.tensors:
             kinds.setdefault(tensor.buffer, f"{tensor.dtype.lower()} constants")

@@ -27,6 +27,7 @@ class PackedFilter:
     """One binary convolution of a file.
 
     Attributes:
+        subgraph: number of the subgraph it is in.
         index: position among the operators of its subgraph.
         operator: the node.
         input: its activations.
@@ -37,6 +38,7 @@ class PackedFilter:
         groups: 1 for an ordinary convolution.
     """
 
+    subgraph: int
     index: int
     operator: Operator
     input: Tensor
@@ -58,17 +60,18 @@ def packed_filters(model: Model) -> Iterator[PackedFilter]:
     Raises:
         ModelFileError: an operator is not shaped as LCE makes it.
     """
-    for subgraph in model.subgraphs:
+    for number, subgraph in enumerate(model.subgraphs):
         for index, operator in enumerate(subgraph.operators):
             if operator.name == BCONV:
-                packed = _packed_filter(model, subgraph.tensors, index, operator)
+                packed = _packed_filter(model, number, index, operator)
                 if packed is not None:
                     yield packed
 
 
 def _packed_filter(
-    model: Model, tensors: tuple[Tensor, ...], index: int, operator: Operator
+    model: Model, subgraph: int, index: int, operator: Operator
 ) -> PackedFilter | None:
+    tensors = model.subgraphs[subgraph].tensors
     ends = (*operator.inputs[:2], *operator.outputs[:1])
     if len(ends) < 3 or min(ends) < 0:
         raise ModelFileError(
@@ -79,7 +82,7 @@ def _packed_filter(
     channels = operator.options.get("channels_in")
     if tensor.dtype != "INT32" or not isinstance(channels, int):
         return None  # from before LCE packed filters at conversion
-    words = model.int32(tensor)
+    words = model.constant(tensor, "INT32")
     if words.ndim != 4 or 0 in words.shape:
         raise ModelFileError(
             f"Expected a filter with four dimensions, got shape {list(tensor.shape)} "
@@ -92,6 +95,7 @@ def _packed_filter(
             f"{words.shape[3]} words of 32 (operator {index}). The file is damaged."
         )
     return PackedFilter(
+        subgraph=subgraph,
         index=index,
         operator=operator,
         input=tensors[operator.inputs[0]],

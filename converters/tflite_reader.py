@@ -56,6 +56,12 @@ _GARBAGE = (
 
 _IDENTIFIER = b"TFL3"
 
+NUMBERS = {"FLOAT32": "<f4", "INT8": "i1", "UINT8": "u1", "UINT16": "<u2", "INT32": "<i4"}
+"""NumPy's names of the types that `Model.constant` reads."""
+
+CUSTOM_PREFIXES = ("Lce", "Sparsebnn")
+"""Of the custom operators whose options are read."""
+
 
 class ModelFileError(SparseBNNError):
     """The file is not a .tflite that can be read."""
@@ -117,19 +123,19 @@ class Model:
         offset, size = self.buffers[tensor.buffer]
         return self.flat[offset : offset + size]
 
-    def int32(self, tensor: Tensor) -> npt.NDArray[np.int32]:
-        """The constant data of an int32 tensor in its shape.
+    def constant(self, tensor: Tensor, dtype: str) -> npt.NDArray[Any]:
+        """The constant data of a tensor that must be of `dtype`, in its shape.
 
         Raises:
             ModelFileError: type, shape and data do not belong together.
         """
-        data = self.data(tensor)
-        if tensor.dtype != "INT32" or len(data) != 4 * _elements(tensor.shape):
+        data, numbers = self.data(tensor), np.dtype(NUMBERS[dtype])
+        if tensor.dtype != dtype or len(data) != numbers.itemsize * _elements(tensor.shape):
             raise ModelFileError(
-                f"Expected INT32 data of shape {list(tensor.shape)}, got {tensor.dtype} and "
+                f"Expected {dtype} data of shape {list(tensor.shape)}, got {tensor.dtype} and "
                 f"{len(data)} bytes (tensor {tensor.name!r}). The file is damaged."
             )
-        return np.frombuffer(data, "<i4").reshape(tensor.shape)
+        return np.frombuffer(data, numbers).reshape(tensor.shape)
 
 
 def _elements(shape: tuple[int, ...]) -> int:
@@ -247,7 +253,7 @@ class _Reader:
         inputs, outputs = self.integers(table, "Inputs"), self.integers(table, "Outputs")
         for index in inputs + outputs:
             self.check(index, tensors, "tensor", optional=True)
-        options = self.options(table) if names[code].startswith("Lce") else {}
+        options = self.options(table) if names[code].startswith(CUSTOM_PREFIXES) else {}
         return Operator(names[code], inputs, outputs, options)
 
     def operator_name(self, table: Any) -> str:

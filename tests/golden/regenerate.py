@@ -1,13 +1,18 @@
 """Writes the golden files anew: python tests/golden/regenerate.py
 
 lce_selected.tflite  two binary 3x3 layers, one hands bits to the other; from this package.
+subbit_v1.tflite     that file in version 1 of the sub-bit format, see converters/FORMAT.md.
 float_only.tflite    a plain float convolution; from TensorFlow's converter, no LCE operator.
 
 The bytes may change with the versions of TensorFlow and LCE; what the tests assert may not.
+From the lce_selected.tflite that is here, subbit_v1.tflite must always come out the same:
+
+    python tests/golden/regenerate.py --only subbit_v1
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 
@@ -15,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 from keras_sparsebnn._keras import keras, tf
-from keras_sparsebnn.converters import convert_keras_model
+from keras_sparsebnn.converters import compress, convert_keras_model
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset
 
@@ -50,6 +55,17 @@ def float_only() -> bytes:
     return bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
 
 
+def subbit_v1() -> bytes:
+    """What `compress` makes of lce_selected.tflite."""
+    return compress((FOLDER / "lce_selected.tflite").read_bytes())
+
+
+MAKERS = {make.__name__: make for make in (lce_selected, subbit_v1, float_only)}
+
 if __name__ == "__main__":
-    for make in (lce_selected, float_only):
-        (FOLDER / f"{make.__name__}.tflite").write_bytes(make())
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=MAKERS, help="leave the others as they are")
+    chosen = parser.parse_args().only
+    for name, make in MAKERS.items():
+        if chosen in (None, name):
+            (FOLDER / f"{name}.tflite").write_bytes(make())

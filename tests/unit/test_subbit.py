@@ -1,0 +1,402 @@
+"""The sub-bit format: lossless both ways, small, and strict about what it reads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_sparsebnn.converters import ModelFileError, compress, expand, inspect
+from keras_sparsebnn.converters.flatbuffer_tree import Table, read_tree, write_tree
+from keras_sparsebnn.converters.sub_bit_filters import (
+    filter_words,
+    index_bits,
+    pack_indices,
+    sub_bit_filters,
+    unpack_indices,
+)
+from keras_sparsebnn.converters.tflite_reader import read
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SELECTED = (GOLDEN / "lce_selected.tflite").read_bytes()
+SUB_BIT = (GOLDEN / "subbit_v1.tflite").read_bytes()
+
+
+def random_filter(rng, outputs, channels, codewords):
+    """Words of a filter that uses exactly `codewords` codewords."""
+    book = rng.choice(512, codewords, replace=False).astype(np.uint16)
+    ids = rng.choice(book, (outputs, channels))
+    ids.reshape(-1)[: len(book)] = book
+    return filter_words(ids)
+
+
+def operator_names(model):
+    return [operator.name for operator in read(model).subgraphs[0].operators]
+
+
+def layer(tree, number=0):
+    """The operator, the indices tensor and the codebook tensor of a sub-bit tree."""
+    graph = tree.tables("subgraphs")[0]
+    operators = [o for o in graph.tables("operators") if len(o.integers("inputs")) == 6]
+    operator = operators[number]
+    _, indices, codebook, *_ = operator.integers("inputs")
+    return operator, graph.tables("tensors")[indices], graph.tables("tensors")[codebook]
+
+
+def data_of(tree, tensor):
+    return tree.tables("buffers")[tensor.integer("buffer")]
+
+
+class TestStream:
+    def test_bits_are_where_the_format_says(self, rng):
+        bits = 5
+        indices = rng.integers(0, 2**bits, 77)
+        stream = pack_indices(indices, bits)
+        assert len(stream) == -(-77 * bits // 8)
+        for i, index in enumerate(indices):
+            for j in range(bits):
+                t = i * bits + j
+                assert stream[t // 8] >> (t % 8) & 1 == int(index) >> j & 1
+        assert stream[-1] >> (77 * bits - 8 * (len(stream) - 1)) == 0
+
+    @pytest.mark.parametrize("bits", range(1, 10))
+    def test_unpack_inverts_pack(self, rng, bits):
+        indices = rng.integers(0, 2**bits, 1001).astype(np.uint16)
+        unpacked = unpack_indices(pack_indices(indices, bits), 1001, bits)
+        np.testing.assert_array_equal(unpacked, indices)
+
+
+class TestGolden:
+    def test_bytes_are_stable(self):
+        assert compress(SELECTED) == SUB_BIT
+
+    def test_decodes_by_hand(self):
+        # FORMAT.md in plain Python, sharing no code with the reader.
+        plain = read(SELECTED)
+        tree = read_tree(SUB_BIT)
+        filters = [
+            plain.constant(plain.subgraphs[0].tensors[operator.inputs[1]], "INT32")
+            for operator in plain.subgraphs[0].operators
+            if operator.name == "LceBconv2d"
+        ]
+        for number, words in enumerate(filters):
+            _, indices, codebook = layer(tree, number)
+            assert (indices.integer("type"), codebook.integer("type")) == (3, 16)
+            stream = int.from_bytes(data_of(tree, indices).data("data"), "little")
+            book = np.frombuffer(data_of(tree, codebook).data("data"), "<u2").tolist()
+            assert len(book) == 8
+            for o in range(32):
+                for c in range(32):
+                    codeword = book[stream >> (3 * (32 * o + c)) & 7]
+                    for tap in range(9):
+                        bit = int(words[o, tap // 3, tap % 3, 0]) >> c & 1
+                        assert codeword >> tap & 1 == bit
+
+    def test_options(self):
+        (first, _) = sub_bit_filters(read(SUB_BIT))
+        assert first.operator.options == {
+            **{"channels_in": 32, "channels_out": 32, "groups": 1},
+            **{"format_version": 1, "index_bits": 3, "padding": 0, "pad_values": 1},
+            **{"dilation_height_factor": 1, "dilation_width_factor": 1},
+            **{"stride_height": 1, "stride_width": 1, "fused_activation_function": 0},
+        }
+
+    def test_inspect(self):
+        report = inspect(SUB_BIT)
+        assert [layer.storage for layer in report.binary_layers] == ["codebook"] * 2
+        assert [layer.filter_bytes for layer in report.binary_layers] == [384 + 16] * 2
+        assert report.binary_layers[0].output_type == "bits"
+        assert report.bytes_by_kind["codebook indices"] == 2 * 384
+        assert report.bytes_by_kind["codebooks"] == 2 * 16
+        assert report.bytes_by_kind["binary thresholds"] == 128
+        assert report.sub_bit_savings == 0
+        assert "2 of 2 filters are stored as codebook indices." in str(report)
+
+
+class TestLossless:
+    def test_everything_of_lces_own_file(self):
+        # With TensorFlow's generated classes, which share no code with ours.
+        schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+
+        def plain(value):
+            if isinstance(value, np.ndarray):
+                return value.tolist()
+            if isinstance(value, list):
+                return [plain(item) for item in value]
+            if hasattr(value, "__dict__"):
+                return {name: plain(item) for name, item in vars(value).items()}
+            return value
+
+        def unpacked(model):
+            return plain(schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0)))
+
+        restored = expand(SUB_BIT)
+        assert unpacked(restored) == unpacked(SELECTED)
+        assert unpacked(SUB_BIT) != unpacked(SELECTED)
+
+    def test_runs_as_before(self, rng):
+        pytest.importorskip("larq_compute_engine")
+        from keras_sparsebnn.runtime import Interpreter
+
+        x = rng.normal(size=(3, 4, 4, 32)).astype(np.float32)
+        before, after = (Interpreter(m).predict(x) for m in (SELECTED, expand(SUB_BIT)))
+        np.testing.assert_array_equal(before, after)
+
+    def test_constants_stay_aligned(self):
+        for model in (SUB_BIT, expand(SUB_BIT)):
+            places = [place for place, size in read(model).buffers if size]
+            assert places
+            assert not any(place % 16 for place in places)
+
+    @pytest.mark.parametrize(
+        ("codewords", "bits"),
+        [(1, 1), (2, 1), (3, 2), (8, 3), (16, 4), (17, 5), (33, 6), (100, 7), (200, 8)],
+    )
+    def test_bits(self, lce_model, rng, codewords, bits):
+        model = lce_model((random_filter(rng, 128, 128, codewords), 128))
+        packed = compress(model)
+        (stored,) = sub_bit_filters(read(packed))
+        assert (stored.bits, index_bits(codewords)) == (bits, bits)
+        assert stored.indices.shape == (128 * 128 * bits // 8,)
+        assert stored.codebook.shape == (codewords,)
+        # 9 bits a kernel before, `bits` after, and at most 240 bytes around them.
+        saved = 128 * 128 * (9 - bits) // 8 - 2 * codewords
+        assert saved - 240 <= len(model) - len(packed) <= saved
+        assert expand(packed) == model
+
+    def test_nine_bits_where_channels_do_not_fill_words(self, lce_model, rng):
+        model = lce_model((random_filter(rng, 512, 33, 512), 33))
+        (stored,) = sub_bit_filters(read(compress(model)))
+        assert stored.bits == 9
+        assert expand(compress(model)) == model
+
+    def test_groups(self, lce_model, rng):
+        model = lce_model((random_filter(rng, 64, 32, 8), 128))
+        (stored,) = sub_bit_filters(read(compress(model)))
+        assert (stored.groups, stored.channels) == (4, 32)
+        assert expand(compress(model)) == model
+
+    def test_a_shared_filter_is_stored_once(self, lce_model, rng):
+        words = random_filter(rng, 64, 64, 8)
+        model = lce_model((words, 64), (words, 64))
+        packed = compress(model)
+        first, second = sub_bit_filters(read(packed))
+        assert first.operator.inputs[1:3] == second.operator.inputs[1:3]
+        assert expand(packed) == model
+
+    def test_shared_buffers_and_codebooks(self, lce_model, rng):
+        words = random_filter(rng, 64, 64, 8)
+        model = lce_model((words, 64), (words.copy(), 64), share_buffers=True)
+        packed = compress(model)
+        first, second = sub_bit_filters(read(packed))
+        assert first.operator.inputs[1] != second.operator.inputs[1]
+        assert first.operator.inputs[2] == second.operator.inputs[2]
+        assert first.indices.buffer == second.indices.buffer
+        assert expand(packed) == model
+
+    def test_needs_no_tensorflow(self):
+        code = (
+            "import sys, pathlib; from keras_sparsebnn.converters import compress, expand; "
+            f"expand(compress(pathlib.Path({str(GOLDEN / 'lce_selected.tflite')!r})"
+            ".read_bytes())); "
+            "sys.exit(any(m in sys.modules for m in ('tensorflow', 'larq', 'tf_keras')))"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class TestLeavesAlone:
+    def check(self, model):
+        assert compress(model) is model
+        assert expand(model) is model
+
+    def test_float_files(self):
+        self.check((GOLDEN / "float_only.tflite").read_bytes())
+
+    def test_filters_that_would_not_shrink(self, lce_model, rng):
+        self.check(lce_model((random_filter(rng, 64, 64, 400), 64)))
+        self.check(lce_model((random_filter(rng, 8, 32, 4), 32)))  # 288 bytes: all overhead
+
+    @pytest.mark.parametrize("size", [1, 2, 5])
+    def test_other_kernel_sizes(self, lce_model, size):
+        self.check(lce_model((np.zeros((512, size, size, 2), np.int32), 64)))
+
+    def test_padding_bits_that_are_not_zero(self, lce_model, rng):
+        words = random_filter(rng, 128, 40, 4)
+        assert compress(lce_model((words, 40))) != lce_model((words, 40))
+        words[5, 1, 1, 1] |= 1 << 8
+        self.check(lce_model((words, 40)))
+
+    def test_options_that_it_could_not_restore(self, lce_model, rng):
+        words = random_filter(rng, 64, 64, 8)
+        self.check(lce_model((words, 64), groups=1))
+        tree = read_tree(lce_model((words, 64)))
+        operator = tree.tables("subgraphs")[0].tables("operators")[0]
+        # The same map with one byte of the keys' area unused.
+        operator.fields["custom_options"] = b"\0" + operator.data("custom_options")
+        self.check(write_tree(tree))
+
+    def test_filters_that_something_else_reads(self, lce_model, rng):
+        tree = read_tree(lce_model((random_filter(rng, 64, 64, 8), 64)))
+        graph = tree.tables("subgraphs")[0]
+        graph.set_integers("outputs", [*graph.integers("outputs"), 1])
+        self.check(write_tree(tree))
+
+    def test_filters_that_signatures_or_metadata_name(self, lce_model, rng):
+        model = lce_model((random_filter(rng, 64, 64, 8), 64))
+        tree = read_tree(model)
+        signature, entry = Table("SignatureDef"), Table("TensorMap", {"name": b"filter"})
+        entry.set_integer("tensor_index", 1)
+        signature.append("outputs", entry)
+        tree.append("signature_defs", signature)
+        self.check(write_tree(tree))
+        tree = read_tree(model)
+        metadata = Table("Metadata", {"name": b"filter"})
+        filter = tree.tables("subgraphs")[0].tables("tensors")[1]
+        metadata.set_integer("buffer", filter.integer("buffer"))
+        tree.append("metadata", metadata)
+        self.check(write_tree(tree))
+
+    def test_only_some_layers(self, lce_model, rng):
+        model = lce_model(
+            (random_filter(rng, 64, 64, 300), 64), (random_filter(rng, 64, 64, 8), 64)
+        )
+        packed = compress(model)
+        assert operator_names(packed) == ["LceBconv2d", "SparsebnnBconv2d"]
+        assert expand(packed) == model
+        report = inspect(packed)
+        assert [layer.storage for layer in report.binary_layers] == ["1 bit", "codebook"]
+        assert "1 of 2 filters" in str(report)
+
+
+def with_option(operator, **options):
+    from flatbuffers import flexbuffers
+
+    old = {}
+    root = flexbuffers.GetRoot(operator.data("custom_options")).AsMap
+    for key, value in zip(root.Keys, root.Values, strict=True):
+        old[str(key.AsKey)] = value.AsInt
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        for key, value in sorted({**old, **options}.items()):
+            if value is not None:
+                builder.Add(key, value)
+    operator.fields["custom_options"] = bytes(builder.Finish())
+
+
+class TestRefuses:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"format_version": 2}, r"version 1 of the sub-bit format, got 2 .* Update"),
+            ({"format_version": None}, "version 1 of the sub-bit format, got None"),
+            ({"format_version": True}, "version 1 of the sub-bit format, got True"),
+            ({"index_bits": 0}, r"index_bits to be an integer in \[1, 9\], got 0"),
+            ({"index_bits": 10}, r"index_bits to be an integer in \[1, 9\], got 10"),
+            ({"index_bits": 3.0}, "index_bits to be an integer"),
+            ({"index_bits": 4}, "Expected 512 bytes, 4 bits for each of 1024 kernels"),
+            ({"channels_out": 0}, "channels_out to be an integer in"),
+            ({"channels_out": 64}, "Expected 768 bytes"),
+            ({"channels_out": 2**31}, "channels_out to be an integer in"),
+            ({"channels_in": -1}, "channels_in to be an integer in"),
+            ({"channels_in": 96}, "Expected 1152 bytes"),
+            ({"groups": 0}, "groups to be an integer in"),
+            ({"groups": 3}, "Expected 3 equal groups"),
+            ({"groups": 2}, "Expected 2 equal groups of a multiple of 32"),
+        ],
+    )
+    def test_options(self, options, message):
+        tree = read_tree(SUB_BIT)
+        with_option(layer(tree)[0], **options)
+        self.refused(tree, message)
+
+    def refused(self, tree, message):
+        model = write_tree(tree)
+        for function in (expand, inspect):
+            with pytest.raises(ModelFileError, match=message) as caught:
+                function(model)
+            assert "\n" not in str(caught.value)
+
+    def test_an_index_without_a_codeword(self):
+        tree = read_tree(SUB_BIT)
+        _, _, codebook = layer(tree)
+        buffer = data_of(tree, codebook)
+        buffer.fields["data"] = buffer.data("data")[:-2]
+        codebook.set_integers("shape", [7])
+        self.refused(tree, "Expected indices below 7, the codewords there are, got 7")
+
+    def test_codebooks(self):
+        for size, value, message in [
+            (8, 512, "codewords below 512, got .* largest 512"),
+            (9, 0, "a codebook of 1 to 8 codewords"),
+            (0, 0, "a codebook of 1 to 8 codewords"),
+        ]:
+            tree = read_tree(SUB_BIT)
+            _, _, codebook = layer(tree)
+            data_of(tree, codebook).fields["data"] = np.full(size, value, "<u2").tobytes()
+            codebook.set_integers("shape", [size])
+            self.refused(tree, message)
+
+    def test_types_and_sizes(self):
+        tree = read_tree(SUB_BIT)
+        layer(tree)[1].set_integer("type", 9)
+        self.refused(tree, "Expected UINT8 data of shape .*, got INT8")
+        tree = read_tree(SUB_BIT)
+        layer(tree)[2].set_integers("shape", [4])
+        self.refused(tree, "Expected UINT16 data of shape .*, got UINT16 and 16 bytes")
+
+    def test_bits_after_the_last_index(self, lce_model, rng):
+        tree = read_tree(compress(lce_model((random_filter(rng, 33, 37, 8), 37))))
+        buffer = data_of(tree, layer(tree)[1])
+        data = buffer.data("data")  # 33 * 37 * 3 = 3663 bits: 457 bytes and 7 bits
+        buffer.fields["data"] = data[:-1] + bytes([data[-1] | 0x80])
+        self.refused(tree, "Expected the last 1 bits of the indices to be 0")
+
+    def test_inputs(self):
+        tree = read_tree(SUB_BIT)
+        operator = layer(tree)[0]
+        operator.set_integers("inputs", operator.integers("inputs")[:5])
+        self.refused(tree, "with 6 inputs, of them activations, indices and a codebook")
+        tree = read_tree(SUB_BIT)
+        operator = layer(tree)[0]
+        inputs = operator.integers("inputs")
+        inputs[2] = -1
+        operator.set_integers("inputs", inputs)
+        self.refused(tree, "and one output, got inputs")
+
+    def test_what_compress_would_not_write(self):
+        def refused(tree, message):
+            with pytest.raises(ModelFileError, match=message):
+                expand(write_tree(tree))
+
+        tree = read_tree(SUB_BIT)
+        graph = tree.tables("subgraphs")[0]
+        graph.append("tensors", graph.tables("tensors")[0])
+        refused(tree, "Expected the codebooks behind all others")
+        tree = read_tree(SUB_BIT)
+        tree.append("buffers", Table("Buffer"))
+        refused(tree, "Expected the codebooks' buffers behind all others")
+        tree = read_tree(SUB_BIT)
+        tree.append("operator_codes", tree.tables("operator_codes")[0])
+        refused(tree, "Expected operator code LceBconv2d and, behind all others")
+        tree = read_tree(SUB_BIT)
+        graph = tree.tables("subgraphs")[0]
+        _, indices, _ = layer(tree)
+        graph.set_integers("outputs", [graph.tables("tensors").index(indices)])
+        refused(tree, "indices and codebooks that nothing else reads")
+        tree = read_tree(SUB_BIT)
+        metadata = Table("Metadata", {"name": b"codebook"})
+        metadata.set_integer("buffer", layer(tree)[2].integer("buffer"))
+        tree.append("metadata", metadata)
+        refused(tree, "buffers of codebooks that nothing else uses")
+
+    def test_twice(self):
+        with pytest.raises(ModelFileError, match=r"compressed already\. Expand it first"):
+            compress(SUB_BIT)
+
+    @pytest.mark.parametrize("function", [compress, expand])
+    def test_no_tflite(self, function):
+        with pytest.raises(ModelFileError, match="identifier TFL3"):
+            function(b"PK\x03\x04" * 10)
