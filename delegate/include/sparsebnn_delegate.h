@@ -11,7 +11,7 @@
  *   TfLiteInterpreterDelete(interpreter);
  *   sparsebnn_delegate_destroy(delegate);
  *
- * The same options as strings, for runtimes that load by path: num_threads=1..64,
+ * The same options as strings, for runtimes that load by path: num_threads=1..256,
  * kernel=auto|xnor|codebook|reference, isa=auto|scalar|avx2|avx512|neon, profile=0|1,
  * verbose=0|1. The environment variable SPARSEBNN_ISA says what isa=auto is.
  */

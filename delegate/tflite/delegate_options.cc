@@ -29,7 +29,7 @@ bool ParseBool(const char* value, bool* flag) {
 bool ParseThreads(const char* value, int* threads) {
   *threads = 0;
   for (int i = 0; value[i] != '\0'; ++i) {
-    if (value[i] < '0' || value[i] > '9' || i == 2) return false;
+    if (value[i] < '0' || value[i] > '9' || i == 3) return false;
     *threads = *threads * 10 + (value[i] - '0');
   }
   return *threads >= 1 && *threads <= DelegateOptions::kMaxThreads;
@@ -62,7 +62,7 @@ bool DelegateOptions::Set(const char* key, const char* value, std::string* error
   const char* range = nullptr;
   bool valid = false;
   if (std::strcmp(key, "num_threads") == 0) {
-    range = "1..64";
+    range = "1..256";
     valid = ParseThreads(value, &num_threads);
   } else if (std::strcmp(key, "kernel") == 0) {
     range = "auto, xnor, codebook or reference";

@@ -9,7 +9,7 @@
 namespace sparsebnn {
 
 struct DelegateOptions {
-  static constexpr int kMaxThreads = 64;
+  static constexpr int kMaxThreads = 256;
 
   int num_threads = 0;  // 0: as the interpreter recommends
   KernelKind kernel = KernelKind::kAuto;
