@@ -6,12 +6,20 @@ BIN = $(VENV)/bin
 export TF_USE_LEGACY_KERAS = 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test test-oldest lint typecheck clean
+# The native library, beside the Python code that loads it.
+DELEGATE = keras_sparsebnn/runtime/libsparsebnn_delegate.so
+DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
+
+.PHONY: help demo test test-native test-oldest lint typecheck delegate clean
 
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
 	@echo "make test         the whole test suite"
+	@echo "make test-native  the delegate's own C++ tests"
 	@echo "make test-oldest  a smoke test on the oldest supported TensorFlow, 2.15"
+	@echo "make delegate     builds the native library; 'test' and 'demo' do so when it is stale"
+	@echo "make wheel        a wheel for this machine, in dist/"
+	@echo "make wheel-aarch64, wheel-armv7, delegate-aarch64, delegate-armv7: for boards"
 	@echo "make lint         ruff and mypy"
 	@echo "make clean        removes the environments and what the demo made"
 
@@ -23,11 +31,41 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(VENV)/ready
+# A make of its own: the line above may just have built the library.
+delegate: $(VENV)/ready
+	@$(MAKE) --no-print-directory $(DELEGATE)
+
+$(DELEGATE): $(DELEGATE_SOURCES)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+
+# build/delegate-aarch64-linux/libsparsebnn_delegate.so, and likewise armv7.
+delegate-%: $(VENV)/ready
+	SPARSEBNN_TARGET=$*-linux $(BIN)/python setup.py --quiet build_ext --build-lib build/lib-$*
+	@ls -l build/delegate-$*-linux/libsparsebnn_delegate.so
+
+# Without build/lib*, where files that no longer exist would live on.
+WHEEL = rm -rf build/lib.* build/lib build/bdist.* && \
+  $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+
+wheel: $(VENV)/ready
+	$(WHEEL)
+
+wheel-%: $(VENV)/ready
+	export SPARSEBNN_TARGET=$*-linux; $(WHEEL)
+
+demo: delegate
 	$(BIN)/python demo.py demo
 
-test: $(VENV)/ready
+test: delegate
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+test-native: $(VENV)/ready
+	$(BIN)/cmake -S delegate -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	  -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/delegate/cmake/zig.cmake -DZIG_TARGET=$$(uname -m)-linux-gnu.2.17 \
+	  -DZIG=$$($(BIN)/python -c 'import ziglang; print(ziglang.__path__[0])')/zig \
+	  -DSPARSEBNN_TESTS=ON -DSPARSEBNN_WERROR=ON
+	$(BIN)/cmake --build build/native
+	$(BIN)/ctest --test-dir build/native --output-on-failure
 
 $(VENV)-tf215/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-tf215
@@ -51,4 +89,4 @@ typecheck: $(VENV)/ready
 	cd build/typecheck && $(abspath $(BIN))/mypy --config-file $(CURDIR)/setup.cfg
 
 clean:
-	rm -rf $(VENV) $(VENV)-tf215 demo
+	rm -rf $(VENV) $(VENV)-tf215 demo build dist $(DELEGATE)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from keras_sparsebnn.text_table import aligned
 
 if TYPE_CHECKING:
-    from keras_sparsebnn.runtime import Timing
+    from keras_sparsebnn.runtime import NodeTiming, Timing
 
 __all__ = ["add_arguments", "run"]
 
 # Kept apart from runtime.RUNTIMES so that --help need not import NumPy; a test compares them.
-RUNTIMES = ("auto", "lce", "litert")
+RUNTIMES = ("compare", "auto", "delegate", "lce", "litert")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,10 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runtime",
         choices=RUNTIMES,
-        default="auto",
-        help="auto: LCE's interpreter for files with LCE ops, else LiteRT (default)",
+        default="compare",
+        help="delegate: stock TFLite with the native library; lce: LCE's interpreter; litert: "
+        "stock TFLite alone; auto: one of these; compare: auto, and beside it lce where that "
+        "is installed and knows the file (default)",
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default 1")
+    parser.add_argument(
+        "--threads", "--num-threads", type=int, default=1, metavar="N", help="default 1"
+    )
     parser.add_argument(
         "--runs", type=int, default=50, metavar="N", help="timed inferences (default 50)"
     )
@@ -42,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures and prints."""
-    from keras_sparsebnn.runtime import benchmark
+    from keras_sparsebnn.runtime import benchmark, profile
 
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -57,21 +61,53 @@ def run(args: argparse.Namespace) -> int:
         runtime=args.runtime,
         progress=progress,
     )
+    # Apart from the timing, which it would slow.
+    layers = {
+        t.model: profile(t.model, num_threads=args.threads, runs=args.runs, warmup=args.warmup)
+        for t in timings
+        if t.runtime.startswith("delegate")
+    }
     if args.json:
-        machine = {"machine": platform.machine(), "platform": platform.platform()}
-        print(json.dumps({**machine, "timings": [t.to_dict() for t in timings]}, indent=2))
+        report = {
+            "machine": platform.machine(),
+            "platform": platform.platform(),
+            "timings": [
+                {**t.to_dict(), "speedup_over_lce": _speedup(t, timings)} for t in timings
+            ],
+            "layers": {model: [n.to_dict() for n in nodes] for model, nodes in layers.items()},
+        }
+        print(json.dumps(report, indent=2))
     else:
-        print(_table(timings))
+        tables = [_table(timings), *(_layers(*item) for item in layers.items())]
+        print("\n\n".join(tables))
     return 0
+
+
+def _speedup(timing: Timing, timings: list[Timing]) -> float | None:
+    """How many times as fast as LCE's interpreter on the same file; None if not measured."""
+    for other in timings:
+        if other.model == timing.model and other.runtime == "lce":
+            return other.median_ms / timing.median_ms
+    return None
 
 
 def _table(timings: list[Timing]) -> str:
     rows = [["model", "runtime", "median ms", "p90 ms", "min ms", "spread", "first ms", "peak"]]
+    rows[0].append("speed / LCE")
     for t in timings:
         peak = "-" if t.peak_memory_bytes is None else f"{t.peak_memory_bytes / 2**20:.1f} MiB"
         numbers = (f"{ms:.3f}" for ms in (t.median_ms, t.p90_ms, t.min_ms))
+        speedup = _speedup(t, timings)
         rows.append(
-            [t.model, t.runtime, *numbers, f"{t.spread:.1%}", f"{t.first_ms:.3f}", peak]
+            [
+                t.model,
+                t.runtime,
+                *numbers,
+                f"{t.spread:.1%}",
+                f"{t.first_ms:.3f}",
+                peak,
+                "-" if speedup is None else f"{speedup:.2f}",
+            ]
         )
     lines = aligned(rows)
     first = timings[0]
@@ -85,3 +121,27 @@ def _table(timings: list[Timing]) -> str:
     ):
         lines.append("LCE has no optimised kernels for x86: measure on the target device.")
     return "\n".join(lines)
+
+
+def _layers(model: str, nodes: list[NodeTiming]) -> str:
+    total = sum(n.mean_ms for n in nodes)
+    rows = [["node", "op", "input", "output", "kernel", "mean ms", "share"]]
+    for n in nodes:
+        share = n.mean_ms / total if total else 0.0
+        rows.append(
+            [
+                str(n.node),
+                n.op,
+                *("x".join(map(str, shape)) for shape in (n.input_shape, n.output_shape)),
+                n.kernel,
+                f"{n.mean_ms:.4f}",
+                f"{share:.1%}",
+            ]
+        )
+    return "\n".join(
+        [
+            f"Nodes of {model} that the delegate runs:",
+            *aligned(rows, left=5),
+            f"together {total:.3f} ms; everything else is the interpreter's own.",
+        ]
+    )

@@ -1,11 +1,25 @@
 """The light half: runs and times `.tflite` files without TensorFlow.
 
-Needs NumPy and one interpreter: LCE's for files with LCE's custom ops, LiteRT (or
-tflite-runtime) for stock ones. Interpreters load when a model does.
+Needs NumPy and one interpreter: LiteRT, tflite-runtime or tf.lite, which the native delegate
+teaches LCE's and the sub-bit ops; or LCE's own. Interpreters load when a model does.
 """
 
+from keras_sparsebnn.runtime.backend import TensorInfo
 from keras_sparsebnn.runtime.benchmark import Timing, benchmark
+from keras_sparsebnn.runtime.delegate import delegate_library
 from keras_sparsebnn.runtime.flatbuffer import custom_ops, read_model
 from keras_sparsebnn.runtime.interpreter import RUNTIMES, Interpreter
+from keras_sparsebnn.runtime.profiling import NodeTiming, profile
 
-__all__ = ["RUNTIMES", "Interpreter", "Timing", "benchmark", "custom_ops", "read_model"]
+__all__ = [
+    "RUNTIMES",
+    "Interpreter",
+    "NodeTiming",
+    "TensorInfo",
+    "Timing",
+    "benchmark",
+    "custom_ops",
+    "delegate_library",
+    "profile",
+    "read_model",
+]

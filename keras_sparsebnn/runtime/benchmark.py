@@ -1,27 +1,26 @@
 """Latency and memory of `.tflite` files, measured fairly.
 
-Every model gets a fresh process of its own, so that its peak memory is its own and a crash
-takes nothing else down. The processes take turns in blocks of `BLOCK` inferences: what slows
-the machine for a while slows all models alike. Only the inference itself is timed.
+Every model in every runtime gets a fresh process of its own, so that its peak memory is its own
+and a crash takes nothing else down. The processes take turns in blocks of `BLOCK` inferences:
+what slows the machine for a while slows all alike. Only the inference itself is timed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.runtime.flatbuffer import custom_ops, read_model
+from keras_sparsebnn.runtime.interpreter import choose_runtime
+from keras_sparsebnn.runtime.lce_backend import lce_installed
+from keras_sparsebnn.runtime.worker_process import WorkerProcess
 
-__all__ = ["Timing", "benchmark"]
+__all__ = ["Timing", "benchmark", "comparable_runtimes"]
 
 BLOCK = 10
 """Inferences a model runs in a row: enough to be back in cache, short against any drift."""
@@ -35,7 +34,8 @@ class Timing:
 
     Attributes:
         model: the file.
-        runtime: what ran it: "lce", "litert", "tflite-runtime" or "tf.lite".
+        runtime: what ran it: "lce", "litert", "tflite-runtime" or "tf.lite", or "delegate on"
+            one of the last three.
         num_threads: threads of one inference.
         first_ms: the very first inference, which allocates.
         warmup: inferences before timing began, the first included.
@@ -65,65 +65,22 @@ class Timing:
         return asdict(self)
 
 
-class _Worker:
-    """The process of one model; see `keras_sparsebnn.runtime.worker` for its protocol."""
+def comparable_runtimes(model: str | os.PathLike[str]) -> list[str]:
+    """What can be compared on a model here: the default runtime, and LCE's where it can run it.
 
-    def __init__(self, model: str, num_threads: int, runtime: str) -> None:
-        self.model = model
-        # The worker imports from exactly where this process does.
-        search = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        environment = {**os.environ, "PYTHONPATH": search, "PYTHONSAFEPATH": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "keras_sparsebnn.runtime.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            text=True,
-        )
-        try:
-            reply = self._ask(model=model, num_threads=num_threads, runtime=runtime)
-        except BaseException:
-            self.close()
-            raise
-        self.runtime = str(reply["runtime"])
-
-    def _ask(self, **message: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(message) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise SparseBNNError(
-                f"Expected the interpreter to run, but its process died with status "
-                f"{self._process.wait()} ({self.model}). It was killed, ran out of memory, or "
-                "the file is damaged."
-            )
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise SparseBNNError(reply["error"])
-        return reply
-
-    def run(self, times: int) -> list[float]:
-        """Seconds of each of `times` inferences."""
-        return list(self._ask(run=times)["seconds"])
-
-    def peak_memory_bytes(self) -> int | None:
-        peak = self._ask(memory=True)["peak_memory_bytes"]
-        return None if peak is None else int(peak)
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                # What a dead worker did not read cannot be flushed.
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+    Raises:
+        SparseBNNError: the file is damaged.
+        OSError: the file cannot be read.
+    """
+    data, name = read_model(model)
+    ops = custom_ops(data)
+    chosen = choose_runtime("auto", ops, name)
+    if chosen != "delegate" or not lce_installed():
+        return [chosen]
+    try:
+        return [chosen, choose_runtime("lce", ops, name)]
+    except SparseBNNError:
+        return [chosen]  # sub-bit
 
 
 def benchmark(
@@ -132,18 +89,22 @@ def benchmark(
     num_threads: int = 1,
     runs: int = 50,
     warmup: int = 10,
-    runtime: str = "auto",
+    runtime: str | Sequence[str] = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Timing]:
-    """Times models against each other, on random inputs, interleaved.
+    """Times models and runtimes against each other, on random inputs, interleaved.
 
     Args:
         models: paths of `.tflite` files.
         num_threads: threads of one inference, 1 to 256.
         runs: inferences to time per model, at least 1.
         warmup: inferences before that, at least 1.
-        runtime: as in `Interpreter`.
+        runtime: as in `Interpreter`; or several, and every model runs in each; or "compare",
+            and every model runs in all of `comparable_runtimes`.
         progress: called with (inferences done, inferences in all).
+
+    Returns:
+        One timing per model and runtime, the runtimes of a model together.
 
     Raises:
         SparseBNNError: a file or an option is wrong, or an interpreter is missing or died.
@@ -155,7 +116,8 @@ def benchmark(
         if not 1 <= value <= MAX_RUNS:
             raise SparseBNNError(f"Expected `{name}` to be in [1, {MAX_RUNS}], got {value}.")
     blocks = [min(BLOCK, runs - start) for start in range(0, runs, BLOCK)]
-    total = len(models) * (warmup + runs)
+    pairs = [(os.fspath(model), name) for model in models for name in _runtimes(model, runtime)]
+    total = len(pairs) * (warmup + runs)
     done = 0
 
     def report(inferences: int) -> None:
@@ -164,10 +126,10 @@ def benchmark(
         if progress is not None:
             progress(done, total)
 
-    workers: list[_Worker] = []
+    workers: list[WorkerProcess] = []
     try:
-        for model in models:
-            workers.append(_Worker(os.fspath(model), num_threads, runtime))
+        for model, name in pairs:
+            workers.append(WorkerProcess(model, runtime=name, num_threads=num_threads))
         first = []
         for worker in workers:
             first.append(worker.run(warmup)[0])
@@ -186,8 +148,14 @@ def benchmark(
             worker.close()
 
 
+def _runtimes(model: str | os.PathLike[str], runtime: str | Sequence[str]) -> Sequence[str]:
+    if runtime == "compare":
+        return comparable_runtimes(model)
+    return [runtime] if isinstance(runtime, str) else runtime
+
+
 def _timing(
-    worker: _Worker, first: float, seconds: list[float], num_threads: int, warmup: int
+    worker: WorkerProcess, first: float, seconds: list[float], num_threads: int, warmup: int
 ) -> Timing:
     ms = 1e3 * np.asarray(seconds)
     q25, median, q75, p90 = np.percentile(ms, [25, 50, 75, 90])

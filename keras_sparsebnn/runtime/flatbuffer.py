@@ -15,7 +15,7 @@ from pathlib import Path
 
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["MAX_BYTES", "custom_ops", "read_model"]
+__all__ = ["MAX_BYTES", "custom_ops", "read_model", "tensor_names"]
 
 MAX_BYTES = 2**31 - 1
 """FlatBuffer offsets are 32 bit; TFLite refuses longer files as well."""
@@ -209,3 +209,39 @@ def custom_ops(data: bytes) -> list[str]:
         if length:
             names.add(data[start : start + length].decode("utf-8", "replace"))
     return sorted(names)
+
+
+def tensor_names(data: bytes) -> tuple[list[str], list[str]]:
+    """Names of a model's inputs and outputs, in its order; `data` as `read_model` returns it.
+
+    The signature's names where the model has one signature, else those of the tensors, which
+    converters make up.
+    """
+    reader = _Reader(data)
+    model = reader.root()
+    subgraphs = reader.table_vector(model, 2)
+    if not subgraphs:
+        return [], []
+
+    def text(table: int, number: int) -> str:
+        start, length = reader.vector(table, number, 1)
+        return data[start : start + length].decode("utf-8", "replace")
+
+    tensors = reader.table_vector(subgraphs[0], 0)
+    signatures = reader.table_vector(model, 7)
+    sides = []
+    for side in (0, 1):
+        start, count = reader.vector(subgraphs[0], 1 + side, 4)
+        indices = [reader.unsigned(start + 4 * item) for item in range(count)]
+        named = {}
+        if len(signatures) == 1:
+            for entry in reader.table_vector(signatures[0], side):
+                where = reader.field(entry, 1, 4)
+                named[reader.unsigned(where) if where is not None else 0] = text(entry, 0)
+        sides.append(
+            [
+                named.get(index) or (text(tensors[index], 3) if index < len(tensors) else "")
+                for index in indices
+            ]
+        )
+    return sides[0], sides[1]

@@ -2,165 +2,121 @@
 
 from __future__ import annotations
 
-import abc
-import importlib
-import importlib.machinery
-import importlib.util
+import json
 import os
 import sys
-import warnings
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
+from keras_sparsebnn.runtime.delegate import DelegateOptions, delegate_library, load_library
 from keras_sparsebnn.runtime.flatbuffer import custom_ops, read_model
+from keras_sparsebnn.runtime.lce_backend import LCEBackend, import_lce, lce_installed
+from keras_sparsebnn.runtime.stock_backend import StockBackend, import_stock, stock_installed
 
-__all__ = ["RUNTIMES", "Interpreter", "import_runtime"]
+__all__ = ["RUNTIMES", "Interpreter", "choose_runtime", "import_runtime"]
 
-RUNTIMES = ("auto", "lce", "litert")
+RUNTIMES = ("auto", "delegate", "lce", "litert")
 """What `Interpreter(runtime=...)` accepts."""
 
 MAX_THREADS = 256
 
-_LCE_LIBRARY = "larq_compute_engine.tflite.python.interpreter_wrapper_lite"
-
-# Same interpreter, three packages; the first that is installed.
-_STOCK = (
-    ("litert", "ai_edge_litert.interpreter"),
-    ("tflite-runtime", "tflite_runtime.interpreter"),
-    ("tf.lite", "tensorflow.lite.python.interpreter"),
-)
-
-Array = npt.NDArray[Any]
+LCE_PREFIX = "Lce"
+SUBBIT_PREFIX = "Sparsebnn"
 
 
-class _Backend(abc.ABC):
-    """What every interpreter library is made to offer."""
+def choose_runtime(runtime: str, ops: Sequence[str], name: str = "bytes") -> str:
+    """ "delegate", "lce" or "litert": what runs a model.
 
-    input_shapes: list[tuple[int, ...]]
-    input_types: list[np.dtype[Any]]
-    input_scales: list[Any]
-    input_zero_points: list[Any]
-    output_shapes: list[tuple[int, ...]]
-    output_types: list[np.dtype[Any]]
-    output_scales: list[Any]
-    output_zero_points: list[Any]
+    Args:
+        runtime: one of `RUNTIMES`.
+        ops: the model's custom ops, as `custom_ops` tells them.
+        name: what to call the model in messages.
 
-    @abc.abstractmethod
-    def invoke(self, inputs: list[Array]) -> list[Array]:
-        """One inference."""
-
-
-def _import_lce() -> Any:
-    """LCE's interpreter library, without the package around it.
-
-    `larq_compute_engine/__init__.py` imports the converter and so TensorFlow; the library
-    itself needs NumPy only and loads in milliseconds. It goes into `sys.modules` under its
-    own name, because it cannot be initialised twice.
+    Raises:
+        SparseBNNError: `runtime` is none of `RUNTIMES`, or does not know the ops.
     """
-    loaded = sys.modules.get(_LCE_LIBRARY)
-    if loaded is not None:
-        return loaded
-    package = importlib.util.find_spec("larq_compute_engine")
-    folders = package.submodule_search_locations if package is not None else None
-    spec = importlib.machinery.PathFinder.find_spec(
-        _LCE_LIBRARY, [str(Path(folder, "tflite", "python")) for folder in folders or ()]
-    )
-    if spec is None or spec.loader is None:
+    if runtime not in RUNTIMES:
+        raise SparseBNNError(f"Expected `runtime` to be one of {RUNTIMES}, got {runtime!r}.")
+    subbit = [op for op in ops if op.startswith(SUBBIT_PREFIX)]
+    binary = [op for op in ops if op.startswith(LCE_PREFIX)] + subbit
+    if runtime == "litert" and binary:
         raise SparseBNNError(
-            "Expected larq-compute-engine to be installed (the model has LCE ops, or "
-            "runtime=\"lce\"), found none. Run: pip install 'keras-sparsebnn[convert]'"
+            f'Expected stock TFLite ops for runtime "litert", got {", ".join(binary)} '
+            f'({name}). Use runtime "delegate".'
         )
-    library = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(library)
-    sys.modules[_LCE_LIBRARY] = library
-    return library
+    if runtime == "lce" and subbit:
+        raise SparseBNNError(
+            f'Expected LCE\'s own ops for runtime "lce", got {", ".join(subbit)} ({name}). Use '
+            'runtime "delegate", or expand the file with keras_sparsebnn.converters.'
+        )
+    if runtime != "auto":
+        return runtime
+    if not binary:
+        return "litert"
+    if not subbit and lce_installed() and not (stock_installed() and _has_delegate()):
+        return "lce"
+    return "delegate"
 
 
-def _import_stock() -> tuple[str, Any]:
-    for name, module in _STOCK:
-        if importlib.util.find_spec(module.partition(".")[0]) is not None:
-            return name, importlib.import_module(module)
-    raise SparseBNNError(
-        "Expected a TFLite interpreter to be installed, found none of ai-edge-litert, "
-        "tflite-runtime and tensorflow. Run: pip install 'keras-sparsebnn[device]'"
-    )
+def _has_delegate() -> bool:
+    try:
+        delegate_library()
+    except SparseBNNError:
+        return False
+    return True
 
 
 def import_runtime(runtime: str) -> str:
-    """Imports the library behind "lce" or "litert"; returns its name."""
+    """Imports the library behind "delegate", "lce" or "litert"; returns its name."""
     if runtime == "lce":
-        _import_lce()
+        import_lce()
         return "lce"
-    return _import_stock()[0]
+    name = import_stock()[0]
+    if runtime != "delegate":
+        return name
+    load_library()
+    return f"delegate on {name}"
 
 
-class _LCEBackend(_Backend):
-    """LCE's TFLite, with its custom ops built in."""
+def _each(side: str, field: str, doc: str) -> Any:
+    """A property: one field of every input or output. LCE's interpreter has these eight."""
 
-    def __init__(self, data: bytes, num_threads: int) -> None:
-        self._data = data  # the library does not copy it
-        library = _import_lce()
-        # reference kernels off, indirect BGEMM off, XNNPACK off: LCE's defaults.
-        self._interpreter = library.LiteInterpreter(data, num_threads, False, False, False)
-        for name in ("shapes", "types", "scales", "zero_points"):
-            for side in ("input", "output"):
-                attribute = f"{side}_{name}"
-                setattr(self, attribute, getattr(self._interpreter, attribute))
+    def values(interpreter: Interpreter) -> list[Any]:
+        return [getattr(tensor, field) for tensor in getattr(interpreter, side)]
 
-    def invoke(self, inputs: list[Array]) -> list[Array]:
-        outputs: list[Array] = self._interpreter.predict(inputs)
-        return outputs
-
-
-class _StockBackend(_Backend):
-    """LiteRT, tflite-runtime or tf.lite."""
-
-    def __init__(self, data: bytes, num_threads: int) -> None:
-        _, library = _import_stock()
-        with warnings.catch_warnings():
-            # tf.lite announces that it moves to LiteRT; this is the last resort.
-            warnings.filterwarnings("ignore", "(?s).*tf.lite.Interpreter is deprecated")
-            self._interpreter = library.Interpreter(model_content=data, num_threads=num_threads)
-        self._interpreter.allocate_tensors()
-        self._inputs = self._interpreter.get_input_details()
-        self._outputs = self._interpreter.get_output_details()
-        for side, details in (("input", self._inputs), ("output", self._outputs)):
-            setattr(self, f"{side}_shapes", [tuple(d["shape"].tolist()) for d in details])
-            setattr(self, f"{side}_types", [np.dtype(d["dtype"]) for d in details])
-            quantization = [d["quantization"] for d in details]
-            setattr(self, f"{side}_scales", [scale or None for scale, _ in quantization])
-            setattr(
-                self,
-                f"{side}_zero_points",
-                [zero if scale else None for scale, zero in quantization],
-            )
-
-    def invoke(self, inputs: list[Array]) -> list[Array]:
-        for detail, value in zip(self._inputs, inputs, strict=True):
-            self._interpreter.set_tensor(detail["index"], value)
-        self._interpreter.invoke()
-        return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]
+    return property(values, doc=doc)
 
 
 class Interpreter:
-    """Runs a `.tflite`, stock or with LCE's ops. The interface is that of LCE's interpreter.
+    """Runs a `.tflite`: stock, with LCE's ops, or sub-bit. The interface is that of LCE's.
 
     Args:
         model: the path of a `.tflite`, or its bytes.
         num_threads: threads of one inference, 1 to 256.
-        runtime: "lce" is LCE's interpreter, "litert" a stock one (ai-edge-litert,
-            tflite-runtime or tf.lite, the first that is installed); "auto" takes LCE's for
-            files with LCE's custom ops. On x86, LCE has no optimised kernels.
+        runtime: "delegate" is stock TFLite (ai-edge-litert, tflite-runtime or tf.lite, the
+            first that is installed) with the native delegate loaded, "litert" the same without
+            it, "lce" LCE's own interpreter. "auto" takes "litert" for files without binary ops
+            and "delegate" for others, unless only LCE's interpreter is there.
+        kernel: pins the delegate's convolution kernel, "xnor", "codebook" or "reference";
+            "auto" chooses the faster one per layer.
+        isa: pins the delegate's instruction set, "scalar", "avx2", "avx512" or "neon".
+        profile: whether the delegate takes the time of every node, for `profile()`.
 
     Not thread-safe: one interpreter per thread.
 
+    Attributes:
+        inputs: a `TensorInfo` per input.
+        outputs: a `TensorInfo` per output.
+        runtime: what runs the model, e.g. "delegate on litert".
+        num_threads: as given.
+
     Raises:
-        SparseBNNError: no suitable runtime is installed, or the file is damaged.
+        SparseBNNError: no suitable runtime is installed, an option is wrong, the file is
+            damaged or has ops that the runtime does not know.
         OSError: the file cannot be read.
 
     Example:
@@ -174,30 +130,43 @@ class Interpreter:
         *,
         num_threads: int = 1,
         runtime: str = "auto",
+        kernel: str = "auto",
+        isa: str = "auto",
+        profile: bool = False,
     ) -> None:
-        if runtime not in RUNTIMES:
-            raise SparseBNNError(
-                f"Expected `runtime` to be one of {RUNTIMES}, got {runtime!r}."
-            )
         if not 1 <= num_threads <= MAX_THREADS:
             raise SparseBNNError(
                 f"Expected `num_threads` to be in [1, {MAX_THREADS}], got {num_threads}."
             )
+        options = DelegateOptions(num_threads, kernel, isa, profile)
         data, self._name = read_model(model)
-        lce_ops = [op for op in custom_ops(data) if op.startswith("Lce")]
-        if runtime == "litert" and lce_ops:
+        ops = custom_ops(data)
+        chosen = choose_runtime(runtime, ops, self._name)
+        if chosen != "delegate" and options != DelegateOptions(num_threads):
             raise SparseBNNError(
-                f'Expected stock TFLite ops for runtime "litert", got {", ".join(lce_ops)} '
-                f'({self._name}). Use runtime "lce".'
+                "Expected `kernel`, `isa` and `profile` to be left alone, because "
+                f'"{chosen}" runs the model, got {kernel!r}, {isa!r} and {profile} '
+                f"({self._name})."
             )
         self.num_threads = num_threads
-        chosen = "lce" if runtime == "lce" or lce_ops else "litert"
         self.runtime = import_runtime(chosen)
-        backend = _LCEBackend if chosen == "lce" else _StockBackend
         try:
-            self._backend: _Backend = backend(data, num_threads)
+            self._backend: Backend = (
+                LCEBackend(data, num_threads)
+                if chosen == "lce"
+                else StockBackend(data, num_threads, options if chosen == "delegate" else None)
+            )
         except (RuntimeError, ValueError) as error:
+            unknown = [op for op in ops if not op.startswith((LCE_PREFIX, SUBBIT_PREFIX))]
+            if "custom op" in str(error) and unknown:
+                raise SparseBNNError(
+                    f"Expected TFLite's, LCE's or sub-bit ops, got {', '.join(unknown)} "
+                    f"({self._name}). {self.runtime} has no kernels for them: run the model in "
+                    "the TFLite it was made for."
+                ) from error
             raise self._failed("load", error) from error
+        self.inputs: list[TensorInfo] = self._backend.inputs
+        self.outputs: list[TensorInfo] = self._backend.outputs
 
     def _failed(self, what: str, error: Exception) -> SparseBNNError:
         reason = " ".join(str(error).split())
@@ -208,60 +177,57 @@ class Interpreter:
             f"({self._name})."
         )
 
-    @property
-    def input_shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of the inputs, batch first."""
-        return self._backend.input_shapes
+    input_shapes = _each("inputs", "shape", "Shapes of the inputs, batch first.")
+    input_types = _each("inputs", "dtype", "NumPy dtypes of the inputs.")
+    input_scales = _each("inputs", "scale", "Quantisation scales; None for floats.")
+    input_zero_points = _each("inputs", "zero_point", "Zero points; None for floats.")
+    output_shapes = _each("outputs", "shape", "Shapes of the outputs, batch first.")
+    output_types = _each("outputs", "dtype", "NumPy dtypes of the outputs.")
+    output_scales = _each("outputs", "scale", "Quantisation scales; None for floats.")
+    output_zero_points = _each("outputs", "zero_point", "Zero points; None for floats.")
 
-    @property
-    def input_types(self) -> list[np.dtype[Any]]:
-        """NumPy dtypes of the inputs."""
-        return self._backend.input_types
+    def profile(self) -> list[dict[str, Any]]:
+        """What the delegate ran and how long it took, all runs so far.
 
-    @property
-    def input_scales(self) -> list[Any]:
-        """Quantisation scales of the inputs; None for floats."""
-        return self._backend.input_scales
+        Returns:
+            For every node "node" (its index), "op", "input" and "output" (shapes), "kernel",
+            "runs" and "ns" (of all runs together).
 
-    @property
-    def input_zero_points(self) -> list[Any]:
-        """Quantisation zero points of the inputs; None for floats."""
-        return self._backend.input_zero_points
+        Raises:
+            SparseBNNError: the interpreter was not made with `profile=True`.
+        """
+        text = self._backend.profile_json()
+        if text is None:
+            raise SparseBNNError(
+                f"Expected an interpreter made with profile=True, got one without "
+                f"({self._name})."
+            )
+        return [node for part in json.loads(text)["partitions"] for node in part["nodes"]]
 
-    @property
-    def output_shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of the outputs, batch first."""
-        return self._backend.output_shapes
+    @overload
+    def predict(self, x: Mapping[str, Array], verbose: int = 0) -> dict[str, Array]: ...
 
-    @property
-    def output_types(self) -> list[np.dtype[Any]]:
-        """NumPy dtypes of the outputs."""
-        return self._backend.output_types
+    @overload
+    def predict(self, x: Array | Sequence[Array], verbose: int = 0) -> Array | list[Array]: ...
 
-    @property
-    def output_scales(self) -> list[Any]:
-        """Quantisation scales of the outputs; None for floats."""
-        return self._backend.output_scales
-
-    @property
-    def output_zero_points(self) -> list[Any]:
-        """Quantisation zero points of the outputs; None for floats."""
-        return self._backend.output_zero_points
-
-    def predict(self, x: Array | Sequence[Array], verbose: int = 0) -> Array | list[Array]:
+    def predict(
+        self, x: Array | Sequence[Array] | Mapping[str, Array], verbose: int = 0
+    ) -> Array | list[Array] | dict[str, Array]:
         """Runs the model on every sample.
 
         Args:
-            x: one array, or a list with one per input.
+            x: one array, a list with one per input, or a mapping from the inputs' names.
             verbose: 1 counts the samples on stderr.
 
         Shape:
-            `[samples, ...]` -> `[samples, ...]`, a list if the model has several outputs.
+            `[samples, ...]` -> `[samples, ...]`, a list if the model has several outputs, a
+            mapping from the outputs' names if `x` is a mapping.
 
         Raises:
-            SparseBNNError: an input's number, shape or dtype is not the model's.
+            SparseBNNError: an input's number, name, shape or dtype is not the model's.
         """
-        arrays = [x] if isinstance(x, np.ndarray) else list(x)
+        named = isinstance(x, Mapping)
+        arrays = self._in_order(x) if isinstance(x, Mapping) else _as_list(x)
         samples, batch = self._check(arrays)
         batches = []
         for start in range(0, samples, batch):
@@ -278,23 +244,29 @@ class Interpreter:
         if batches:
             outputs = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
         else:
-            outputs = [
-                np.empty((0, *shape[1:]), dtype)
-                for shape, dtype in zip(self.output_shapes, self.output_types, strict=True)
-            ]
+            outputs = [np.empty((0, *t.shape[1:]), t.dtype) for t in self.outputs]
+        if named:
+            return {t.name: value for t, value in zip(self.outputs, outputs, strict=True)}
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def _in_order(self, x: Mapping[str, Array]) -> list[Array]:
+        names = [tensor.name for tensor in self.inputs]
+        if sorted(x) != sorted(names):
+            raise SparseBNNError(
+                f"Expected the inputs {', '.join(names)}, got {', '.join(map(str, x))} "
+                f"({self._name})."
+            )
+        return [x[name] for name in names]
 
     def _check(self, arrays: list[Array]) -> tuple[int, int]:
         """`(samples, samples per inference)`."""
-        if len(arrays) != len(self.input_shapes):
+        if len(arrays) != len(self.inputs):
             raise SparseBNNError(
-                f"Expected {len(self.input_shapes)} input array(s), got {len(arrays)} "
-                f"({self._name})."
+                f"Expected {len(self.inputs)} input array(s), got {len(arrays)} ({self._name})."
             )
-        for index, (array, shape, dtype) in enumerate(
-            zip(arrays, self.input_shapes, self.input_types, strict=True)
-        ):
+        for index, (array, tensor) in enumerate(zip(arrays, self.inputs, strict=True)):
             where = f"input {index} of {self._name}"
+            shape = tensor.shape
             got = getattr(array, "shape", None)
             if got is None or len(got) != len(shape) or not shape or got[1:] != shape[1:]:
                 expected = ", ".join(map(str, ("samples", *shape[1:])))
@@ -302,12 +274,12 @@ class Interpreter:
                     f"Expected an array of shape [{expected}], got "
                     f"{type(array).__name__ if got is None else list(got)} ({where})."
                 )
-            if array.dtype != dtype:
+            if array.dtype != tensor.dtype:
                 raise SparseBNNError(
-                    f"Expected dtype {dtype}, got {array.dtype} ({where}). "
-                    f"Use x.astype({str(dtype)!r})."
+                    f"Expected dtype {tensor.dtype}, got {array.dtype} ({where}). "
+                    f"Use x.astype({str(tensor.dtype)!r})."
                 )
-        batch = max(self.input_shapes[0][0], 1)
+        batch = max(self.inputs[0].shape[0], 1)
         samples = len(arrays[0])
         if any(len(array) != samples for array in arrays) or samples % batch:
             raise SparseBNNError(
@@ -315,3 +287,7 @@ class Interpreter:
                 f"{[len(array) for array in arrays]} ({self._name})."
             )
         return samples, batch
+
+
+def _as_list(x: Array | Sequence[Array]) -> list[Array]:
+    return [x] if isinstance(x, np.ndarray) else list(x)

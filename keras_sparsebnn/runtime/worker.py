@@ -2,9 +2,10 @@
 
 Protocol: one JSON object a line on stdin, one a line back on stdout.
 
-    {"model": path, "num_threads": n, "runtime": name} -> {"runtime": name}
-    {"run": times}                                     -> {"seconds": [..., one per inference]}
-    {"memory": true}                                   -> {"peak_memory_bytes": bytes | null}
+    {"model": path, "runtime": name, ...} -> {"runtime": name}; ... are Interpreter's options
+    {"run": times}                        -> {"seconds": [..., one per inference]}
+    {"memory": true}                      -> {"peak_memory_bytes": bytes | null}
+    {"profile": true}                     -> {"nodes": [...]}
 
 or {"error": one line}. It ends with its stdin.
 """
@@ -25,7 +26,7 @@ import numpy.typing as npt
 
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime.flatbuffer import custom_ops, read_model
-from keras_sparsebnn.runtime.interpreter import Interpreter, import_runtime
+from keras_sparsebnn.runtime.interpreter import Interpreter, choose_runtime, import_runtime
 from keras_sparsebnn.runtime.memory import peak_bytes
 
 __all__ = ["main", "random_inputs"]
@@ -61,17 +62,13 @@ class _Session:
     """One model, loaded."""
 
     def __init__(self, message: dict[str, Any]) -> None:
-        model, runtime = message["model"], message["runtime"]
-        data, _ = read_model(model)
+        data, name = read_model(message["model"])
         # The library is not the model's memory: have it loaded before measuring.
-        lce = any(op.startswith("Lce") for op in custom_ops(data))
+        import_runtime(choose_runtime(message["runtime"], custom_ops(data), name))
         del data
-        import_runtime("lce" if lce or runtime == "lce" else "litert")
         _reset_peak()
         self.peak_before = peak_bytes()
-        self.interpreter = Interpreter(
-            model, num_threads=message["num_threads"], runtime=runtime
-        )
+        self.interpreter = Interpreter(message.pop("model"), **message)
         self.inputs = random_inputs(self.interpreter)
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -82,6 +79,8 @@ class _Session:
                 self.interpreter.predict(self.inputs)
                 seconds.append(time.perf_counter() - start)
             return {"seconds": seconds}
+        if "profile" in message:
+            return {"nodes": self.interpreter.profile()}
         peak = peak_bytes()
         if peak is None or self.peak_before is None:
             return {"peak_memory_bytes": None}

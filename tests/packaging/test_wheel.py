@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,17 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_sparsebnn import __version__
+from keras_sparsebnn.runtime import Interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
+
+# What `ai_edge_litert.interpreter` imports beside NumPy.
+LITERT_NEEDS = ("flatbuffers", "typing_extensions.py", "ml_dtypes", "backports")
 
 # Folder of the checkout -> folder of the wheel.
 FOLDERS = {"keras_sparsebnn": "keras_sparsebnn", "converters": "keras_sparsebnn/converters"}
@@ -27,11 +33,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy, so that the checkout stays clean and stale builds do not leak in."""
     source = tmp_path_factory.mktemp("source") / "checkout"
     source.mkdir()
-    for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE"):
+    for name in (
+        *("pyproject.toml", "setup.py", "setup.cfg"),
+        *("MANIFEST.in", "README.md", "LICENSE"),
+    ):
         shutil.copy(ROOT / name, source)
-    for name in (*FOLDERS, "tests"):
+    for name in (*FOLDERS, "delegate", "tests"):
         shutil.copytree(
-            ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
+            ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.so")
         )
     output = tmp_path_factory.mktemp("wheel")
     command = f"{sys.executable} -m pip wheel --quiet --no-index --no-deps --no-build-isolation"
@@ -88,9 +97,21 @@ def test_contains_every_source_file_and_nothing_else(wheel):
         for path in (ROOT / folder).rglob("*.py")
     }
     expected.add("keras_sparsebnn/py.typed")
+    expected.add("keras_sparsebnn/runtime/libsparsebnn_delegate.so")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert names == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the tag of other systems is their own")
+def test_installs_on_every_python_and_linux_since_2014(wheel):
+    assert wheel.name == (
+        f"keras_sparsebnn-{__version__}-py3-none-manylinux2014_{platform.machine()}.whl"
+    )
+    with zipfile.ZipFile(wheel) as archive:
+        folder = f"keras_sparsebnn-{__version__}.dist-info"
+        fields = Parser().parsestr(archive.read(f"{folder}/WHEEL").decode())
+    assert fields["Root-Is-Purelib"] == "false"
 
 
 def test_metadata(wheel):
@@ -132,7 +153,8 @@ class TestWithoutTensorFlow:
         [
             ("train --out run", "Expected TensorFlow to be installed"),
             ("benchmark {golden}/float_only.tflite", "keras-sparsebnn[device]"),
-            ("benchmark {golden}/lce_selected.tflite", "keras-sparsebnn[convert]"),
+            ("benchmark {golden}/lce_selected.tflite", "keras-sparsebnn[device]"),
+            ("benchmark {golden}/subbit_v1.tflite", "keras-sparsebnn[device]"),
             ("inspect {golden}/lce_selected.tflite", "pip install 'keras-sparsebnn["),
         ],
     )
@@ -156,6 +178,27 @@ class TestWithoutTensorFlow:
         model = str(GOLDEN / "lce_selected.tflite")
         result = with_lce.run("-m", "keras_sparsebnn", "benchmark", model, "--runs", "2")
         assert f"{model}  lce " in result.stdout
+
+    def test_binary_files_run_on_litert(self, unpacked, tmp_path):
+        device = Bare(tmp_path / "venv", unpacked, "ai_edge_litert", *LITERT_NEEDS)
+        code = (
+            "import sys\n"
+            "import numpy as np\n"
+            "from keras_sparsebnn.runtime import Interpreter\n"
+            "x = np.random.default_rng(0).standard_normal((2, 4, 4, 32)).astype('float32')\n"
+            "for path in sys.argv[1:]:\n"
+            "    interpreter = Interpreter(path)\n"
+            "    assert interpreter.runtime == 'delegate on litert'\n"
+            "    print(interpreter.predict(x).tobytes().hex())\n"
+            "assert 'tensorflow' not in sys.modules\n"
+        )
+        files = [str(GOLDEN / name) for name in ("lce_selected.tflite", "subbit_v1.tflite")]
+        lce, subbit = device.run("-c", code, *files).stdout.split()
+        assert lce == subbit
+        x = np.random.default_rng(0).standard_normal((2, 4, 4, 32)).astype("float32")
+        expected = Interpreter(files[0], runtime="lce").predict(x)
+        got = np.frombuffer(bytes.fromhex(lce), np.float32).reshape(expected.shape)
+        np.testing.assert_array_max_ulp(got, expected, maxulp=1)
 
 
 def test_wheel_with_tensorflow_away_from_the_checkout(unpacked, tmp_path):

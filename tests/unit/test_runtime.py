@@ -21,10 +21,11 @@ from keras_sparsebnn.runtime import (
     read_model,
 )
 from keras_sparsebnn.runtime.memory import peak_bytes
+from keras_sparsebnn.runtime.stock_backend import import_stock
 from keras_sparsebnn.runtime.worker import random_inputs
+from keras_sparsebnn.runtime.worker_process import WorkerProcess
 
-# The function of the same name hides the module.
-benchmark_module = sys.modules["keras_sparsebnn.runtime.benchmark"]
+STOCK = import_stock()[0]
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +59,12 @@ def stock(function, *shapes: tuple[int, ...]) -> bytes:
     """A stock .tflite of a function of float32 tensors."""
     from keras_sparsebnn._keras import tf
 
-    concrete = tf.function(function).get_concrete_function(
+    module = tf.Module()  # gives the file a signature
+    module.function = tf.function(function)
+    concrete = module.function.get_concrete_function(
         *(tf.TensorSpec(shape, tf.float32, name=f"x{i}") for i, shape in enumerate(shapes))
     )
-    return tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
+    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert()
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +162,7 @@ class TestReadModel:
 class TestInterpreter:
     def test_equals_lces_own(self, lce_file, rng):
         lce = pytest.importorskip("larq_compute_engine")
-        ours = Interpreter(lce_file)
+        ours = Interpreter(lce_file, runtime="lce")
         theirs = lce.testing.Interpreter(lce_file.read_bytes())
         x = rng.standard_normal((5, 6, 6, 32)).astype(np.float32)
         np.testing.assert_array_equal(ours.predict(x), theirs.predict(x))
@@ -173,7 +176,7 @@ class TestInterpreter:
         code = (
             "import sys, numpy as np\n"
             "from keras_sparsebnn.runtime import Interpreter\n"
-            "ours = Interpreter(sys.argv[1])\n"
+            "ours = Interpreter(sys.argv[1], runtime='lce')\n"
             "x = np.ones((1, 6, 6, 32), np.float32)\n"
             "y = ours.predict(x)\n"
             "assert 'tensorflow' not in sys.modules and 'larq' not in sys.modules\n"
@@ -183,13 +186,16 @@ class TestInterpreter:
         )
         subprocess.run([sys.executable, "-c", code, str(lce_file)], check=True)
 
-    @pytest.mark.parametrize("runtime", ["auto", "lce", "litert"])
+    @pytest.mark.parametrize("runtime", ["auto", "litert", "delegate", "lce"])
     def test_stock_model_on_every_runtime(self, stock_file, rng, runtime):
         interpreter = Interpreter(stock_file.read_bytes(), runtime=runtime, num_threads=2)
         x = rng.standard_normal((3, 4)).astype(np.float32)
         # One product and one sum in float32 in either order of rounding: 2 ulp.
         np.testing.assert_allclose(interpreter.predict(x), 2 * x + 1, rtol=3e-7, atol=3e-7)
-        assert (interpreter.runtime == "lce") == (runtime == "lce")
+        assert interpreter.runtime == {
+            "lce": "lce",
+            "delegate": f"delegate on {STOCK}",
+        }.get(runtime, STOCK)
         assert interpreter.input_shapes == [(1, 4)]
         assert interpreter.input_types == [np.dtype(np.float32)]
         assert interpreter.output_shapes == [(1, 4)]
@@ -244,6 +250,10 @@ class TestInterpreter:
         ("options", "message"),
         [
             ({"runtime": "tpu"}, "`runtime` to be one of .* got 'tpu'"),
+            ({"kernel": "fast"}, "`kernel` to be one of .* got 'fast'"),
+            ({"isa": "sse2", "runtime": "delegate"}, "`isa` to be one of .* got 'sse2'"),
+            ({"kernel": "xnor"}, "\"litert\" runs the model, got 'xnor'"),
+            ({"profile": True, "runtime": "lce"}, '"lce" runs the model, .* True'),
             ({"num_threads": 0}, r"`num_threads` to be in \[1, 256\], got 0"),
             ({"num_threads": 10**9}, "got 1000000000"),
         ],
@@ -252,16 +262,32 @@ class TestInterpreter:
         with pytest.raises(SparseBNNError, match=message):
             Interpreter(stock_file, **options)
 
-    def test_lce_ops_need_lce(self, lce_file):
+    def test_binary_ops_need_the_delegate(self, lce_file):
         with pytest.raises(
-            SparseBNNError, match=r'got LceBconv2d, LceQuantize .* Use runtime "lce"'
+            SparseBNNError, match=r'got LceBconv2d, LceQuantize .* Use runtime "delegate"'
         ):
             Interpreter(lce_file, runtime="litert")
+
+    def test_inputs_and_outputs_by_name(self, rng):
+        data = stock(lambda a, b: {"sum": a + 1.0, "product": b * 2.0}, (1, 2), (1, 3))
+        x = {"x0": rng.standard_normal((4, 2)), "x1": rng.standard_normal((4, 3))}
+        x = {name: value.astype(np.float32) for name, value in x.items()}
+        for runtime in ("litert", "lce"):
+            interpreter = Interpreter(data, runtime=runtime)
+            assert sorted(t.name for t in interpreter.inputs) == ["x0", "x1"]
+            outputs = interpreter.predict(x)
+            assert sorted(outputs) == ["product", "sum"]
+            np.testing.assert_allclose(outputs["sum"], x["x0"] + 1, rtol=3e-7, atol=3e-7)
+            np.testing.assert_array_equal(outputs["product"], x["x1"] * 2)
+            with pytest.raises(SparseBNNError, match=r"inputs x\d, x\d, got x0, y"):
+                interpreter.predict({"x0": x["x0"], "y": x["x1"]})
 
     def test_a_refusing_interpreter_gives_one_line(self, lce_file):
         # Renamed ops: stock custom ops that nobody registered.
         data = lce_file.read_bytes().replace(b"Lce", b"Xyz")
-        with pytest.raises(SparseBNNError, match=r"to load the model, got: .*Xyz") as caught:
+        with pytest.raises(
+            SparseBNNError, match=r"sub-bit ops, got XyzBconv2d, XyzQuantize .* no kernels"
+        ) as caught:
             Interpreter(data)
         assert "\n" not in str(caught.value)
 
@@ -270,9 +296,10 @@ class TestInterpreter:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(SparseBNNError, match=r"keras-sparsebnn\[convert\]"):
-            Interpreter(lce_file)
-        with pytest.raises(SparseBNNError, match=r"keras-sparsebnn\[device\]"):
-            Interpreter(stock_file)
+            Interpreter(lce_file, runtime="lce")
+        for file in (lce_file, stock_file):
+            with pytest.raises(SparseBNNError, match=r"keras-sparsebnn\[device\]"):
+                Interpreter(file)
 
 
 class TestRandomInputs:
@@ -299,7 +326,7 @@ class TestBenchmark:
             progress=lambda done, total: seen.append((done, total)),
         )
         assert [t.model for t in timings] == [str(lce_file), str(stock_file)]
-        assert timings[0].runtime == "lce"
+        assert [t.runtime for t in timings] == [f"delegate on {STOCK}", STOCK]
         assert seen[-1] == (54, 54)
         for timing in timings:
             assert 0 < timing.min_ms <= timing.median_ms <= timing.p90_ms
@@ -341,13 +368,13 @@ class TestBenchmark:
         other = tmp_path / "other.tflite"
         other.write_bytes(stock_file.read_bytes())
         turns = []
-        run = benchmark_module._Worker.run
+        run = WorkerProcess.run
 
         def recorded(worker, times):
             turns.append((Path(worker.model).stem, times))
             return run(worker, times)
 
-        monkeypatch.setattr(benchmark_module._Worker, "run", recorded)
+        monkeypatch.setattr(WorkerProcess, "run", recorded)
         benchmark([stock_file, other], runs=25, warmup=3)
         assert turns == [
             *(("stock", 3), ("other", 3)),
@@ -382,7 +409,7 @@ class TestBenchmark:
             benchmark([damaged])
         with pytest.raises(SparseBNNError, match=r"No such file or directory \(/nowhere\)"):
             benchmark(["/nowhere"])
-        with pytest.raises(SparseBNNError, match='Use runtime "lce"'):
+        with pytest.raises(SparseBNNError, match='Use runtime "delegate"'):
             benchmark([lce_file], runtime="litert")
 
     @pytest.mark.parametrize(

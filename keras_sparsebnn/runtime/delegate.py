@@ -1,0 +1,102 @@
+"""The native delegate: where its library lies, its options, what it tells about its nodes."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_sparsebnn.errors import SparseBNNError
+
+__all__ = [
+    "ISAS",
+    "KERNELS",
+    "DelegateOptions",
+    "delegate_library",
+    "load_library",
+    "profile_json",
+]
+
+KERNELS = ("auto", "xnor", "codebook", "reference")
+"""Kernels a binary convolution can be pinned to; "auto" chooses per layer."""
+
+ISAS = ("auto", "scalar", "avx2", "avx512", "neon")
+"""Instruction sets; "auto" takes the best the processor has."""
+
+_LIBRARY = Path(__file__).with_name("libsparsebnn_delegate.so")
+
+
+def delegate_library() -> Path:
+    """The external delegate's file, for any TFLite that loads delegates.
+
+    Python's `load_delegate(path)`, `benchmark_model --external_delegate_path=path`, C and C++.
+
+    Raises:
+        SparseBNNError: this installation has none.
+    """
+    if not _LIBRARY.is_file():
+        raise SparseBNNError(
+            f"Expected the native library at {_LIBRARY}, found none. In a checkout run: make "
+            "delegate; elsewhere install a wheel made for this machine."
+        )
+    return _LIBRARY
+
+
+def load_library() -> ctypes.CDLL:
+    """The library, loaded into this process; loaded again, it is the same.
+
+    Raises:
+        SparseBNNError: there is none, or it is for another machine.
+    """
+    path = delegate_library()
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise SparseBNNError(
+            f"Expected to load the delegate, got: {error}. In a checkout run: make delegate; "
+            "elsewhere install a wheel made for this machine."
+        ) from error
+
+
+@dataclass(frozen=True)
+class DelegateOptions:
+    """What the delegate is created with.
+
+    Args:
+        num_threads: threads of one inference.
+        kernel: one of `KERNELS`.
+        isa: one of `ISAS`.
+        profile: whether it takes the time of every node.
+
+    Raises:
+        SparseBNNError: a name is none of these.
+    """
+
+    num_threads: int = 1
+    kernel: str = "auto"
+    isa: str = "auto"
+    profile: bool = False
+
+    def __post_init__(self) -> None:
+        for name, choices in (("kernel", KERNELS), ("isa", ISAS)):
+            value = getattr(self, name)
+            if value not in choices:
+                raise SparseBNNError(
+                    f"Expected `{name}` to be one of {choices}, got {value!r}."
+                )
+
+    def strings(self) -> dict[str, str]:
+        """As `load_delegate` takes them."""
+        return {
+            name: str(int(v) if isinstance(v, bool) else v) for name, v in asdict(self).items()
+        }
+
+
+def profile_json(delegate: Any) -> str:
+    """What a delegate made with `profile=True` measured; `delegate` is `load_delegate`'s."""
+    function = load_library().sparsebnn_delegate_profile_json
+    function.argtypes = [ctypes.c_void_p]
+    function.restype = ctypes.c_char_p
+    text: bytes = function(delegate._get_native_delegate_pointer())
+    return text.decode()

@@ -1,0 +1,77 @@
+"""Which kernel the delegate chose for every node of a model, and the time that it takes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from keras_sparsebnn.runtime.worker_process import WorkerProcess
+
+__all__ = ["NodeTiming", "profile"]
+
+
+@dataclass(frozen=True)
+class NodeTiming:
+    """One node that the delegate runs.
+
+    Attributes:
+        node: its index in the file.
+        op: its op.
+        input_shape: of its first input; a last dimension of int32 words if that is bit-packed.
+        output_shape: likewise.
+        kernel: the kernel that runs it, and its instruction set.
+        mean_ms: mean over the runs.
+    """
+
+    node: int
+    op: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    kernel: str
+    mean_ms: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def profile(
+    model: str | os.PathLike[str], *, num_threads: int = 1, runs: int = 50, warmup: int = 10
+) -> list[NodeTiming]:
+    """Times every node of a model that the delegate runs, in a process of its own.
+
+    Reading the clock around every node takes time itself: add these up for shares, and take
+    the whole from `benchmark`.
+
+    Args:
+        model: the path of a `.tflite`.
+        num_threads: threads of one inference, 1 to 256.
+        runs: inferences to average over, at least 1.
+        warmup: inferences before that, at least 1.
+
+    Raises:
+        SparseBNNError: a file or an option is wrong, or an interpreter is missing or died.
+        OSError: the file cannot be read.
+    """
+    worker = WorkerProcess(
+        os.fspath(model), runtime="delegate", num_threads=num_threads, profile=True
+    )
+    try:
+        worker.run(warmup)
+        before = worker.profile()
+        worker.run(runs)
+        after = worker.profile()
+    finally:
+        worker.close()
+    return [
+        NodeTiming(
+            node=new["node"],
+            op=new["op"],
+            input_shape=tuple(new["input"]),
+            output_shape=tuple(new["output"]),
+            kernel=new["kernel"],
+            mean_ms=1e-6 * (new["ns"] - old["ns"]) / runs,
+        )
+        for old, new in zip(before, after, strict=True)
+    ]

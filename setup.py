@@ -1,0 +1,138 @@
+"""Builds the delegate into the package; everything else about the package is in pyproject.toml.
+
+CMake, Ninja and the compiler (zig) come as wheels, so a machine needs nothing but Python.
+
+    SPARSEBNN_TARGET   builds for another machine: x86_64-linux, aarch64-linux, armv7-linux
+    SPARSEBNN_CXX      builds with this compiler instead of zig, e.g. g++; for this machine only
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+LIBRARY = "libsparsebnn_delegate.so"
+
+# Target -> (zig's name of it, tag of the wheel). glibc 2.17 is what manylinux2014 stands for.
+TARGETS = {
+    "x86_64-linux": ("x86_64-linux-gnu.2.17", "manylinux2014_x86_64"),
+    "aarch64-linux": ("aarch64-linux-gnu.2.17", "manylinux2014_aarch64"),
+    "armv7-linux": ("arm-linux-gnueabihf.2.17", "manylinux2014_armv7l"),
+}
+
+
+def host() -> str:
+    machine = platform.machine().lower()
+    machine = {"amd64": "x86_64", "arm64": "aarch64", "armv7l": "armv7"}.get(machine, machine)
+    musl = "-musl" if "musl" in str(sysconfig.get_config_var("SOABI")) else ""
+    return f"{machine}-{platform.system().lower()}{musl}"
+
+
+TARGET = os.environ.get("SPARSEBNN_TARGET") or host()
+COMPILER = os.environ.get("SPARSEBNN_CXX")
+if os.environ.get("SPARSEBNN_TARGET") and TARGET not in TARGETS:
+    sys.exit(f"Expected SPARSEBNN_TARGET to be one of {', '.join(TARGETS)}, got {TARGET}.")
+if COMPILER and host() != TARGET:
+    sys.exit(
+        f"Expected SPARSEBNN_CXX to be unset when building for {TARGET} on {host()}, got "
+        f"{COMPILER}. Only zig cross-compiles here."
+    )
+# Elsewhere (Windows, musl, ...) the package works, through LCE's interpreter.
+BUILDABLE = TARGET in TARGETS or TARGET.endswith("-darwin")
+
+
+def tool(name: str) -> str:
+    """A program that comes as a wheel, else from the PATH."""
+    try:
+        if name == "zig":
+            import ziglang
+
+            return str(Path(ziglang.__file__).parent / "zig")
+        if name == "cmake":
+            import cmake
+
+            return str(Path(cmake.CMAKE_BIN_DIR) / "cmake")
+        import ninja
+
+        return str(Path(ninja.BIN_DIR) / "ninja")
+    except ImportError:
+        found = shutil.which(name)
+        if found is None:
+            sys.exit(f"Expected {name} to be installed, found none. Run: pip install {name}")
+        return found
+
+
+class BuildDelegate(build_ext):
+    """Runs CMake where setuptools would run a compiler."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        # No CPython in the name: any Python loads it, through a TFLite interpreter.
+        return str(Path(*fullname.split(".")[:-1]) / LIBRARY)
+
+    def build_extension(self, ext: Extension) -> None:
+        compiler = f"-{Path(COMPILER).name}" if COMPILER else ""
+        folder = ROOT / "build" / f"delegate-{TARGET}{compiler}"
+        ninja = tool("ninja")
+        options = ["-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+        if COMPILER:
+            options.append(f"-DCMAKE_CXX_COMPILER={COMPILER}")
+        elif TARGET in TARGETS:
+            toolchain = ROOT / "delegate" / "cmake" / "zig.cmake"
+            options += [
+                f"-DCMAKE_TOOLCHAIN_FILE={toolchain}",
+                f"-DZIG={tool('zig')}",
+                f"-DZIG_TARGET={TARGETS[TARGET][0]}",
+            ]
+        # What was configured with other programs (pip's build environments have a new place
+        # each time) has to be configured afresh.
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp = folder / "options.txt"
+        if not stamp.exists() or stamp.read_text() != "\n".join(options):
+            options.append("--fresh")
+        environment = {"ZIG_LOCAL_CACHE_DIR": str(folder / "zig-cache"), **os.environ}
+        commands = (
+            [tool("cmake"), f"-S{ROOT / 'delegate'}", f"-B{folder}", "-GNinja", *options],
+            [ninja, "-C", str(folder), "sparsebnn_delegate"],
+        )
+        for command in commands:
+            result = subprocess.run(command, env=environment, text=True, capture_output=True)
+            if result.returncode:
+                print(result.stdout, result.stderr, sep="\n", file=sys.stderr)
+                sys.exit(f"Expected the delegate to build, got the above ({command[0]}).")
+        stamp.write_text("\n".join(o for o in options if o != "--fresh"))
+        output = Path(self.get_ext_fullpath(ext.name))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # Never written in place: a running process may have the old one mapped.
+        temporary = output.with_suffix(".tmp")
+        shutil.copyfile(folder / LIBRARY, temporary)
+        temporary.replace(output)
+
+
+class Wheel(bdist_wheel):
+    """One wheel per platform for every Python: the library knows nothing of CPython."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        platform_tag: str = super().get_tag()[2]
+        if BUILDABLE and not COMPILER and TARGET in TARGETS:
+            platform_tag = TARGETS[TARGET][1]
+        return "py3", "none", platform_tag
+
+
+setup(
+    ext_modules=(
+        [Extension("keras_sparsebnn.runtime.sparsebnn_delegate", sources=[])]
+        if BUILDABLE
+        else []
+    ),
+    cmdclass={"build_ext": BuildDelegate, "bdist_wheel": Wheel},
+)

@@ -1,0 +1,153 @@
+"""What the native library shows to the world and asks of it, read from the ELF file.
+
+`setup.py` builds it for this machine and for the boards; nothing here runs it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ENTRY_POINTS = {
+    "tflite_plugin_create_delegate",
+    "tflite_plugin_destroy_delegate",
+}
+# The C interface for programs that link or dlopen the library: its header's functions.
+HEADER = ROOT / "delegate" / "include" / "sparsebnn_delegate.h"
+
+LIBC = re.compile(r"(libc|libm|libpthread|libdl|librt)\.so\.\d+|ld-linux[\w-]*\.so\.\d+")
+NEWEST_GLIBC = (2, 17)  # what manylinux2014 promises
+
+# Target of setup.py -> (ELF class, machine).
+TARGETS = {"x86_64-linux": (64, 62), "aarch64-linux": (64, 183), "armv7-linux": (32, 40)}
+
+DYNAMIC, DYNSYM, GNU_VERNEED = 6, 11, 0x6FFFFFFE
+NEEDED = 1
+
+
+@dataclass
+class Elf:
+    """As much of an ELF file as these tests ask for."""
+
+    bits: int
+    machine: int
+    needed: list[str] = field(default_factory=list)
+    exported: set[str] = field(default_factory=set)
+    versions: set[str] = field(default_factory=set)
+
+    @classmethod
+    def read(cls, path: Path) -> Elf:
+        data = path.read_bytes()
+        assert data[:4] == b"\x7fELF"
+        assert data[5] == 1, "little-endian"
+        wide = data[4] == 2
+        elf = cls(64 if wide else 32, struct.unpack_from("<H", data, 18)[0])
+        word = "Q" if wide else "I"
+        (sections_at,) = struct.unpack_from(f"<{word}", data, 40 if wide else 32)
+        size, count = struct.unpack_from("<HH", data, 58 if wide else 46)
+        sections = []
+        for index in range(count):
+            at = sections_at + index * size
+            _, kind, _, _, offset, length, link = struct.unpack_from(
+                f"<II{4 * word}I", data, at
+            )
+            sections.append((kind, offset, length, link))
+
+        def text(strings: int, at: int) -> str:
+            start = sections[strings][1] + at
+            return data[start : data.index(b"\0", start)].decode()
+
+        for kind, offset, length, link in sections:
+            if kind == DYNAMIC:
+                for tag, value in struct.iter_unpack(
+                    f"<2{word}", data[offset : offset + length]
+                ):
+                    if tag == NEEDED:
+                        elf.needed.append(text(link, value))
+            elif kind == DYNSYM:
+                layout = "<IBBHQQ" if wide else "<IIIBBH"
+                for row in struct.iter_unpack(layout, data[offset : offset + length]):
+                    name, section = row[0], row[3] if wide else row[5]
+                    if section != 0 and name:
+                        elf.exported.add(text(link, name))
+            elif kind == GNU_VERNEED:
+                at, more = offset, True
+                while more:
+                    _, auxiliaries, _, first, following = struct.unpack_from("<HHIII", data, at)
+                    entry = at + first
+                    for _ in range(auxiliaries):
+                        _, _, _, name, step = struct.unpack_from("<IHHII", data, entry)
+                        elf.versions.add(text(link, name))
+                        entry += step
+                    at, more = at + following, following != 0
+        return elf
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def target(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def library(target: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built in the checkout's build/, so that what is up to date is not compiled again."""
+    if sys.platform != "linux":
+        pytest.skip("setup.py cross-compiles for Linux only; here it builds for this machine")
+    output = tmp_path_factory.mktemp(target)
+    subprocess.run(
+        [sys.executable, "setup.py", "--quiet", "build_ext", "--build-lib", str(output)],
+        cwd=ROOT,
+        env={**os.environ, "SPARSEBNN_TARGET": target},
+        check=True,
+    )
+    (path,) = output.rglob("*.so")
+    assert path.relative_to(output) == Path("keras_sparsebnn/runtime/libsparsebnn_delegate.so")
+    return path
+
+
+def test_is_for_the_machine(library, target):
+    elf = Elf.read(library)
+    assert (elf.bits, elf.machine) == TARGETS[target]
+
+
+def test_exports_the_entry_points_and_the_header_and_nothing_else(library):
+    declared = set(re.findall(r"\b(sparsebnn_delegate_\w+)\(", HEADER.read_text()))
+    assert len(declared) >= 3
+    assert Elf.read(library).exported == ENTRY_POINTS | declared
+
+
+def test_needs_libc_and_nothing_else(library):
+    needed = Elf.read(library).needed
+    assert "libc.so.6" in needed
+    assert [name for name in needed if not LIBC.fullmatch(name)] == []
+
+
+def test_needs_no_newer_glibc_than_the_wheel_promises(library):
+    versions = Elf.read(library).versions
+    assert versions
+    for version in versions:
+        name, _, number = version.partition("_")
+        assert name == "GLIBC"
+        assert tuple(map(int, number.split("."))) <= NEWEST_GLIBC
+
+
+def test_the_reader_sees_other_needs(tmp_path):
+    # Python's own extension modules export PyInit_ and need no delegate.
+    import _ctypes
+
+    if not getattr(_ctypes, "__file__", "").endswith(".so"):
+        pytest.skip("_ctypes is built in")
+    elf = Elf.read(Path(_ctypes.__file__))
+    assert elf.bits == 64
+    assert "PyInit__ctypes" in elf.exported
+    assert any(not LIBC.fullmatch(name) for name in elf.needed)
