@@ -1,18 +1,24 @@
 // Between values and bits: packing signs into words, and +-1 from bits.
 //
-//   bits[row, c / 32] bit c % 32  =  value[row, c] < zero_point     (bool: value is false)
+//   bits[row, c / 32] bit c % 32  =  value[row, c] < zero_point  (bool: value is false)
 //   value[row, c]                 =  bit ? one : zero
 //
-// A negative zero and a NaN are not below zero. Bits past `channels` are written as 0.
+// A negative zero and a NaN are not below zero, and neither is a negative denormal: TFLite has
+// denormals flushed to zero while a model runs, but in its own threads only. Comparing with the
+// greatest normal negative number gives that answer in any thread and any mode.
+// Bits past `channels` are written as 0.
 #ifndef SPARSEBNN_KERNELS_QUANTIZE_H_
 #define SPARSEBNN_KERNELS_QUANTIZE_H_
 
+#include <cfloat>
 #include <cstddef>
 #include <cstdint>
 
 #include "isa.h"
 
 namespace sparsebnn {
+
+constexpr float kGreatestNegative = -FLT_MIN;
 
 // values [rows, channels] -> bits [rows, ceil(channels / 32)]
 using QuantizeFloat = void (*)(const float* values, size_t rows, int channels, uint32_t* bits);

@@ -7,8 +7,9 @@ namespace sparsebnn {
 namespace {
 
 uint32_t NegativeMask_f32x8(const float* v) {
-  const __m256 negative_f32x8 = _mm256_cmp_ps(_mm256_loadu_ps(v), _mm256_setzero_ps(), _CMP_LT_OQ);
-  return static_cast<uint32_t>(_mm256_movemask_ps(negative_f32x8));
+  const __m256 bound_f32x8 = _mm256_set1_ps(kGreatestNegative);
+  return static_cast<uint32_t>(
+      _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(v), bound_f32x8, _CMP_LE_OQ)));
 }
 
 void Float32(const float* values, size_t rows, int channels, uint32_t* bits) {

@@ -7,7 +7,7 @@ namespace sparsebnn {
 namespace {
 
 uint32_t NegativeMask_f32x16(const float* v) {
-  return _mm512_cmp_ps_mask(_mm512_loadu_ps(v), _mm512_setzero_ps(), _CMP_LT_OQ);
+  return _mm512_cmp_ps_mask(_mm512_loadu_ps(v), _mm512_set1_ps(kGreatestNegative), _CMP_LE_OQ);
 }
 
 void Float32(const float* values, size_t rows, int channels, uint32_t* bits) {

@@ -19,12 +19,14 @@ uint32_t MaskOfLanes(uint8x16_t low_u8x16, uint8x16_t high_u8x16) {
   return vgetq_lane_u32(vreinterpretq_u32_u8(bytes_u8x16), 0);
 }
 
+uint16x4_t NegativeLanes_f32x4(const float* v) {
+  return vmovn_u32(vcleq_f32(vld1q_f32(v), vdupq_n_f32(kGreatestNegative)));
+}
+
 uint8x16_t NegativeLanes_f32x16(const float* v) {
-  const uint16x8_t first_u16x8 = vcombine_u16(vmovn_u32(vcltzq_f32(vld1q_f32(v))),
-                                              vmovn_u32(vcltzq_f32(vld1q_f32(v + 4))));
-  const uint16x8_t second_u16x8 = vcombine_u16(vmovn_u32(vcltzq_f32(vld1q_f32(v + 8))),
-                                               vmovn_u32(vcltzq_f32(vld1q_f32(v + 12))));
-  return vcombine_u8(vmovn_u16(first_u16x8), vmovn_u16(second_u16x8));
+  return vcombine_u8(
+      vmovn_u16(vcombine_u16(NegativeLanes_f32x4(v), NegativeLanes_f32x4(v + 4))),
+      vmovn_u16(vcombine_u16(NegativeLanes_f32x4(v + 8), NegativeLanes_f32x4(v + 12))));
 }
 
 void Float32(const float* values, size_t rows, int channels, uint32_t* bits) {

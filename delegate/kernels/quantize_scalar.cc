@@ -13,7 +13,7 @@ uint32_t PackWord(const T* values, const IsNegative& is_negative) {
 
 void Float32(const float* values, size_t rows, int channels, uint32_t* bits) {
   PackRows(values, 0.0f, rows, channels, bits, [](const float* v) {
-    return PackWord(v, [](float x) { return x < 0.0f; });
+    return PackWord(v, [](float x) { return x <= kGreatestNegative; });
   });
 }
 

@@ -1,4 +1,4 @@
-"""LceBconv2d through the delegate = LCE's own interpreter, for any geometry and every kernel."""
+"""LceBconv2d through the delegate = LCE's interpreter, for any geometry and every kernel."""
 
 from __future__ import annotations
 
@@ -126,12 +126,13 @@ def pack(bits: np.ndarray) -> np.ndarray:
     """0/1 [..., C] -> int32 [..., ceil(C / 32)]."""
     missing = -bits.shape[-1] % 32
     padded = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, missing)])
-    return np.packbits(padded, axis=-1, bitorder="little").view("<i4")
+    return np.ascontiguousarray(np.packbits(padded, axis=-1, bitorder="little")).view("<i4")
 
 
 def assert_same(ours: np.ndarray, theirs: np.ndarray, what: object) -> None:
     """Integers identical; floats at most one unit in the last place apart."""
-    assert ours.shape == theirs.shape and ours.dtype == theirs.dtype, what
+    assert ours.shape == theirs.shape, what
+    assert ours.dtype == theirs.dtype, what
     if theirs.dtype == np.float32:
         np.testing.assert_array_max_ulp(ours, theirs, maxulp=1)
     else:
