@@ -12,7 +12,6 @@ DIR/root is Debian, DIR/site holds the Python packages, DIR/cache what was downl
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -120,53 +119,33 @@ def make_debian(folder: Path, mirror: str = MIRROR) -> Path:
     return root
 
 
-def install_wheels(target: Path, requirements: list[str], *, wheels: Path) -> Path:
+def install_wheels(
+    target: Path, requirements: list[str], *, wheels: Path, stamped: bool = True
+) -> Path:
     """Unpacks wheels for AArch64 CPython 3.11, with what they require, into `target`.
 
     Args:
         target: made anew, unless it holds just these already.
         requirements: names with versions, or paths of wheels.
         wheels: where downloads are kept; a second run needs no network.
+        stamped: whether to remember what was installed, and not to do it again.
     """
     stamp = target.with_name(target.name + ".stamp")
-    wanted = "\n".join(_fingerprint(requirement) for requirement in requirements)
-    if target.is_dir() and stamp.is_file() and stamp.read_text() == wanted:
+    wanted = "\n".join(requirements)
+    if stamped and target.is_dir() and stamp.is_file() and stamp.read_text() == wanted:
         return target
     shutil.rmtree(target, ignore_errors=True)
     wheels.mkdir(parents=True, exist_ok=True)
+    found = ["--no-index", f"--find-links={wheels}"]
+    install = _pip("install", *pip_options(), "--no-compile", f"--target={target}", *found)
     try:
-        _run(
-            _pip(
-                "download",
-                *pip_options(),
-                "--no-index",
-                f"--find-links={wheels}",
-                f"--dest={wheels}",
-                *requirements,
-            )
-        )
-    except SysrootError:
+        _run([*install, *requirements])
+    except SysrootError:  # for the first time
         _run(_pip("download", *pip_options(), f"--dest={wheels}", *requirements))
-    _run(
-        _pip(
-            "install",
-            *pip_options(),
-            "--no-index",
-            f"--find-links={wheels}",
-            "--no-compile",
-            f"--target={target}",
-            *requirements,
-        )
-    )
-    stamp.write_text(wanted)
+        _run([*install, *requirements])
+    if stamped:
+        stamp.write_text(wanted)
     return target
-
-
-def _fingerprint(requirement: str) -> str:
-    path = Path(requirement)
-    if path.suffix != ".whl":
-        return requirement
-    return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def make(folder: Path, mirror: str = MIRROR) -> None:
