@@ -16,6 +16,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,16 +138,31 @@ def install_wheels(
         return target
     shutil.rmtree(target, ignore_errors=True)
     wheels.mkdir(parents=True, exist_ok=True)
-    found = ["--no-index", f"--find-links={wheels}"]
-    install = _pip("install", *pip_options(), "--no-compile", f"--target={target}", *found)
-    try:
-        _run([*install, *requirements])
-    except SysrootError:  # for the first time
-        _run(_pip("download", *pip_options(), f"--dest={wheels}", *requirements))
-        _run([*install, *requirements])
+    with tempfile.TemporaryDirectory() as chosen:
+        command = _pip("download", *pip_options(), f"--find-links={wheels}", f"--dest={chosen}")
+        try:
+            _run([*command, "--no-index", *requirements])
+        except SysrootError:  # for the first time
+            _run([*command, *requirements])
+        for wheel in sorted(Path(chosen).glob("*.whl")):
+            _unpack(wheel, target)
+            if not any(wheel.name in requirement for requirement in requirements):
+                shutil.copy2(wheel, wheels)
     if stamped:
         stamp.write_text(wanted)
     return target
+
+
+def _unpack(wheel: Path, target: Path) -> None:
+    """As pip does into site-packages: wheels may share a folder, as LiteRT's and tflite's do.
+
+    `pip install --target` would leave such a folder to the first of them.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    for folder in ("purelib", "platlib"):
+        for data in target.glob(f"*.data/{folder}"):
+            shutil.copytree(data, target, dirs_exist_ok=True)
 
 
 def make(folder: Path, mirror: str = MIRROR) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures of the AArch64 tests: the sysroot, this project's wheel for it, and a way to run both.
+"""Fixtures of the AArch64 tests: the sysroot, this project's wheel, and how to run both.
 
 Everything is skipped, with the reason, where qemu or the sysroot is missing:
 
@@ -7,10 +7,12 @@ Everything is skipped, with the reason, where qemu or the sysroot is missing:
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,25 @@ sys.path.insert(0, str(ROOT / "delegate" / "arm"))
 import emulate  # noqa: E402
 import sysroot as sysroots  # noqa: E402
 
-Guest = Callable[..., "subprocess.CompletedProcess[str]"]
+BUILD = ROOT / "build" / "delegate-aarch64-linux"  # setup.py's
+
+RunGuest = Callable[..., str]
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time builds in a folder; pytest-xdist has several."""
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def finish(command: list[str], **options: object) -> str:
+    """Runs to the end and returns what was printed; what went wrong is the assertion's text."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(done.stdout)
 
 
 @pytest.fixture(scope="session")
@@ -34,20 +54,13 @@ def sysroot() -> Path:
 
 @pytest.fixture(scope="session")
 def wheel(sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For AArch64 Linux. The library is compiled in the checkout's build/, the rest elsewhere."""
+    """For AArch64. The library is compiled in the checkout's build/, the rest elsewhere."""
     folder = tmp_path_factory.mktemp("wheel-aarch64")
     setup = [sys.executable, "setup.py", "--quiet", "egg_info", "--egg-base", str(folder)]
     setup += ["build", "--build-base", str(folder / "build"), "bdist_wheel"]
     setup += ["--dist-dir", str(folder / "dist"), "--bdist-dir", str(folder / "bdist")]
-    done = subprocess.run(
-        setup,
-        cwd=ROOT,
-        env={**os.environ, "SPARSEBNN_TARGET": "aarch64-linux"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    with alone(BUILD):
+        finish(setup, cwd=ROOT, env={**os.environ, "SPARSEBNN_TARGET": "aarch64-linux"})
     (path,) = (folder / "dist").glob("*.whl")
     return path
 
@@ -62,19 +75,26 @@ def site(sysroot: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -
     )
 
 
-@pytest.fixture
-def guest(sysroot: Path, site: Path, tmp_path: Path) -> Guest:
-    """Runs the emulated Python with the wheel installed, away from the checkout."""
+@pytest.fixture(scope="session")
+def kernels_test(sysroot: Path, wheel: Path) -> list[str]:
+    """The command that runs delegate/tests/kernels_test.cc on the emulated machine."""
+    lines = (BUILD / "CMakeCache.txt").read_text().splitlines()
+    cache = dict(line.split(":", 1) for line in lines if ":" in line)
+    cmake, ninja = (
+        cache[name].partition("=")[2] for name in ("CMAKE_COMMAND", "CMAKE_MAKE_PROGRAM")
+    )
+    with alone(BUILD):
+        finish([cmake, str(BUILD), "-DSPARSEBNN_TESTS=ON"])
+        finish([ninja, "-C", str(BUILD), "kernels_test"])
+    return emulate.program_command(sysroot, BUILD / "kernels_test")
 
-    def run(*arguments: object, check: bool = True, **environment: str) -> object:
-        done = subprocess.run(
-            [*emulate.python_command(sysroot, [site], environment), *map(str, arguments)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
+
+@pytest.fixture(scope="session")
+def run_guest(sysroot: Path) -> RunGuest:
+    """The emulated Python: `run_guest(site, script, argument, ...)` returns its output."""
+
+    def run(site: Path, *arguments: object, **options: object) -> str:
+        command = emulate.python_command(sysroot, [site])
+        return finish([*command, *map(str, arguments)], **options)
 
     return run

@@ -2,8 +2,8 @@
 
     run_in_stock_litert.py LIBRARY FOLDER
 
-NAME.tflite is fed with FOLDER/NAME.inputs.npy; for every kernel and number of threads the output
-goes to NAME.KERNEL.THREADS.npy. LiteRT's own interface only: what any program can do.
+NAME.tflite is fed with FOLDER/NAME.inputs.npy; for every kernel and number of threads the
+output goes to NAME.KERNEL.THREADS.npy. LiteRT's own interface only: what any program can do.
 """
 
 import sys

@@ -1,9 +1,7 @@
-"""Stock LiteRT on AArch64 with the delegate = LCE's own interpreter on this machine, exactly."""
+"""Stock LiteRT on AArch64 with the delegate = LCE's own interpreter here, exactly."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,13 +10,13 @@ import pytest
 
 lce = pytest.importorskip("larq_compute_engine", reason="needs the [convert] extra")
 
-from larq_compute_engine.tflite.python.interpreter import Interpreter
+from larq_compute_engine.tflite.python.interpreter import Interpreter  # noqa: E402
 
-from keras_sparsebnn._keras import keras
-from keras_sparsebnn.converters import compress, convert_keras_model, inspect
-from keras_sparsebnn.layers import SparseBinaryConv2D
-from keras_sparsebnn.quantizers import FixedSubset
-from keras_sparsebnn.runtime import custom_ops
+from keras_sparsebnn._keras import keras  # noqa: E402
+from keras_sparsebnn.converters import compress, convert_keras_model, inspect  # noqa: E402
+from keras_sparsebnn.layers import SparseBinaryConv2D  # noqa: E402
+from keras_sparsebnn.quantizers import FixedSubset  # noqa: E402
+from keras_sparsebnn.runtime import custom_ops  # noqa: E402
 
 SCRIPT = Path(__file__).with_name("run_in_stock_litert.py")
 KERNELS = ("auto", "xnor", "codebook", "reference")
@@ -92,19 +90,14 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def outputs(models, sysroot, wheel, tmp_path_factory):
+def outputs(models, sysroot, wheel, run_guest, tmp_path_factory):
     """The folder, with what the emulated machine made of the files."""
     folder = tmp_path_factory.mktemp("library")
     with zipfile.ZipFile(wheel) as archive:
         library = archive.extract(
             "keras_sparsebnn/runtime/libsparsebnn_delegate.so", path=folder
         )
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "delegate" / "arm"))
-    from emulate import python_command
-
-    command = [*python_command(sysroot), str(SCRIPT), library, str(models)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_guest(sysroot / "site", SCRIPT, library, models)
     return models
 
 
