@@ -99,6 +99,10 @@ bool Bconv2dOp::PrepareGeometry(const Operand& input, Operand* output, Geometry*
                                 OpError* error) {
   const Bconv2dAttributes& a = attributes_;
   if (!ExpectType(input, kTfLiteInt32, error) || !ExpectRank(input, 4, error)) return false;
+  if (output->type() != kTfLiteFloat32 && output->type() != kTfLiteInt8 &&
+      output->type() != kTfLiteInt32) {
+    return error->Expected("float32, int8 or int32", TypeName(output->type()), output->tensor);
+  }
   const Shape& shape = input.shape;
   if (shape.dims[3] != WordsFor(a.channels_in) ||
       *std::max_element(shape.dims, shape.dims + 3) > kMaxExtent) {
@@ -146,19 +150,12 @@ bool Bconv2dOp::FoldTransform(const Operand* values, const Operand& output,
                               OutputTransform* transform, std::vector<float>* multiplier,
                               OpError* error) const {
   const int channels_out = geometry_.channels_out;
-  switch (output.type()) {
-    case kTfLiteInt32:
-      transform->type = OutputType::kBitpacked;
-      return ReadConstant(values[2], channels_out, &transform->thresholds, error);
-    case kTfLiteFloat32:
-      transform->type = OutputType::kFloat32;
-      break;
-    case kTfLiteInt8:
-      transform->type = OutputType::kInt8;
-      break;
-    default:
-      return error->Expected("float32, int8 or int32", TypeName(output.type()), output.tensor);
+  if (output.type() == kTfLiteInt32) {
+    transform->type = OutputType::kBitpacked;
+    return ReadConstant(values[2], channels_out, &transform->thresholds, error);
   }
+  transform->type =
+      output.type() == kTfLiteFloat32 ? OutputType::kFloat32 : OutputType::kInt8;
   std::vector<float> bias;
   if (!ReadConstant(values[0], channels_out, multiplier, error) ||
       !ReadConstant(values[1], channels_out, &bias, error)) {

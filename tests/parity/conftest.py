@@ -7,6 +7,7 @@ microseconds to make.
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import json
 import os
 import warnings
@@ -74,6 +75,10 @@ class OpModel:
         raw = options if isinstance(options, bytes) else flexbuffer_map(options)
         self.ops.append((name, inputs, outputs, raw))
 
+    def builtin(self, code: int, inputs: list[int], outputs: list[int]) -> None:
+        """An op of TFLite's own that needs no options, by its number."""
+        self.ops.append((f"builtin {code}", inputs, outputs, b""))
+
     def flat(self, inputs: list[int], outputs: list[int]) -> bytes:
         """The file."""
         import flatbuffers
@@ -112,10 +117,12 @@ class OpModel:
         codes = []
         for name in names:
             custom = builder.CreateString(name)
+            code = int(name.removeprefix("builtin ")) if name.startswith("builtin ") else 32
             tflite.OperatorCodeStart(builder)
-            tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, 32)
-            tflite.OperatorCodeAddBuiltinCode(builder, 32)
-            tflite.OperatorCodeAddCustomCode(builder, custom)
+            tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, code)
+            tflite.OperatorCodeAddBuiltinCode(builder, code)
+            if code == 32:
+                tflite.OperatorCodeAddCustomCode(builder, custom)
             tflite.OperatorCodeAddVersion(builder, 1)
             codes.append(tflite.OperatorCodeEnd(builder))
         operators = []
@@ -181,22 +188,32 @@ def flexbuffer_map(options: Mapping[str, Any]) -> bytes:
     return bytes(builder.Finish())
 
 
+_STOCK = (
+    "ai_edge_litert.interpreter",
+    "tflite_runtime.interpreter",
+    "tensorflow.lite.python.interpreter",
+)
+
+
 def _stock_runtime() -> Any:
-    """LiteRT if it is there, else tf.lite: what this environment has."""
-    try:
-        from ai_edge_litert import interpreter
-    except ImportError:
-        from tensorflow.lite.python import interpreter
-    return interpreter
+    """The first of the stock interpreters that is installed."""
+    for name in _STOCK:
+        if importlib.util.find_spec(name.partition(".")[0]) is not None:
+            return importlib.import_module(name)
+    pytest.skip("needs a TFLite interpreter")
 
 
 class DelegateRunner:
     """A stock interpreter for the custom ops of LCE and of the sub-bit format."""
 
-    def __init__(self, library: str) -> None:
+    def __init__(self, library: str, runtime: Any) -> None:
         self.library = library
-        self.runtime = _stock_runtime()
+        self.runtime = runtime
         self.isas = [isa for isa in ("scalar", "avx2", "avx512", "neon") if self._has_isa(isa)]
+
+    def in_runtime(self, runtime: Any) -> DelegateRunner:
+        """The same library in another interpreter's package."""
+        return DelegateRunner(self.library, runtime)
 
     def _has_isa(self, isa: str) -> bool:
         try:
@@ -265,4 +282,4 @@ def runner() -> DelegateRunner:
             library = str(delegate_library())
         except SparseBNNError as error:
             pytest.skip(str(error))
-    return DelegateRunner(library)
+    return DelegateRunner(library, _stock_runtime())
