@@ -23,8 +23,8 @@
 namespace sparsebnn {
 namespace {
 
-// The least number of planes that AddChunk loads and stores.
-constexpr int kMinSumPlanes = 6;
+// The planes of a sum that AddChunk keeps in registers. The upper ones are pairs, see there.
+constexpr int kLowPlanes = 6;
 
 template <class V>
 class CodebookBconv2d : public Bconv2d {
@@ -44,12 +44,14 @@ class CodebookBconv2d : public Bconv2d {
     for (int group = 0; group < g_.groups; ++group) {
       plans_.push_back(PlanCodebook(filter, group * g_.channels_out_per_group(),
                                     g_.channels_out_per_group(), g_.channels_in_per_group(),
-                                    PaddedChannels(), raster_.taps));
+                                    Raster::PlanesPerPhase(g_), raster_.plane_bytes, raster_.taps));
       for (const Chunk& chunk : plans_.back().chunks) {
         table_entries_ = std::max(table_entries_, chunk.entries);
       }
     }
-    sum_stride_ = std::max(plans_[0].sum_planes, kMinSumPlanes) * kBytes;
+    int upper_planes = 1;
+    while (plans_[0].chunks.size() >> upper_planes != 0) ++upper_planes;
+    sum_stride_ = (kLowPlanes + 2 * upper_planes) * kBytes;
   }
 
   bool Run(const uint32_t* input, void* output, Workspace* workspace,
@@ -64,7 +66,7 @@ class CodebookBconv2d : public Bconv2d {
     const int splits = std::min(tasks_wanted, tiles);
     const int tiles_per_split = (tiles + splits - 1) / splits;
     const size_t scratch_bytes = ScratchBytes(tiles_per_split * 32);
-    const size_t planes_bytes = PlanesBytes();
+    const size_t planes_bytes = raster_.PlanesBytes(g_);
     if (!workspace->Reserve(planes_bytes + threads->threads() * scratch_bytes)) return false;
     uint8_t* planes = workspace->data();
 
@@ -102,11 +104,6 @@ class CodebookBconv2d : public Bconv2d {
     return static_cast<int>(raster_.phases.size()) *
            ((raster_.words + kWordsPerPlaneTask - 1) / kWordsPerPlaneTask);
   }
-  // Channels are filled 128 at a time.
-  int PaddedChannels() const { return (g_.channels_in_per_group() + 127) / 128 * 128; }
-  size_t PlanesBytes() const {
-    return raster_.phases.size() * PaddedChannels() * static_cast<size_t>(raster_.plane_bytes);
-  }
   // Fills kWordsPerPlaneTask words of the planes of one phase, all channels; the last task also
   // clears what lies beyond.
   void FillPlanes(const uint32_t* image, int group, int task, uint8_t* planes) const {
@@ -117,12 +114,7 @@ class CodebookBconv2d : public Bconv2d {
     const int group_words = g_.group_words();
     for (int word = first_word; word < last_word; ++word) {
       int pixels[32];
-      for (int k = 0; k < 32; ++k) {
-        const int place = word * 32 + k;
-        pixels[k] = place < raster_.rows * raster_.pitch
-                        ? raster_.Pixel(g_, raster_.phases[phase], place)
-                        : -1;
-      }
+      raster_.ListPixels(g_, raster_.phases[phase], word * 32, 32, pixels);
       for (int w = 0; w < group_words; w += 4) {
         u32x4 rows[32];
         const int lanes = std::min(4, group_words - w);
@@ -131,11 +123,15 @@ class CodebookBconv2d : public Bconv2d {
           if (pixels[k] < 0) continue;
           const uint32_t* pixel = image + static_cast<size_t>(pixels[k]) * g_.input_words() +
                                   group * group_words + w;
-          std::memcpy(&rows[k], pixel, lanes * sizeof(uint32_t));
+          if (lanes == 4) {
+            std::memcpy(&rows[k], pixel, sizeof rows[k]);
+          } else {
+            for (int lane = 0; lane < lanes; ++lane) rows[k][lane] = pixel[lane];
+          }
         }
         Transpose32x32_x4(rows);
         uint8_t* plane = planes +
-                         (static_cast<size_t>(phase) * PaddedChannels() + w * 32) *
+                         (static_cast<size_t>(phase) * Raster::PlanesPerPhase(g_) + w * 32) *
                              raster_.plane_bytes +
                          word * 4;
         for (int lane = 0; lane < lanes; ++lane) {
@@ -149,7 +145,7 @@ class CodebookBconv2d : public Bconv2d {
     }
     if (last_word < raster_.words) return;
     for (int c = 0; c < g_.channels_in_per_group(); ++c) {
-      uint8_t* plane = planes + (static_cast<size_t>(phase) * PaddedChannels() + c) *
+      uint8_t* plane = planes + (static_cast<size_t>(phase) * Raster::PlanesPerPhase(g_) + c) *
                                     raster_.plane_bytes;
       std::memset(plane + raster_.words * 4, 0, raster_.plane_bytes - raster_.words * 4);
     }
@@ -195,18 +191,19 @@ class CodebookBconv2d : public Bconv2d {
       BuildTables(plan, chunk, block_planes, scratch);
       const uint8_t* entries =
           &plan.entries[(k * g_.channels_out_per_group() + first) * kChunkGroups];
+      const int carried = __builtin_ctz(~static_cast<unsigned>(k));
       switch (chunk.entries) {
         case 16:
-          AddChunk<16>(scratch, entries, last - first, chunk.planes);
+          AddChunk<16>(scratch, entries, last - first, carried);
           break;
         case 32:
-          AddChunk<32>(scratch, entries, last - first, chunk.planes);
+          AddChunk<32>(scratch, entries, last - first, carried);
           break;
         case 64:
-          AddChunk<64>(scratch, entries, last - first, chunk.planes);
+          AddChunk<64>(scratch, entries, last - first, carried);
           break;
         default:
-          AddChunk<128>(scratch, entries, last - first, chunk.planes);
+          AddChunk<128>(scratch, entries, last - first, carried);
       }
     }
     Finish(plan, b, group, block, first, last, output, scratch);
@@ -214,14 +211,10 @@ class CodebookBconv2d : public Bconv2d {
 
   // --- Tables ---------------------------------------------------------------------------------
 
-  Register LoadPosition(const Position& position, const uint8_t* planes,
-                        const Scratch& scratch) const {
-    if (position.plane < 0) {
-      return V::Load(scratch.parities + position.shift_or_group * kBytes);
-    }
-    return V::LoadShifted(planes + static_cast<size_t>(position.plane) * raster_.plane_bytes +
-                              position.shift_or_group / 8,
-                          position.shift_or_group % 8);
+  static Register LoadPosition(const Position& position, const uint8_t* planes,
+                               const uint8_t* parities) {
+    if (position.bit < 0) return V::Load(parities + position.offset * kBytes);
+    return V::LoadShifted(planes + position.offset, position.bit);
   }
 
   void BuildTables(const CodebookPlan& plan, const Chunk& chunk, const uint8_t* planes,
@@ -232,7 +225,8 @@ class CodebookBconv2d : public Bconv2d {
       Register x[kMaxGroupSize];
       Register parity = V::Zero();
       for (int p = 0; p < kMaxGroupSize; ++p) {
-        x[p] = p < group.size ? LoadPosition(group.positions[p], planes, scratch) : V::Zero();
+        x[p] = p < group.size ? LoadPosition(group.positions[p], planes, scratch.parities)
+                              : V::Zero();
         parity = V::Xor(parity, x[p]);
       }
       V::Store(scratch.parities + (chunk.first_group + i) * kBytes, parity);
@@ -266,11 +260,13 @@ class CodebookBconv2d : public Bconv2d {
   }
 
   // (m, h) of a + b + c for two-bit a and b: the lowest bit of the sum is left out.
-  static void StoreEntry(Register differ_low, Register differ_high, Register a_low,
-                         Register a_high, Register c, uint8_t* middle, uint8_t* high) {
-    const Register carry = V::Select(differ_low, c, a_low);
-    V::Store(middle, V::Xor(differ_high, carry));
-    V::Store(high, V::Select(differ_high, carry, a_high));
+  __attribute__((always_inline)) static void AddThree(Register a_low, Register a_high,
+                                                      const uint8_t* b, Register c,
+                                                      Register* middle, Register* high) {
+    const Register carry = V::Carry(V::Xor(a_low, V::Load(b)), a_low, c);
+    const Register differ = V::Xor(a_high, V::Load(b + kBytes));
+    *middle = V::Xor(differ, carry);
+    *high = V::Carry(differ, a_high, carry);
   }
 
   // All patterns of six positions, or of seven if kSixth is 2.
@@ -278,43 +274,61 @@ class CodebookBconv2d : public Bconv2d {
   static void BuildComplete(const uint8_t* counts, const Register* sixth, uint8_t* middle,
                             uint8_t* high) {
     const uint8_t* counts_b = counts + 16 * kBytes;
-    for (int i = 0; i < 8; ++i) {
-      const Register a_low = V::Load(counts + 2 * i * kBytes);
-      const Register a_high = V::Load(counts + (2 * i + 1) * kBytes);
-      for (int j = 0; j < 8; ++j) {
-        const Register differ_low = V::Xor(a_low, V::Load(counts_b + 2 * j * kBytes));
-        const Register differ_high = V::Xor(a_high, V::Load(counts_b + (2 * j + 1) * kBytes));
-        for (int k = 0; k < kSixth; ++k) {
-          const int entry = (64 * k + 8 * j + i) * kBytes;
-          StoreEntry(differ_low, differ_high, a_low, a_high, sixth[k], middle + entry,
-                     high + entry);
+    for (int k = 0; k < kSixth; ++k) {
+      const Register c = sixth[k];
+      for (int i = 0; i < 8; ++i, middle += 8 * kBytes, high += 8 * kBytes) {
+        const Register a_low = V::Load(counts_b + 2 * i * kBytes);
+        const Register a_high = V::Load(counts_b + (2 * i + 1) * kBytes);
+        // In pairs, which some instruction sets store at once.
+        for (int j = 0; j < 8; j += 2) {
+          const uint8_t* b = counts + 2 * j * kBytes;
+          Register middle_0, middle_1, high_0, high_1;
+          AddThree(a_low, a_high, b, c, &middle_0, &high_0);
+          AddThree(a_low, a_high, b + 2 * kBytes, c, &middle_1, &high_1);
+          V::Store(middle + j * kBytes, middle_0);
+          V::Store(middle + (j + 1) * kBytes, middle_1);
+          V::Store(high + j * kBytes, high_0);
+          V::Store(high + (j + 1) * kBytes, high_1);
         }
       }
     }
   }
 
+  // The patterns are in ascending order, so those with the same upper four bits follow each
+  // other.
   static void BuildListed(const uint8_t* counts, const Register* sixth,
                           const std::vector<uint8_t>& patterns, uint8_t* middle,
                           uint8_t* high) {
-    for (const uint8_t pattern : patterns) {
-      const uint8_t* a = counts + (pattern & 7) * 2 * kBytes;
-      const uint8_t* b = counts + (16 + (pattern >> 3 & 7) * 2) * kBytes;
-      const Register a_low = V::Load(a), a_high = V::Load(a + kBytes);
-      StoreEntry(V::Xor(a_low, V::Load(b)), V::Xor(a_high, V::Load(b + kBytes)), a_low, a_high,
-                 sixth[pattern >> 6], middle, high);
-      middle += kBytes;
-      high += kBytes;
+    const uint8_t* const end = patterns.data() + patterns.size();
+    for (const uint8_t* pattern = patterns.data(); pattern != end;) {
+      const int upper = *pattern >> 3;
+      const uint8_t* a = counts + (16 + (upper & 7) * 2) * kBytes;
+      const Register a_low = V::Load(a), a_high = V::Load(a + kBytes), c = sixth[upper >> 3];
+      do {
+        Register middle_bits, high_bits;
+        AddThree(a_low, a_high, counts + (*pattern & 7) * 2 * kBytes, c, &middle_bits,
+                 &high_bits);
+        V::Store(middle, middle_bits);
+        V::Store(high, high_bits);
+        middle += kBytes;
+        high += kBytes;
+      } while (++pattern != end && *pattern >> 3 == upper);
     }
   }
 
   // --- Sums -----------------------------------------------------------------------------------
 
-  // sums[o] += the entries of 16 groups, two-bit numbers. The result has at most `planes`
-  // bits. 31 full adders and a few half adders; each adder takes the running sum last, so that
-  // only one operation of it is on the chain from adder to adder.
+  // sums[o] += the entries of 16 groups, two-bit numbers. 31 full adders and a half adder;
+  // each adder takes the running sum last, so that only one operation of it is on the chain from
+  // adder to adder.
+  //
+  // A carry out of the low planes waits until there is a second one to add with it, so that the
+  // upper planes cost one adder a chunk: each plane is a pair, bits and a waiting carry. Before
+  // the k-th chunk, carries wait in the planes where k has a 1; `carried` is how many of these
+  // there are before the first 0.
   template <int kEntries>
   void AddChunk(const Scratch& scratch, const uint8_t* entries, int channels,
-                int planes) const {
+                int carried) const {
     uint8_t* sum = scratch.sums;
     for (int o = 0; o < channels; ++o, entries += kChunkGroups, sum += sum_stride_) {
       Register ones = V::Load(sum);
@@ -339,11 +353,12 @@ class CodebookBconv2d : public Bconv2d {
       V::Store(sum + 4 * kBytes, V::Xor(sixteens, sixteen[2]));
       thirty_twos = V::FullAdd(thirty_two[0], thirty_two[1], thirty_twos, &sixty_four);
       V::Store(sum + 5 * kBytes, thirty_twos);
-      for (int plane = kMinSumPlanes; plane < planes; ++plane) {
-        const Register bits = V::Load(sum + plane * kBytes);
-        V::Store(sum + plane * kBytes, V::Xor(bits, sixty_four));
-        sixty_four = V::And(bits, sixty_four);
+      uint8_t* upper = sum + kLowPlanes * kBytes;
+      for (int plane = 0; plane < carried; ++plane, upper += 2 * kBytes) {
+        V::Store(upper, V::FullAdd(V::Load(upper), V::Load(upper + kBytes), sixty_four,
+                                   &sixty_four));
       }
+      V::Store(upper + kBytes, sixty_four);
     }
   }
 
@@ -389,18 +404,32 @@ class CodebookBconv2d : public Bconv2d {
     *twos = V::FullAdd(carry_ab, carry_cd, *twos, &four_carry[2]);
   }
 
+  // Adds the waiting carries; the planes then follow each other.
+  static void SettleCarries(size_t chunks, uint8_t* sum) {
+    uint8_t* plane = sum + kLowPlanes * kBytes;
+    Register carry = V::Zero();
+    for (const uint8_t* upper = plane; chunks != 0; chunks >>= 1, upper += 2 * kBytes) {
+      const Register waiting = chunks & 1 ? V::Load(upper + kBytes) : V::Zero();
+      V::Store(plane, V::FullAdd(V::Load(upper), waiting, carry, &carry));
+      plane += kBytes;
+    }
+    V::Store(plane, carry);
+  }
+
   // --- Outputs --------------------------------------------------------------------------------
 
   void Finish(const CodebookPlan& plan, int b, int group, int block, int first, int last,
               void* output, const Scratch& scratch) const {
     // Where each place of the block goes, -1 for nowhere.
     int32_t pixels[V::kBits];
-    for (int i = 0; i < V::kBits; ++i) {
-      const int place = block * V::kBits + i;
-      const int y = place / raster_.pitch, x = place % raster_.pitch;
-      pixels[i] = place < raster_.places && x < g_.output_width
-                      ? (b * g_.output_height + y) * g_.output_width + x
-                      : -1;
+    int y = block * V::kBits / raster_.pitch, x = block * V::kBits % raster_.pitch;
+    for (int32_t& pixel : pixels) {
+      const bool inside = y < g_.output_height && x < g_.output_width;
+      pixel = inside ? (b * g_.output_height + y) * g_.output_width + x : -1;
+      if (++x == raster_.pitch) {
+        x = 0;
+        ++y;
+      }
     }
     OutputTile<V> tile(transform_, vector_transform_, g_.channels_out, plan.sum_planes + 1,
                        pixels, output, scratch.tile);
@@ -410,6 +439,8 @@ class CodebookBconv2d : public Bconv2d {
     for (int o = first; o < last; o += step) {
       const int count = std::min(step, last - o);
       for (int i = 0; i < count; ++i) {
+        SettleCarries(plan.chunks.size(),
+                      scratch.sums + static_cast<size_t>(o + i - first) * sum_stride_);
         tile.SetPopcounts(i, o + i + group * g_.channels_out_per_group(),
                           parities[plan.last_parities[o + i]],
                           scratch.sums + static_cast<size_t>(o + i - first) * sum_stride_);

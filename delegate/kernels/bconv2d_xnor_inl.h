@@ -1,80 +1,71 @@
-// The dense convolution: xor, count, add. The lanes of a vector are output channels, so that
-// nothing is summed across lanes and the output is written as it lies.
+// The dense convolution: xor, count, add.
 //
-//   for a tile of kPixels pixels and kVectors * kLanes output channels:
-//     for each tap and input word:
-//       count[pixel][o] += popcount(input word of the pixel ^ filter word of o)
+//   for a tile of kPixels pixels of a row:
+//     rows[pixel] = the input words under its taps, one after the other; zeros (+1) for those
+//                   outside of the image
+//     for each kChannels output channels:
+//       counts[pixel][o] = popcount(rows[pixel] ^ filter[o])          V::Count
+//       output = transform(counts)
 //
-// The filter is packed as [blocks of kVectors * kLanes channels][taps * words][channels]. A pixel
-// reads its taps through pointers; those outside of the image point to zeros, that is to +1.
-//
-// V gives the vector: Register, kLanes 32-bit lanes, Load, Broadcast, and
-//   Add(counts, a, b)   counts + popcount(a ^ b), in lanes that may be narrower than 32 bits and
-//                       hold kMaxSteps such sums
-//   Widen(counts)       as 32-bit lanes, that AddWide adds and StoreWide stores
+// The filter is packed as [blocks of kChannels][steps][kChannels][kStepWords]: a step of V::Count
+// takes kStepWords words of each row, and rows are filled up with zeros to whole steps.
 #include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "bconv2d.h"
-#include "output_transform.h"
+#include "vector_transform_inl.h"
 
 namespace sparsebnn {
 namespace {
 
 template <class V>
 class XnorBconv2d : public Bconv2d {
-  using Register = typename V::Register;
-  static constexpr int kPixels = V::kPixels;
-  static constexpr int kVectors = V::kVectors;
-  static constexpr int kChannels = kVectors * V::kLanes;
+  static constexpr int kPixels = V::kPixels, kChannels = V::kChannels;
+  static constexpr int kStepWords = V::kStepWords;
 
  public:
   XnorBconv2d(const Geometry& geometry, OutputTransform transform, const char* isa)
-      : g_(geometry), transform_(std::move(transform)), isa_(isa) {
-    const size_t padded = g_.channels_out + kChannels;
-    if (transform_.type == OutputType::kBitpacked) {
-      transform_.thresholds.resize(padded);
-    } else {
-      transform_.multiplier.resize(padded);
-      transform_.bias.resize(padded);
-    }
+      : g_(geometry),
+        transform_(std::move(transform)),
+        vector_transform_(transform_, geometry.depth()),
+        isa_(isa) {
+    PadForVectors(&transform_);
   }
 
   bool Pack(const FilterReader& filter) {
-    const size_t steps = Steps();
-    if (!packed_.Reserve(g_.groups * BlocksPerGroup() * steps * kChannels * sizeof(uint32_t)) ||
-        !zeros_.Reserve(g_.group_words() * sizeof(uint32_t))) {
-      return false;
-    }
-    std::memset(packed_.data(), 0, packed_.size());
-    std::memset(zeros_.data(), 0, zeros_.size());
-    std::vector<uint32_t> words(steps);
+    const size_t packed_bytes = g_.groups * BlocksPerGroup() * BlockWords() * sizeof(uint32_t);
+    if (!packed_.Reserve(packed_bytes)) return false;
+    std::memset(packed_.data(), 0, packed_bytes);
+    std::vector<uint32_t> words(static_cast<size_t>(g_.taps()) * g_.group_words());
     for (int o = 0; o < g_.channels_out; ++o) {
       filter.ReadChannel(o, words.data());
-      const int group = o / g_.channels_out_per_group(), in_group = o % g_.channels_out_per_group();
-      uint32_t* block = reinterpret_cast<uint32_t*>(packed_.data()) +
-                        (static_cast<size_t>(group) * BlocksPerGroup() + in_group / kChannels) *
-                            steps * kChannels;
-      for (size_t step = 0; step < steps; ++step) {
-        block[step * kChannels + in_group % kChannels] = words[step];
+      const int in_group = o % g_.channels_out_per_group();
+      uint32_t* block = Block(o / g_.channels_out_per_group(), in_group / kChannels);
+      for (size_t w = 0; w < words.size(); ++w) {
+        block[(w / kStepWords * kChannels + in_group % kChannels) * kStepWords + w % kStepWords] =
+            words[w];
       }
     }
     return true;
   }
 
-  bool Run(const uint32_t* input, void* output, Workspace*, ThreadPool* threads) const override {
+  bool Run(const uint32_t* input, void* output, Workspace* workspace,
+           ThreadPool* threads) const override {
     if (transform_.type == OutputType::kBitpacked && g_.groups > 1) {
       // Groups may share words.
       std::memset(output, 0,
                   static_cast<size_t>(g_.batch) * g_.output_height * g_.output_width *
                       g_.output_words() * sizeof(uint32_t));
     }
-    threads->ParallelFor(g_.batch * g_.output_height, [&](int row, int) {
+    const size_t scratch_words = (kPixels * RowWords() + 15) / 16 * 16;
+    if (!workspace->Reserve(threads->threads() * scratch_words * sizeof(uint32_t))) return false;
+    uint32_t* scratch = reinterpret_cast<uint32_t*>(workspace->data());
+    threads->ParallelFor(g_.batch * g_.output_height, [&](int row, int thread) {
       for (int group = 0; group < g_.groups; ++group) {
         for (int x = 0; x < g_.output_width; x += kPixels) {
-          RunPixels(input, output, row, x, group);
+          RunPixels(input, output, row, x, group, scratch + thread * scratch_words);
         }
       }
     });
@@ -87,111 +78,119 @@ class XnorBconv2d : public Bconv2d {
   }
 
  private:
-  size_t Steps() const { return static_cast<size_t>(g_.taps()) * g_.group_words(); }
+  int Steps() const {
+    return (g_.taps() * g_.group_words() + kStepWords - 1) / kStepWords;
+  }
+  size_t RowWords() const { return static_cast<size_t>(Steps()) * kStepWords; }
+  size_t BlockWords() const { return RowWords() * kChannels; }
   int BlocksPerGroup() const {
     return (g_.channels_out_per_group() + kChannels - 1) / kChannels;
   }
-
-  // The first word of a tap, for the group; of zeros if the tap is outside of the image.
-  const uint32_t* Tap(const uint32_t* input, int row, int x, int ky, int kx, int group) const {
-    const int b = row / g_.output_height, y = row % g_.output_height;
-    const int in_y = y * g_.stride_height + ky * g_.dilation_height - g_.padding_top;
-    const int in_x = x * g_.stride_width + kx * g_.dilation_width - g_.padding_left;
-    if (in_y < 0 || in_y >= g_.input_height || in_x < 0 || in_x >= g_.input_width) {
-      return reinterpret_cast<const uint32_t*>(zeros_.data());
-    }
-    return input +
-           ((static_cast<size_t>(b) * g_.input_height + in_y) * g_.input_width + in_x) *
-               g_.input_words() +
-           group * g_.group_words();
+  uint32_t* Block(int group, int block) const {
+    return reinterpret_cast<uint32_t*>(packed_.data()) +
+           (static_cast<size_t>(group) * BlocksPerGroup() + block) * BlockWords();
   }
 
-  void RunPixels(const uint32_t* input, void* output, int row, int x, int group) const {
-    // Past the end of the row the last pixel is computed again.
+  // For a few words; a call of memcpy would take longer.
+  static uint32_t* CopyWords(const uint32_t* from, int count, uint32_t* to) {
+    for (; count >= 4; count -= 4, from += 4, to += 4) {
+      std::memcpy(to, from, 16);
+      asm("" : "+r"(to));  // else compilers recognise memcpy
+    }
+    if (count & 2) {
+      std::memcpy(to, from, 8);
+      from += 2;
+      to += 2;
+    }
+    if (count & 1) *to++ = *from;
+    return to;
+  }
+
+  void FillRow(const uint32_t* input, int row, int x, int group, uint32_t* words) const {
+    const int b = row / g_.output_height, y = row % g_.output_height;
+    const int group_words = g_.group_words();
+    const uint32_t* const end = words + RowWords();
+    const int first_x = x * g_.stride_width - g_.padding_left;
+    // The taps of a row then follow each other in the input.
+    const bool whole_row = g_.groups == 1 && g_.dilation_width == 1 && first_x >= 0 &&
+                           first_x + g_.filter_width <= g_.input_width;
+    for (int ky = 0; ky < g_.filter_height; ++ky) {
+      const int in_y = y * g_.stride_height + ky * g_.dilation_height - g_.padding_top;
+      const bool row_inside = in_y >= 0 && in_y < g_.input_height;
+      const uint32_t* pixels =
+          input +
+          (static_cast<size_t>(b) * g_.input_height + (row_inside ? in_y : 0)) * g_.input_width *
+              g_.input_words() +
+          group * group_words;
+      if (row_inside && whole_row) {
+        words = CopyWords(pixels + static_cast<size_t>(first_x) * group_words,
+                          g_.filter_width * group_words, words);
+        continue;
+      }
+      for (int kx = 0; kx < g_.filter_width; ++kx) {
+        const int in_x = first_x + kx * g_.dilation_width;
+        if (row_inside && in_x >= 0 && in_x < g_.input_width) {
+          words = CopyWords(pixels + static_cast<size_t>(in_x) * g_.input_words(), group_words,
+                            words);
+        } else {
+          for (int w = 0; w < group_words; ++w) *words++ = 0;
+        }
+      }
+    }
+    while (words != end) *words++ = 0;
+  }
+
+  void RunPixels(const uint32_t* input, void* output, int row, int x, int group,
+                 uint32_t* rows) const {
+    // Of a tile past the end of the row, some rows are of the tile before: their results are not
+    // used.
     const int count = std::min(kPixels, g_.output_width - x);
+    for (int p = 0; p < count; ++p) FillRow(input, row, x + p, group, rows + p * RowWords());
     const int channels = g_.channels_out_per_group();
     for (int block = 0; block < BlocksPerGroup(); ++block) {
-      alignas(64) uint32_t counts[kPixels][kChannels];
-      CountBlock(input, row, x, count, group, block, counts);
+      alignas(64) typename V::Count counts[kPixels][kChannels];
+      V::CountTile(rows, RowWords(), Block(group, block), Steps(), counts);
       const int first = block * kChannels;
       for (int p = 0; p < count; ++p) {
-        const size_t pixel = static_cast<size_t>(row) * g_.output_width + x + p;
-        StorePixel(counts[p], pixel, group * channels + first,
-                   std::min(kChannels, channels - first), output);
+        StorePixel(counts[p], static_cast<size_t>(row) * g_.output_width + x + p,
+                   group * channels + first, std::min(kChannels, channels - first), output);
       }
     }
   }
 
-  void CountBlock(const uint32_t* input, int row, int x, int count, int group, int block,
-                  uint32_t (*counts)[kChannels]) const {
-    const uint32_t* filter = reinterpret_cast<const uint32_t*>(packed_.data()) +
-                             (static_cast<size_t>(group) * BlocksPerGroup() + block) * Steps() *
-                                 kChannels;
-    const int words = g_.group_words();
-    Register narrow[kPixels][kVectors], wide[kPixels][kVectors];
-    for (int p = 0; p < kPixels; ++p) {
-      for (int v = 0; v < kVectors; ++v) narrow[p][v] = wide[p][v] = V::Zero();
-    }
-    int steps_left = V::kMaxSteps;
-    for (int ky = 0; ky < g_.filter_height; ++ky) {
-      for (int kx = 0; kx < g_.filter_width; ++kx) {
-        const uint32_t* taps[kPixels];
-        for (int p = 0; p < kPixels; ++p) {
-          taps[p] = Tap(input, row, x + std::min(p, count - 1), ky, kx, group);
-        }
-        for (int w = 0; w < words;) {
-          const int steps = std::min(words - w, steps_left);
-          steps_left -= steps;
-          for (const int end = w + steps; w < end; ++w, filter += kChannels) {
-            Register weights[kVectors];
-            for (int v = 0; v < kVectors; ++v) weights[v] = V::Load(filter + v * V::kLanes);
-            for (int p = 0; p < kPixels; ++p) {
-              const Register bits = V::Broadcast(taps[p] + w);
-              for (int v = 0; v < kVectors; ++v) {
-                narrow[p][v] = V::Add(narrow[p][v], bits, weights[v]);
-              }
-            }
-          }
-          if (steps_left > 0) continue;
-          steps_left = V::kMaxSteps;
-          for (int p = 0; p < kPixels; ++p) {
-            for (int v = 0; v < kVectors; ++v) {
-              wide[p][v] = V::AddWide(wide[p][v], V::Widen(narrow[p][v]));
-              narrow[p][v] = V::Zero();
-            }
-          }
-        }
-      }
-    }
-    for (int p = 0; p < kPixels; ++p) {
-      for (int v = 0; v < kVectors; ++v) {
-        V::StoreWide(&counts[p][v * V::kLanes], V::AddWide(wide[p][v], V::Widen(narrow[p][v])));
-      }
-    }
-  }
-
-  // These loops are over all kChannels, so that compilers make vectors of them.
-  void StorePixel(const uint32_t* counts, size_t pixel, int o, int channels, void* output) const {
+  void StorePixel(const typename V::Count* counts, size_t pixel, int o, int channels,
+                  void* output) const {
     if (transform_.type == OutputType::kBitpacked) {
       return StoreBits(counts, static_cast<uint32_t*>(output) + pixel * g_.output_words(), o,
                        channels);
     }
-    float y[kChannels];
-    for (int i = 0; i < kChannels; ++i) {
-      int32_t x = 2 * static_cast<int32_t>(counts[i]);
-      x = std::max(std::min(x, transform_.clamp_max), transform_.clamp_min);
-      y[i] = static_cast<float>(x) * transform_.multiplier[o + i] + transform_.bias[o + i];
-    }
-    if (transform_.type == OutputType::kFloat32) {
-      std::memcpy(static_cast<float*>(output) + pixel * g_.channels_out + o, y,
-                  channels * sizeof(float));
-    } else {
-      int8_t* values = static_cast<int8_t*>(output) + pixel * g_.channels_out + o;
-      for (int i = 0; i < channels; ++i) values[i] = RoundToInt8(y[i]);
+    for (int first = 0; first < channels; first += 8) {
+      const f32x8 y = vector_transform_.ToFloat(
+          LoadCounts(counts + first),
+          vector_transform_.LoadMultiplier(&transform_.multiplier[o + first]),
+          VectorTransform::LoadFloats(&transform_.bias[o + first]));
+      const int count = std::min(8, channels - first);
+      const size_t value = pixel * g_.channels_out + o + first;
+      if (transform_.type == OutputType::kFloat32) {
+        VectorTransform::StorePixel(y, static_cast<float*>(output) + value, count);
+      } else {
+        VectorTransform::StorePixel(y, static_cast<int8_t*>(output) + value, count);
+      }
     }
   }
 
-  void StoreBits(const uint32_t* counts, uint32_t* words, int o, int channels) const {
+  static u16x8 LoadCounts(const uint16_t* counts) {
+    u16x8 v;
+    std::memcpy(&v, counts, sizeof v);
+    return v;
+  }
+  static i32x8 LoadCounts(const uint32_t* counts) {
+    i32x8 v;
+    std::memcpy(&v, counts, sizeof v);
+    return v;
+  }
+
+  void StoreBits(const typename V::Count* counts, uint32_t* words, int o, int channels) const {
     for (int i = 0; i < channels; i += 32) {
       uint32_t bits = 0;
       const int end = std::min(channels - i, 32);
@@ -214,9 +213,9 @@ class XnorBconv2d : public Bconv2d {
 
   const Geometry g_;
   OutputTransform transform_;
+  const VectorTransform vector_transform_;
   const char* const isa_;
   AlignedBytes packed_;  // the filter
-  AlignedBytes zeros_;   // the words of a tap outside of the image
 };
 
 template <class V>

@@ -5,19 +5,20 @@ namespace sparsebnn {
 namespace {
 
 struct XnorScalar {
-  using Register = uint32_t;
-  static constexpr int kLanes = 1, kVectors = 4, kPixels = 2;
-  static constexpr int kMaxSteps = 1 << 26;
+  using Count = uint32_t;
+  static constexpr int kPixels = 2, kChannels = 4, kStepWords = 1;
 
-  static Register Zero() { return 0; }
-  static Register Load(const uint32_t* p) { return *p; }
-  static Register Broadcast(const uint32_t* p) { return *p; }
-  static Register Add(Register counts, Register a, Register b) {
-    return counts + static_cast<uint32_t>(__builtin_popcount(a ^ b));
+  static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter, int steps,
+                        Count (*counts)[kChannels]) {
+    std::memset(counts, 0, kPixels * kChannels * sizeof(Count));
+    for (int step = 0; step < steps; ++step, filter += kChannels) {
+      for (int p = 0; p < kPixels; ++p) {
+        for (int o = 0; o < kChannels; ++o) {
+          counts[p][o] += __builtin_popcount(rows[p * row_words + step] ^ filter[o]);
+        }
+      }
+    }
   }
-  static Register Widen(Register counts) { return counts; }
-  static Register AddWide(Register a, Register b) { return a + b; }
-  static void StoreWide(uint32_t* p, Register counts) { *p = counts; }
 };
 
 }  // namespace

@@ -26,6 +26,7 @@ struct BitVectorAvx2 {
   static Register Select(Register selector, Register a, Register b) {
     return Xor(b, And(selector, Xor(a, b)));
   }
+  static Register Carry(Register differ, Register a, Register c) { return Select(differ, c, a); }
   static Register FullAdd(Register a, Register b, Register c, Register* carry) {
     const Register differ = Xor(a, b);
     *carry = Or(And(a, b), And(differ, c));

@@ -29,6 +29,9 @@ constexpr int kXor3 = 0x96, kMajority = 0xE8, kSelect = 0xCA;
     static Register Select(Register selector, Register a, Register b) {                         \
       return prefix##_ternarylogic_epi64(selector, a, b, kSelect);                              \
     }                                                                                           \
+    static Register Carry(Register differ, Register a, Register c) {                            \
+      return Select(differ, c, a);                                                              \
+    }                                                                                           \
     static Register FullAdd(Register a, Register b, Register c, Register* carry) {              \
       *carry = prefix##_ternarylogic_epi64(a, b, c, kMajority);                                 \
       return prefix##_ternarylogic_epi64(a, b, c, kXor3);                                       \

@@ -22,8 +22,13 @@ struct BitVectorNeon {
   static Register Select(Register selector, Register a, Register b) {
     return vbslq_u8(selector, a, b);
   }
-  // Three instructions: EOR, EOR, BIT. Compilers that see the selection turn it into four simple
-  // operations, or copy a register that BIT would have overwritten for nothing.
+  // The carry of a + b + c, for differ = a ^ b. Compilers that see the selection and where
+  // `differ` comes from turn it into four simple operations.
+  static Register Carry(Register differ, Register a, Register c) {
+    asm("bsl %0.16b, %1.16b, %2.16b" : "+w"(differ) : "w"(c), "w"(a));
+    return differ;
+  }
+  // Three instructions: EOR, EOR, BIT. Unlike BSL, BIT overwrites what is not needed any more.
   static Register FullAdd(Register a, Register b, Register c, Register* carry) {
     const Register differ = veorq_u8(a, b);
     asm("bit %0.16b, %1.16b, %2.16b" : "+w"(a) : "w"(c), "w"(differ));

@@ -26,10 +26,12 @@ struct BitVectorScalar {
   static Register Select(Register selector, Register a, Register b) {
     return b ^ (selector & (a ^ b));
   }
+  // The carry of a + b + c, for differ = a ^ b.
+  static Register Carry(Register differ, Register a, Register c) { return Select(differ, c, a); }
   // Returns the sum bit of a + b + c.
   static Register FullAdd(Register a, Register b, Register c, Register* carry) {
     const Register differ = a ^ b;
-    *carry = Select(differ, c, a);
+    *carry = Carry(differ, a, c);
     return differ ^ c;
   }
   static Register SplatByte(uint8_t byte) { return 0x0101010101010101u * byte; }

@@ -23,12 +23,13 @@ int BitLength(int value) {
 class Planner {
  public:
   Planner(const FilterReader& filter, int first, int count, int channels_in,
-          int planes_per_phase, const std::vector<TapSource>& taps)
+          int planes_per_phase, int plane_bytes, const std::vector<TapSource>& taps)
       : filter_(filter),
         first_(first),
         count_(count),
         channels_in_(channels_in),
         planes_per_phase_(planes_per_phase),
+        plane_bytes_(plane_bytes),
         taps_(taps) {}
 
   CodebookPlan Plan() {
@@ -41,7 +42,7 @@ class Planner {
       pool = GroupPool(pool, pool_group_size);
     } while (pool.positions.size() > 1);
     FillChunk();
-    plan_.last_group = pool.positions[0].shift_or_group;
+    plan_.last_group = pool.positions[0].offset;
     plan_.last_parities = pool.bits[0];
     return Finish();
   }
@@ -70,7 +71,8 @@ class Planner {
   }
 
   Position TapPosition(int c, int tap) const {
-    return {taps_[tap].phase * planes_per_phase_ + c, taps_[tap].shift};
+    const int plane = taps_[tap].phase * planes_per_phase_ + c;
+    return {plane * plane_bytes_ + taps_[tap].shift / 8, taps_[tap].shift % 8};
   }
 
   // How many patterns channel `c` has at `taps`.
@@ -138,7 +140,7 @@ class Planner {
     for (int o = 0; o < count_; ++o) {
       group_entries_.push_back(group.complete ? patterns[o] : entry[patterns[o]]);
     }
-    parities->positions.push_back({-1, static_cast<int32_t>(plan_.groups.size())});
+    parities->positions.push_back({static_cast<int32_t>(plan_.groups.size()), -1});
     parities->bits.push_back(std::move(parity));
     plan_.groups.push_back(std::move(group));
   }
@@ -198,7 +200,6 @@ class Planner {
     for (int k = 0; k < chunks; ++k) {
       Chunk chunk;
       chunk.first_group = k * kChunkGroups;
-      chunk.planes = BitLength(std::min(depth / 2, 3 * kChunkGroups * (k + 1)));
       int entries = 16;
       for (int g = chunk.first_group; g < chunk.first_group + kChunkGroups; ++g) {
         const PositionGroup& group = plan_.groups[g];
@@ -217,7 +218,7 @@ class Planner {
   }
 
   const FilterReader& filter_;
-  const int first_, count_, channels_in_, planes_per_phase_;
+  const int first_, count_, channels_in_, planes_per_phase_, plane_bytes_;
   const std::vector<TapSource>& taps_;
   Bits bits_;                           // [channels_in, taps, count]
   std::vector<uint8_t> group_entries_;  // [groups, count]
@@ -227,9 +228,10 @@ class Planner {
 }  // namespace
 
 CodebookPlan PlanCodebook(const FilterReader& filter, int first_channel, int count,
-                          int channels_in, int planes_per_phase,
+                          int channels_in, int planes_per_phase, int plane_bytes,
                           const std::vector<TapSource>& taps) {
-  return Planner(filter, first_channel, count, channels_in, planes_per_phase, taps).Plan();
+  return Planner(filter, first_channel, count, channels_in, planes_per_phase, plane_bytes, taps)
+      .Plan();
 }
 
 }  // namespace sparsebnn

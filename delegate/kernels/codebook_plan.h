@@ -38,16 +38,16 @@ constexpr int kChunkGroups = 16;
 
 // One input of a group: a bit plane of the input, seen through a tap, or a parity.
 struct Position {
-  // Input planes: the index of the plane and the tap's shift in bits. Parities: -1 and the
-  // group whose parity it is.
-  int32_t plane;
-  int32_t shift_or_group;
+  // Input planes: the byte of the planes, and the bit in it, that the first output of all reads.
+  // Parities: the group whose parity it is, and -1.
+  int32_t offset;
+  int32_t bit;
 };
 
 struct PositionGroup {
   int size = 0;                          // 0 in groups that only fill a chunk up
   Position positions[kMaxGroupSize];
-  std::vector<uint8_t> patterns;         // those that occur, bit i for positions[i]
+  std::vector<uint8_t> patterns;         // those that occur, ascending, bit i for positions[i]
   bool complete = false;  // size >= 6, and the table has all 2^size patterns, in order
 };
 
@@ -55,7 +55,6 @@ struct PositionGroup {
 struct Chunk {
   int first_group = 0;
   int entries = 0;                       // 16, 32, 64 or 128
-  int planes = 0;                        // bit planes that the sum may need after this chunk
 };
 
 // The plan of one group of the convolution (of the whole filter, if it is not grouped).
@@ -78,9 +77,9 @@ struct TapSource {
 };
 
 // The plan for the output channels [first, first + count) of a filter of `channels_in` input
-// channels. The plane of phase f and channel c is f * planes_per_phase + c.
+// channels. The plane of phase f and channel c is f * planes_per_phase + c, each of plane_bytes.
 CodebookPlan PlanCodebook(const FilterReader& filter, int first_channel, int count,
-                          int channels_in, int planes_per_phase,
+                          int channels_in, int planes_per_phase, int plane_bytes,
                           const std::vector<TapSource>& taps);
 
 }  // namespace sparsebnn

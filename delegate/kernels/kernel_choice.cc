@@ -43,7 +43,7 @@ constexpr Weights kWeights[] = {
     {KernelKind::kCodebook, "x128", Isa::kAvx512, 1, 1, 1, 1},
     {KernelKind::kCodebook, "x256", Isa::kAvx512, 1, 1, 1, 1},
     {KernelKind::kCodebook, "x512", Isa::kAvx512, 1, 1, 1, 1},
-    {KernelKind::kXnor, "4x16", Isa::kNeon, 0, 1, 1, 1},
+    {KernelKind::kXnor, "4x8", Isa::kNeon, 0, 1, 1, 1},
     {KernelKind::kCodebook, "x128", Isa::kNeon, 1, 1, 1, 1},
 };
 

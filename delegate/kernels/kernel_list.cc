@@ -1,6 +1,7 @@
 #include "kernel_list.h"
 
 #include "bconv2d_codebook.h"
+#include "raster.h"
 
 namespace sparsebnn {
 
@@ -30,8 +31,12 @@ const KernelEntry* KernelList(int* count) {
 }
 
 bool KernelSupports(const KernelEntry& kernel, const Geometry& geometry, OutputType output) {
-  if (kernel.kind != KernelKind::kCodebook) return true;
+  if (kernel.kind != KernelKind::kCodebook) {
+    // The NEON kernel sums 16-bit numbers.
+    return kernel.isa != Isa::kNeon || geometry.depth() <= UINT16_MAX;
+  }
   if (geometry.depth() > kMaxCodebookDepth) return false;
+  if (Raster(geometry, 512).PlanesBytes(geometry) > INT32_MAX) return false;
   // It writes whole words of 32 channels.
   return output != OutputType::kBitpacked || geometry.groups == 1 ||
          geometry.channels_out_per_group() % 32 == 0;

@@ -34,11 +34,19 @@ Raster::Raster(const Geometry& g, int block_bits) {
   plane_bytes = (std::max(last_bit / 8 + 16, words * 4) + 63) / 64 * 64;
 }
 
-int Raster::Pixel(const Geometry& g, const Phase& phase, int place) const {
-  const int y = place / pitch * g.stride_height + phase.row - g.padding_top;
-  const int x = place % pitch * g.stride_width + phase.column - g.padding_left;
-  if (y < 0 || y >= g.input_height || x < 0 || x >= g.input_width) return -1;
-  return y * g.input_width + x;
+void Raster::ListPixels(const Geometry& g, const Phase& phase, int first, int count,
+                        int* pixels) const {
+  int row = first / pitch, column = first % pitch;
+  for (int i = 0; i < count; ++i) {
+    const int y = row * g.stride_height + phase.row - g.padding_top;
+    const int x = column * g.stride_width + phase.column - g.padding_left;
+    const bool inside = row < rows && y >= 0 && y < g.input_height && x >= 0 && x < g.input_width;
+    pixels[i] = inside ? y * g.input_width + x : -1;
+    if (++column == pitch) {
+      column = 0;
+      ++row;
+    }
+  }
 }
 
 }  // namespace sparsebnn

@@ -37,8 +37,17 @@ struct Raster {
   std::vector<Phase> phases;
   std::vector<TapSource> taps;
 
-  // The pixel of the image that `place` of a phase holds, or -1 for padding.
-  int Pixel(const Geometry& geometry, const Phase& phase, int place) const;
+  // The planes of a phase: those of the channels of a group, and some that are only scratch.
+  static int PlanesPerPhase(const Geometry& geometry) {
+    return (geometry.channels_in_per_group() + 127) / 128 * 128;
+  }
+  size_t PlanesBytes(const Geometry& geometry) const {
+    return phases.size() * PlanesPerPhase(geometry) * static_cast<size_t>(plane_bytes);
+  }
+
+  // The pixels of the image that `count` places of a phase hold, from `first` on; -1 for padding.
+  void ListPixels(const Geometry& geometry, const Phase& phase, int first, int count,
+                  int* pixels) const;
 };
 
 }  // namespace sparsebnn
