@@ -1,7 +1,7 @@
 """From Keras to .tflite files, and what is in them.
 
-`inspect`, `compress`, `expand` and `quantize_weights` work on .tflite files without
-TensorFlow; what needs TensorFlow loads on first use.
+`inspect`, `convert_file`, `compress`, `expand` and `quantize_weights` work on .tflite files
+without TensorFlow; what needs TensorFlow loads on first use.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Eager, because each function shares its name with the module it comes from.
+from keras_sparsebnn.converters.file_formats import convert_file
 from keras_sparsebnn.converters.inspect import ModelReport, inspect
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from keras_sparsebnn.converters.subbit import compress, expand
@@ -26,6 +27,7 @@ __all__ = [
     "VerificationError",
     "VerifyReport",
     "compress",
+    "convert_file",
     "convert_keras_model",
     "expand",
     "inspect",

@@ -1,4 +1,4 @@
-"""Runs a .tflite in LCE's interpreter and returns every intermediate result."""
+"""Runs a .tflite and returns every intermediate result."""
 
 from __future__ import annotations
 
@@ -43,7 +43,11 @@ def expose(model: Model, tensors: Sequence[int]) -> bytes:
 
 
 class ExposedInterpreter:
-    """LCE's interpreter, every float or bit-packed activation an output.
+    """An interpreter, every float or bit-packed activation an output.
+
+    Args:
+        model: the file.
+        runtime: "lce" or "delegate".
 
     Attributes:
         model: the file.
@@ -51,14 +55,7 @@ class ExposedInterpreter:
         tensors: indices of what `run` returns.
     """
 
-    def __init__(self, model: Model) -> None:
-        try:
-            from larq_compute_engine.tflite.python.interpreter import Interpreter
-        except ImportError as error:
-            raise ImportError(
-                "Expected larq-compute-engine to be installed, found none. "
-                "Run: pip install 'keras-sparsebnn[convert]'"
-            ) from error
+    def __init__(self, model: Model, runtime: str = "lce") -> None:
         self.model = model
         graph = model.subgraphs[0]
         constant = {i for i, t in enumerate(graph.tensors) if model.buffers[t.buffer][1]}
@@ -70,17 +67,8 @@ class ExposedInterpreter:
                 if index not in constant and (dtype == "FLOAT32" or bits):
                     wanted[index] = None
         self.tensors = list(wanted)
-        # The optimised kernel refuses grouped convolutions.
-        grouped = any(packed.groups > 1 for packed in packed_filters(model))
-        try:
-            self._interpreter = Interpreter(
-                expose(model, self.tensors), use_reference_bconv=grouped
-            ).interpreter
-        except RuntimeError as error:
-            raise SparseBNNError(
-                f"Expected a file that LCE's interpreter can run, got: "
-                f"{str(error).strip().splitlines()[0]}"
-            ) from error
+        exposed = expose(model, self.tensors)
+        self._interpreter = _lce(model, exposed) if runtime == "lce" else _delegate(exposed)
         for index in graph.inputs:
             tensor = graph.tensors[index]
             if tensor.dtype not in _DTYPES or not tensor.shape or not tensor.shape[0]:
@@ -103,5 +91,31 @@ class ExposedInterpreter:
             self._interpreter.predict([x[start : start + self.batch] for x in feeds])
             for start in range(0, len(feeds[0]), self.batch)
         ]
+        runs = [run if isinstance(run, list) else [run] for run in runs]
         columns = [np.concatenate(parts) for parts in zip(*runs, strict=True)]
         return dict(zip(self.tensors, columns, strict=True))
+
+
+def _lce(model: Model, exposed: bytes) -> Any:
+    try:
+        from larq_compute_engine.tflite.python.interpreter import Interpreter
+    except ImportError as error:
+        raise ImportError(
+            "Expected larq-compute-engine to be installed, found none. "
+            "Run: pip install 'keras-sparsebnn[convert]'"
+        ) from error
+    # The optimised kernel refuses grouped convolutions.
+    grouped = any(packed.groups > 1 for packed in packed_filters(model))
+    try:
+        return Interpreter(exposed, use_reference_bconv=grouped).interpreter
+    except RuntimeError as error:
+        raise SparseBNNError(
+            f"Expected a file that LCE's interpreter can run, got: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from error
+
+
+def _delegate(exposed: bytes) -> Any:
+    from keras_sparsebnn.runtime import Interpreter
+
+    return Interpreter(exposed, runtime="delegate")

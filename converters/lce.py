@@ -28,6 +28,7 @@ from keras_sparsebnn.converters.conversion_check import (
     ConversionError,
     check_conversion,
 )
+from keras_sparsebnn.converters.file_formats import check_options, convert_file
 from keras_sparsebnn.converters.layer_calls import (
     LayerCall,
     leaf_layers,
@@ -39,13 +40,10 @@ from keras_sparsebnn.freezing import freeze
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import SubsetKernel
 
-__all__ = ["FORMATS", "ConversionError", "convert_keras_model"]
-
-FORMATS = ("lce",)
-"""What `format` may be."""
+__all__ = ["ConversionError", "convert_keras_model"]
 
 
-def convert_keras_model(model: Any, format: str = "lce") -> bytes:
+def convert_keras_model(model: Any, format: str = "lce", *, weights: str = "float") -> bytes:
     """Freezes a model, converts it, and asserts that every binary layer arrived as one.
 
     Asserted: each `QuantConv2D` with a codebook quantizer, and each with binary kernels and
@@ -55,13 +53,15 @@ def convert_keras_model(model: Any, format: str = "lce") -> bytes:
     Args:
         model: a trained Sequential or functional model; it stays as it is. Mixed precision is
             fine: what is converted is the float32 copy that `keras_sparsebnn.freeze` makes.
-        format: "lce", a file for Larq Compute Engine.
+        format: "lce", a file for Larq Compute Engine and for the delegate; "subbit", the
+            smaller one for the delegate alone.
+        weights: "int8" to store what is not binary in 8 bits, see `quantize_weights`.
 
     Returns:
         The .tflite file's bytes.
 
     Raises:
-        ConversionError: for another format, or a layer that cannot be converted; it names the
+        ConversionError: for other options, or a layer that cannot be converted; it names the
             layer and the cause.
         ImportError: larq-compute-engine is not installed.
 
@@ -70,10 +70,7 @@ def convert_keras_model(model: Any, format: str = "lce") -> bytes:
         >>> convert_keras_model(model)[4:8]
         b'TFL3'
     """
-    if format not in FORMATS:
-        raise ConversionError(
-            f"Expected `format` to be one of {', '.join(map(repr, FORMATS))}, got {format!r}."
-        )
+    check_options(format, weights)
     if isinstance(model, keras.Model):
         _check_sparse_layers(model)
     frozen = freeze(model)
@@ -81,7 +78,7 @@ def convert_keras_model(model: Any, format: str = "lce") -> bytes:
     calls = _binary_calls(model, frozen)
     flat = _convert(frozen)
     check_conversion(flat, calls)
-    return flat
+    return convert_file(flat, format, weights=weights)
 
 
 def _check_sparse_layers(model: Any) -> None:

@@ -1,4 +1,4 @@
-"""A Keras model and its file, run in step: see `verify`."""
+"""A Keras model and its LCE file, run in step: see `verify`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_sparsebnn.converters.verify import VerificationError, VerifyReport
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.freezing import freeze
 
-__all__ = ["compare"]
+__all__ = ["compare", "file_inputs"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -183,14 +183,16 @@ def _unpacked(words: npt.NDArray[Any], value: Floats) -> npt.NDArray[np.bool_] |
     return unpack(words, channels)
 
 
-def compare(model: Any, flat: bytes, inputs: Any, batch_size: int) -> VerifyReport:
-    """See `verify`."""
+def compare(
+    model: Any, flat: bytes, inputs: Any, batch_size: int, runtime: str
+) -> VerifyReport:
+    """See `verify`; the file, LCE's, runs in `runtime`, "lce" or "delegate"."""
     frozen = freeze(model)
     file = read(flat)
     arrays = _arrays(frozen, inputs)
     order = _file_inputs(frozen, file)
     places = _file_outputs(frozen, file)
-    interpreter = ExposedInterpreter(file)
+    interpreter = ExposedInterpreter(file, runtime)
     samples = len(arrays[0])
     if samples % interpreter.batch:
         raise SparseBNNError(
@@ -240,6 +242,13 @@ def compare(model: Any, flat: bytes, inputs: Any, batch_size: int) -> VerifyRepo
         sign_flips=flips,
         flipped_samples=flipped_samples,
     )
+
+
+def file_inputs(model: Any, flat: bytes, inputs: Any) -> list[npt.NDArray[Any]]:
+    """What `verify` was given, in the order of the file's inputs."""
+    frozen = freeze(model)
+    arrays = _arrays(frozen, inputs)
+    return [arrays[i] for i in _file_inputs(frozen, read(flat))]
 
 
 def _largest(value: Floats, held: Floats) -> float:

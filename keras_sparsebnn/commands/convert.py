@@ -1,4 +1,4 @@
-"""`sparsebnn convert`: a trained run to a checked .tflite."""
+"""`sparsebnn convert`: a trained run to a checked .tflite, or one .tflite to another."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.text_table import aligned
+from keras_sparsebnn.training.atomic import replaced
 
 __all__ = ["add_arguments", "check_writable", "run"]
 
@@ -15,47 +17,70 @@ MAX_PICTURES = 1_000_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the subcommand's options."""
-    parser.add_argument("source", metavar="run/", help="a run folder, a .keras or an .h5 file")
+    parser.add_argument(
+        "source",
+        metavar="run/",
+        help="a run folder, a .keras or an .h5 file; or a .tflite, to change its format",
+    )
     parser.add_argument("-o", "--output", required=True, metavar="model.tflite")
     parser.add_argument(
         "--format",
-        choices=("lce",),
+        choices=("lce", "subbit"),
         default="lce",
-        help="lce: for Larq Compute Engine (default)",
+        help="lce: for Larq Compute Engine or the delegate (default); subbit: smaller, for the "
+        "delegate; lossless both ways",
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("float", "int8"),
+        default="float",
+        help="int8: round weights of layers that are not binary to 8 bits, with a scale per "
+        "output channel",
     )
     parser.add_argument(
         "--verify",
         type=int,
         default=64,
         metavar="N",
-        help="compare Keras and LCE on N test pictures before writing; 0 skips it (default 64)",
+        help="compare Keras and the file on N test pictures before writing, and measure what "
+        "int8 weights change; 0 skips it (default 64); not for a .tflite, which is expanded "
+        "again and compared",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Converts, verifies, and only then writes."""
-    from keras_sparsebnn.commands.environment import import_keras
-    from keras_sparsebnn.commands.saved_models import load_model, model_file
-    from keras_sparsebnn.training.atomic import replaced
-
     if not 0 <= args.verify <= MAX_PICTURES:
         raise SparseBNNError(f"Expected --verify in [0, {MAX_PICTURES}], got {args.verify}.")
-    path = model_file(args.source)
     output = Path(args.output)
+    if Path(args.source).suffix == ".tflite":
+        return _convert_file(args, Path(args.source), output)
+    return _convert_model(args, output)
+
+
+def _convert_model(args: argparse.Namespace, output: Path) -> int:
+    from keras_sparsebnn.commands.environment import import_keras
+    from keras_sparsebnn.commands.saved_models import load_model, model_file
+
+    path = model_file(args.source)
     check_writable(output)
     import_keras()
-    from keras_sparsebnn.converters import convert_keras_model, verify
+    from keras_sparsebnn.converters import convert_file, convert_keras_model, verify
     from keras_sparsebnn.freezing import freeze
 
     model = load_model(path)
-    inputs, origin = _inputs(args.source, model, args.verify) if args.verify else (None, "")
-    flat = convert_keras_model(model, format=args.format)
+    inputs, labels, origin = None, None, ""
+    if args.verify:
+        inputs, labels, origin = _inputs(args.source, model, args.verify)
+    plain = convert_keras_model(model)
+    flat = convert_file(plain, args.format, weights=args.weights)
     if inputs is not None:
-        report = verify(model, flat, inputs)
+        report = verify(model, flat, inputs, labels=labels)
         print(f"Checked on {len(inputs)} {origin}.\n{report}")
     with replaced(output) as temporary:
         temporary.write_bytes(flat)
     weights = 4 * freeze(model).count_params()
+    _print_sizes({"weights as float32": weights, "LCE file": len(plain)}, plain, flat, args)
     print(
         f"{path}: {weights:,} bytes of weights as float32 -> {output}: {len(flat):,} bytes "
         f"({weights / len(flat):.1f}x smaller)"
@@ -64,8 +89,46 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _inputs(source: str, model: Any, count: int) -> tuple[Any, str]:
-    """Test pictures of the run's dataset; random ones for a lone model file."""
+def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
+    from keras_sparsebnn.converters import convert_file, expand
+    from keras_sparsebnn.converters.flatbuffer_tree import read_tree
+
+    check_writable(output)
+    data = source.read_bytes()
+    flat = convert_file(data, args.format, weights=args.weights)
+    if read_tree(expand(flat)) != read_tree(convert_file(data, weights=args.weights)):
+        raise SparseBNNError(
+            f"Expected the sub-bit file to expand to what it was made of, got something else "
+            f"({source}). Please report this file."
+        )
+    with replaced(output) as temporary:
+        temporary.write_bytes(flat)
+    _print_sizes({str(source): len(data)}, expand(data), flat, args)
+    if args.weights == "int8":
+        print(
+            "What int8 weights change was not measured, as a .tflite brings no pictures: "
+            "convert the run folder for that."
+        )
+    print(f"{source}: {len(data):,} bytes -> {output}: {len(flat):,} bytes")
+    return 0
+
+
+def _print_sizes(
+    sizes: dict[str, int], plain: bytes, flat: bytes, args: argparse.Namespace
+) -> None:
+    """The bytes after each step from an LCE file to the one that is written."""
+    from keras_sparsebnn.converters import quantize_weights
+
+    if args.weights == "int8":
+        sizes["with int8 weights"] = len(quantize_weights(plain))
+    if args.format == "subbit":
+        sizes["sub-bit"] = len(flat)
+    rows = [("", "bytes"), *((name, f"{size:,}") for name, size in sizes.items())]
+    print("\n".join(aligned(rows, left=1)))
+
+
+def _inputs(source: str, model: Any, count: int) -> tuple[Any, Any, str]:
+    """Test pictures of the run's dataset and labels; random ones for a lone model file."""
     import numpy as np
 
     if Path(source).is_dir():
@@ -80,8 +143,10 @@ def _inputs(source: str, model: Any, count: int) -> tuple[Any, str]:
             config.dataset, data_dir=config.data_dir, image_size=config.image_size
         )
         batches = dataset.test(min(count, 256)).take(-(-count // 256))
-        pictures = np.concatenate([x for x, _ in batches])[:count]
-        return pictures, f"test pictures of {config.dataset}"
+        pictures, labels = (
+            np.concatenate(parts)[:count] for parts in zip(*batches, strict=True)
+        )
+        return pictures, labels, f"test pictures of {config.dataset}"
     shape = model.inputs[0].shape[1:]
     if len(model.inputs) != 1 or None in tuple(shape):
         raise SparseBNNError(
@@ -91,7 +156,7 @@ def _inputs(source: str, model: Any, count: int) -> tuple[Any, str]:
         )
     rng = np.random.default_rng(0)
     inputs = rng.uniform(-1, 1, (count, *shape)).astype(np.float32)
-    return inputs, "random inputs (a run folder would give its test pictures)"
+    return inputs, None, "random inputs (a run folder would give its test pictures)"
 
 
 def check_writable(output: Path) -> None:

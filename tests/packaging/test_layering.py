@@ -29,14 +29,14 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-# Beside the layers: the light half, for `commands` only.
+# Beside the layers: the light half, for `commands`, and for `converters` to check their files.
 RUNTIME_MAY_USE = {"runtime", "errors", "codebook"}
-RUNTIME_USERS = {"runtime", "commands"}
+RUNTIME_USERS = {"runtime", "commands", "converters"}
 
 # What a user can import as well; converters get no private access.
 CONVERTERS_MAY_USE = {
     *("converters", "_keras", "errors", "codebook"),
-    *("freezing", "layers", "quantizers", "models"),
+    *("freezing", "layers", "quantizers", "models", "runtime"),
 }
 
 KERAS = {"tensorflow", "tf_keras", "keras", "larq"}

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -159,6 +160,53 @@ class TestConvert:
         assert f"Next: sparsebnn benchmark {output}" in out
         assert [path.name for path in tmp_path.iterdir()] == ["m.tflite"]
 
+    def test_sub_bit_with_int8_weights(self, run_folder, tflite_file, tmp_path, capsys):
+        from keras_sparsebnn.converters import expand, inspect, quantize_weights
+
+        output = tmp_path / "small.tflite"
+        options = ["--format", "subbit", "--weights", "int8", "--verify", "100"]
+        assert main(["convert", str(run_folder), "-o", str(output), *options]) == 0
+        out = capsys.readouterr().out
+        plain, small = tflite_file.read_bytes(), output.read_bytes()
+        assert "SparsebnnBconv2d" in inspect(small).operators
+        assert inspect(expand(small)).operators == inspect(quantize_weights(plain)).operators
+        assert re.search(r"accuracy \d+\.\d\d % -> \d+\.\d\d % \([+-]\d\.\d\d points\)", out)
+        sizes = dict(re.findall(r"^(\S[^:]*?) +([\d,]+)$", out, re.MULTILINE))
+        assert sizes["LCE file"] == f"{len(plain):,}"
+        assert sizes["with int8 weights"] == f"{len(quantize_weights(plain)):,}"
+        assert sizes["sub-bit"] == f"{len(small):,}"
+
+    def test_a_tflite_changes_its_format_and_back(self, tflite_file, tmp_path, capsys):
+        from keras_sparsebnn.converters.flatbuffer_tree import read_tree
+
+        small, again = tmp_path / "small.tflite", tmp_path / "again.tflite"
+        code = (
+            "import sys; from keras_sparsebnn.cli import main; status = main(sys.argv[1:]); "
+            "sys.exit(status or 'tensorflow' in sys.modules)"
+        )
+        command = ["convert", tflite_file, "-o", small, "--format", "subbit"]
+        done = subprocess.run([sys.executable, "-c", code, *command], check=False)
+        assert done.returncode == 0
+        assert main(["convert", str(small), "-o", str(again)]) == 0
+        plain = tflite_file.read_bytes()
+        assert len(small.read_bytes()) < len(plain)
+        assert read_tree(again.read_bytes()) == read_tree(plain)
+        assert f"-> {again}: {again.stat().st_size:,} bytes" in capsys.readouterr().out
+
+    def test_a_tflite_brings_no_pictures(self, tflite_file, tmp_path, capsys):
+        output = tmp_path / "m.tflite"
+        assert main(["convert", str(tflite_file), "-o", str(output), "--weights", "int8"]) == 0
+        assert "not measured, as a .tflite brings no pictures" in capsys.readouterr().out
+
+    def test_tflites_that_cannot_be_read(self, tmp_path, fails):
+        output = tmp_path / "m.tflite"
+        line = fails("convert", tmp_path / "none.tflite", "-o", output)
+        assert "No such file or directory" in line
+        source = tmp_path / "text.tflite"
+        source.write_text("no flatbuffer")
+        assert "identifier TFL3" in fails("convert", source, "-o", output)
+        assert not output.exists()
+
     @pytest.mark.parametrize("suffix", ["keras", "h5"])
     def test_a_lone_model_file(self, run_folder, tmp_path, suffix, capsys):
         pytest.importorskip("larq_compute_engine")
@@ -178,7 +226,7 @@ class TestConvert:
     ):
         from keras_sparsebnn import converters
 
-        def differs(model, flat, inputs):
+        def differs(model, flat, inputs, labels):
             raise converters.VerificationError("Expected equal outputs, got a difference.")
 
         monkeypatch.setattr(converters, "verify", differs)

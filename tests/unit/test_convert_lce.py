@@ -207,10 +207,14 @@ class TestErrors:
         with pytest.raises(ConversionError, match="Expected a fixed input shape"):
             convert_keras_model(sequential(sparse(), shape=(None, None, 32)))
 
-    @pytest.mark.parametrize("name", ["subbit", "onnx", None])
-    def test_format(self, name):
-        with pytest.raises(ConversionError, match="Expected `format` to be one of 'lce', got"):
+    @pytest.mark.parametrize("name", ["sub-bit", "onnx", None])
+    def test_options(self, name):
+        with pytest.raises(ConversionError, match="`format` to be one of 'lce', 'subbit', got"):
             convert_keras_model(sequential(sparse()), format=name)
+        with pytest.raises(
+            ConversionError, match="`weights` to be one of 'float', 'int8', got"
+        ):
+            convert_keras_model(sequential(sparse()), weights=name)
 
     def test_lce_missing(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "larq_compute_engine", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,9 @@ from keras_sparsebnn import freeze, models
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.converters import (
     VerificationError,
+    compress,
     convert_keras_model,
+    quantize_weights,
     verify,
 )
 from keras_sparsebnn.converters.exposed_tensors import ExposedInterpreter
@@ -22,6 +26,13 @@ from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset
 
 pytestmark = pytest.mark.smoke
+
+# The function of the same name hides the module.
+verify_module = sys.modules[verify.__module__]
+
+needs_delegate = pytest.mark.skipif(
+    not verify_module._has_delegate(), reason="needs the native library: make delegate"
+)
 
 
 def sparse(name, filters=32, **options):
@@ -165,6 +176,79 @@ class TestAgrees:
         assert verify(model, flat, inputs).samples == 4
         with pytest.raises(SparseBNNError, match="multiple of 2 samples"):
             verify(model, flat, inputs[:3])
+
+
+@pytest.fixture
+def without_delegate(monkeypatch):
+    monkeypatch.setattr(verify_module, "_has_delegate", lambda: False)
+
+
+class TestOtherFormats:
+    @needs_delegate
+    def test_the_delegate_runs_whatever_there_is(self, small, chain):
+        for model, flat, inputs in (small, chain):
+            report = verify(model, flat, inputs)
+            assert report.compared == ("LCE", "delegate(LCE file)")
+            packed = compress(flat)
+            assert packed != flat
+            report = verify(model, packed, inputs)
+            assert report.compared[1:] == ("delegate(LCE file)", "delegate(sub-bit file)")
+            assert "delegate(LCE file) = delegate(sub-bit file) on" in str(report)
+
+    def test_without_a_delegate_sub_bit_files_are_expanded(self, small, without_delegate):
+        model, flat, inputs = small
+        report = verify(model, compress(flat), inputs)
+        assert report.compared == ("LCE",)
+        assert str(report).startswith("Keras = LCE on 6 samples")
+
+    @pytest.mark.parametrize(
+        "last", [quantize_weights, lambda m: compress(quantize_weights(m))]
+    )
+    def test_int8_weights_are_measured(self, small, last, rng):
+        model, flat, inputs = small
+        report = verify(model, last(flat), inputs, labels=rng.integers(0, 5, 6))
+        measured = report.int8_weights
+        assert measured.samples == 6
+        assert measured.max_abs_difference > 0
+        assert 0 <= measured.argmax_agreement <= 1
+        assert measured.float_accuracy * 6 == pytest.approx(round(measured.float_accuracy * 6))
+        assert "% -> " in str(report)
+        assert report.to_dict()["int8_weights"]["samples"] == 6
+        unlabelled = verify(model, last(flat), inputs).int8_weights
+        assert unlabelled.float_accuracy is None
+        assert "accuracy" not in str(unlabelled)
+
+    def test_labels_that_do_not_fit(self, small):
+        model, flat, inputs = small
+        with pytest.raises(SparseBNNError, match=r"a label for each .* shape \(5,\)"):
+            verify(model, quantize_weights(flat), inputs, labels=np.zeros(5))
+
+    def test_int8_weights_that_are_not_the_models(self, small, without_delegate):
+        model, flat, inputs = small
+        wrong = edited(flat, ("FULLY_CONNECTED", 0), 1, add(0.01, np.float32))
+        with pytest.raises(VerificationError, match="weights rounded to 8 bits, got another"):
+            verify(model, quantize_weights(wrong), inputs)
+
+    @needs_delegate
+    def test_a_delegate_that_miscomputes(self, small, monkeypatch):
+        model, flat, inputs = small
+        true = verify_module.predict
+
+        def wrong(data, feeds, runtime):
+            (output,) = true(data, feeds, runtime=runtime)
+            return [output + (b"Sparsebnn" in data)]
+
+        monkeypatch.setattr(verify_module, "predict", wrong)
+        with pytest.raises(VerificationError, match="got a difference of 1 at output 0"):
+            verify(model, compress(flat), inputs)
+
+    def test_wrong_codewords(self, small):
+        model, flat, inputs = small
+        packed = compress(flat)
+        wrong = edited(packed, ("SparsebnnBconv2d", 2), 2, add(1, np.uint16))
+        with pytest.raises(VerificationError, match="differs is binary") as caught:
+            verify(model, wrong, inputs)
+        assert caught.value.layer.startswith("binary")
 
 
 class TestRefuses:
