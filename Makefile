@@ -10,12 +10,15 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 DELEGATE = keras_sparsebnn/runtime/libsparsebnn_delegate.so
 DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
 
-.PHONY: help demo test test-native test-oldest lint typecheck delegate clean
+.PHONY: help demo test test-native test-sanitized test-fuzz-corpus test-runtimes \
+  test-oldest lint typecheck delegate clean
 
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
 	@echo "make test         the whole test suite"
 	@echo "make test-native  the delegate's own C++ tests"
+	@echo "make test-sanitized, test-fuzz-corpus  the same under clang's sanitizers, and old crashes"
+	@echo "make test-runtimes  the wheel in LiteRT, tflite-runtime and tf.lite, oldest and newest"
 	@echo "make test-oldest  a smoke test on the oldest supported TensorFlow, 2.15"
 	@echo "make delegate     builds the native library; 'test' and 'demo' do so when it is stale"
 	@echo "make wheel        a wheel for this machine, in dist/"
@@ -66,6 +69,29 @@ test-native: $(VENV)/ready
 	  -DSPARSEBNN_TESTS=ON -DSPARSEBNN_WERROR=ON
 	$(BIN)/cmake --build build/native
 	$(BIN)/ctest --test-dir build/native --output-on-failure
+
+# These two need a clang with its sanitizers on the machine; zig has none.
+CLANG ?= clang++
+SANITIZERS ?= address,undefined
+CMAKE_CLANG = $(BIN)/cmake -S delegate -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+  -DCMAKE_CXX_COMPILER=$(CLANG)
+
+test-sanitized: $(VENV)/ready
+	$(CMAKE_CLANG) -B build/native-$(SANITIZERS) -DSPARSEBNN_SANITIZE=$(SANITIZERS) -DSPARSEBNN_TESTS=ON
+	$(BIN)/cmake --build build/native-$(SANITIZERS)
+	$(BIN)/ctest --test-dir build/native-$(SANITIZERS) --output-on-failure
+
+# delegate/fuzz/corpus/NAME holds what fuzz/NAME.cc is to survive.
+test-fuzz-corpus: $(VENV)/ready
+	$(CMAKE_CLANG) -B build/fuzz -DSPARSEBNN_FUZZ=ON
+	$(BIN)/cmake --build build/fuzz
+	set -e; for source in delegate/fuzz/*.cc; do name=$$(basename $$source .cc); \
+	  build/fuzz/$$name -runs=0 delegate/fuzz/corpus/$$name; done
+
+# Installs the wheel beside every TFLite package it claims to work with.
+test-runtimes: wheel
+	$(BIN)/python tests/packaging/runtimes.py dist/keras_sparsebnn-*_$$(uname -m).whl --tensorflow \
+	  $(BIN)/python $(wildcard $(VENV)-tf215/bin/python)
 
 $(VENV)-tf215/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-tf215

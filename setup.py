@@ -8,12 +8,14 @@ CMake, Ninja and the compiler (zig) come as wheels, so a machine needs nothing b
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -72,6 +74,16 @@ def tool(name: str) -> str:
         return found
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time builds in a folder; test runners have several."""
+    import fcntl  # not on Windows, where nothing is built
+
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class BuildDelegate(build_ext):
     """Runs CMake where setuptools would run a compiler."""
 
@@ -82,6 +94,17 @@ class BuildDelegate(build_ext):
     def build_extension(self, ext: Extension) -> None:
         compiler = f"-{Path(COMPILER).name}" if COMPILER else ""
         folder = ROOT / "build" / f"delegate-{TARGET}{compiler}"
+        folder.mkdir(parents=True, exist_ok=True)
+        output = Path(self.get_ext_fullpath(ext.name))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with alone(folder):
+            self.run_cmake(folder)
+            # Never written in place: a running process may have the old one mapped.
+            temporary = output.with_suffix(".tmp")
+            shutil.copyfile(folder / LIBRARY, temporary)
+            temporary.replace(output)
+
+    def run_cmake(self, folder: Path) -> None:
         ninja = tool("ninja")
         options = ["-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
         if COMPILER:
@@ -95,7 +118,6 @@ class BuildDelegate(build_ext):
             ]
         # What was configured with other programs (pip's build environments have a new place
         # each time) has to be configured afresh.
-        folder.mkdir(parents=True, exist_ok=True)
         stamp = folder / "options.txt"
         if not stamp.exists() or stamp.read_text() != "\n".join(options):
             options.append("--fresh")
@@ -110,12 +132,6 @@ class BuildDelegate(build_ext):
                 print(result.stdout, result.stderr, sep="\n", file=sys.stderr)
                 sys.exit(f"Expected the delegate to build, got the above ({command[0]}).")
         stamp.write_text("\n".join(o for o in options if o != "--fresh"))
-        output = Path(self.get_ext_fullpath(ext.name))
-        output.parent.mkdir(parents=True, exist_ok=True)
-        # Never written in place: a running process may have the old one mapped.
-        temporary = output.with_suffix(".tmp")
-        shutil.copyfile(folder / LIBRARY, temporary)
-        temporary.replace(output)
 
 
 class Wheel(bdist_wheel):
