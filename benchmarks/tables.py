@@ -129,6 +129,32 @@ def conversion() -> str:
     return f"{table}\n\n{source(result, 'conversion')}."
 
 
+def file_size() -> str:
+    result = newest("file_size")
+    files = result["files"]
+    columns = {
+        "lce_float": "LCE",
+        "subbit_float": "sub-bit",
+        "lce_int8": "LCE, int8 weights",
+        "subbit_int8": "sub-bit, int8 weights",
+    }
+    kinds = sorted(
+        {kind for name in columns for kind in files[name]["bytes_by_kind"]},
+        key=lambda kind: -max(files[name]["bytes_by_kind"].get(kind, 0) for name in columns),
+    )
+    rows = [["whole file", *(f"{files[name]['bytes']:,}" for name in columns)]]
+    for kind in kinds:
+        sizes = (files[name]["bytes_by_kind"].get(kind, 0) for name in columns)
+        rows.append([kind, *(f"{size:,}" if size else "-" for size in sizes)])
+    model = result["model"]
+    height, width, _ = model["input_shape"]
+    table = markdown(["bytes", *columns.values()], rows)
+    return (
+        f"{table}\n\nResNet-18, {height}x{width}, {model['classes']} classes, "
+        f"n = {model['codewords']}. {source(result, 'file_size')}."
+    )
+
+
 def startup() -> str:
     result = newest("startup")
     limits = result["limits_seconds"]
@@ -144,6 +170,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "training_step": training_step,
     "conversion": conversion,
+    "file_size": file_size,
     "startup": startup,
 }
 

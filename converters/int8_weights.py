@@ -6,11 +6,11 @@ for the weights `w_o` of output channel o. The file holds q and s; a stock DEQUA
 makes `s_o q` of them, once, when the model is loaded, and the layer runs in float as before.
 Nothing but the weights is rounded: activations, biases and binary layers stay as they are.
 
-Why not TFLite's hybrid kernels, which take int8 weights directly: measured, they are exact in
-ai-edge-litert 1.4 and 2.3, but tf.lite 2.15 and tflite-runtime 2.14 compute garbage for a fully
-connected layer with a scale per channel, in silence; they round activations to 8 bits as well,
-which flips signs further on; and XNNPACK leaves them alone in the older two, at a third of the
-speed. DEQUANTIZE of constants is right everywhere and as fast as float.
+Why not TFLite's hybrid kernels, which take int8 weights directly: measured, they are right in
+ai-edge-litert 1.4 and 2.3, but in tf.lite 2.15 and tflite-runtime 2.14 a fully connected layer
+with a scale per channel gives zeros, in silence; they round activations to 8 bits as well, which
+flips signs further on; and XNNPACK leaves them alone in the older two, at half the speed or less.
+DEQUANTIZE of constants is right everywhere and as fast as float. FORMAT.md has the numbers.
 
 Reference: Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference",
 2018, arXiv:1806.08342, section 3.1.3 (weight-only quantization, per channel).

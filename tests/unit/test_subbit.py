@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from keras_sparsebnn.converters.tflite_reader import read
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SELECTED = (GOLDEN / "lce_selected.tflite").read_bytes()
+SPECIFICATION = (GOLDEN.parents[1] / "converters" / "FORMAT.md").read_text(encoding="utf-8")
 SUB_BIT = (GOLDEN / "subbit_v1.tflite").read_bytes()
 
 
@@ -94,6 +96,22 @@ class TestGolden:
                     for tap in range(9):
                         bit = int(words[o, tap // 3, tap % 3, 0]) >> c & 1
                         assert codeword >> tap & 1 == bit
+
+    def test_the_specifications_own_code(self):
+        (code,) = re.findall(r"```python\n(.*?)```", SPECIFICATION, re.DOTALL)
+        names: dict = {}
+        exec(code, names)
+        tree = read_tree(SUB_BIT)
+        for number, stored in enumerate(sub_bit_filters(read(SUB_BIT))):
+            _, indices, codebook = layer(tree, number)
+            book = np.frombuffer(data_of(tree, codebook).data("data"), "<u2").tolist()
+            stream = list(data_of(tree, indices).data("data"))
+            words = np.array(names["filter_words"](stream, book, 3, 32, 32), np.uint32)
+            np.testing.assert_array_equal(words.view(np.int32), filter_words(stored.ids))
+
+    def test_the_specifications_example(self):
+        assert "in the two bytes `a4 04`" in SPECIFICATION
+        assert pack_indices(np.array([0, 1, 2, 2, 0, 1]), 2).hex(" ") == "a4 04"
 
     def test_options(self):
         (first, _) = sub_bit_filters(read(SUB_BIT))
