@@ -108,7 +108,8 @@ def run(arguments: argparse.Namespace) -> None:
         for core, own in result["cores"].items():
             own["lce_op_per_triple"] = round(lce_op(case, lce[core]), 5)
         print(line, result["kernel"], flush=True)
-        return {"line": line, **vars(case), **result}
+        chosen = program.chosen_kernel(case)
+        return {"line": line, **vars(case), **result, "chosen": chosen}
 
     # llvm-mca runs in processes of its own.
     with ThreadPoolExecutor(arguments.jobs) as pool:

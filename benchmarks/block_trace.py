@@ -191,6 +191,17 @@ def trace(
     return result
 
 
+def output_of(program: Path, arguments: Sequence[str], after: int) -> str:
+    """What a program prints until it reaches an address.
+
+    Raises:
+        TraceError: as `trace`.
+    """
+    process = _Process(program, arguments)
+    process.run(process.entry, after)
+    return process.output.decode().strip()
+
+
 def address_of(function: str, instructions: Sequence[Instruction]) -> int:
     """The first address of a function.
 

@@ -87,7 +87,8 @@ def _total_cycles(sources: Mapping[str, str], core: str, iterations: int) -> dic
     regions = "\n" + "\n".join(
         f"# LLVM-MCA-BEGIN {name}\n{text}\n# LLVM-MCA-END" for name, text in sources.items()
     )
-    shown = json.loads(_run(regions, core, iterations, ["-json", "-instruction-info=false"]))
+    options = ["-json", "-instruction-info=false", "-resource-pressure=false"]
+    shown = json.loads(_run(regions, core, iterations, options))
     return {r["Name"]: int(r["SummaryView"]["TotalCycles"]) for r in shown["CodeRegions"]}
 
 

@@ -19,13 +19,13 @@ import subprocess
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from block_trace import BlockTrace, address_of, trace
+from block_trace import BlockTrace, address_of, output_of, trace
 from disassembly import Instruction, disassemble
 from mca import CORES, single_cycles, tool
 
@@ -70,6 +70,12 @@ class Program:
     def trace(self, case: Case) -> BlockTrace:
         marks = (address_of(name, self.instructions) for name in (BEGIN, END, AFTER))
         return trace(self.path, case.arguments, *marks)
+
+    def chosen_kernel(self, case: Case) -> str:
+        """The kernel that `kernel=auto` takes for a case."""
+        arguments = replace(case, kernel="auto").arguments
+        after = address_of(AFTER, self.instructions)
+        return output_of(self.path, arguments, after).split()[0]
 
     def block(self, address: int, size: int) -> Sequence[Instruction]:
         first = self._index[address]
