@@ -5,7 +5,9 @@
 namespace sparsebnn {
 namespace {
 
-size_t Align(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+size_t Align(size_t bytes) {
+  return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+}
 
 bool LiveAtOnce(const ArenaTensor& a, const ArenaTensor& b) {
   return a.first_op <= b.last_op && b.first_op <= a.last_op;
@@ -16,8 +18,9 @@ bool LiveAtOnce(const ArenaTensor& a, const ArenaTensor& b) {
 size_t PlanArena(std::vector<ArenaTensor>* tensors) {
   std::vector<ArenaTensor*> by_size;
   for (ArenaTensor& tensor : *tensors) by_size.push_back(&tensor);
-  std::stable_sort(by_size.begin(), by_size.end(),
-                   [](const ArenaTensor* a, const ArenaTensor* b) { return a->bytes > b->bytes; });
+  std::sort(by_size.begin(), by_size.end(), [](const ArenaTensor* a, const ArenaTensor* b) {
+    return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
+  });
   std::vector<const ArenaTensor*> placed;  // by offset
   size_t total = 0;
   for (ArenaTensor* tensor : by_size) {

@@ -121,6 +121,11 @@ bool Partition::PrepareNode(TfLiteContext* context, size_t n) {
     error.Expected("an input and an output", "none");
     return Report(context, node, error);
   }
+  if (node.output == node.inputs[0] || output.tensor->allocation_type == kTfLiteMmapRo ||
+      output.tensor->allocation_type == kTfLitePersistentRo) {
+    error.Expected("an output that is neither the input nor a constant", "one", output.tensor);
+    return Report(context, node, error);
+  }
   // The file may leave the output's shape out; only LceDequantize needs it and then complains.
   ShapeOf(output.tensor->dims, &output.shape);
   if (!ExpectBounded(inputs[0], &error) ||

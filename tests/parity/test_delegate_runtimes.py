@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,8 +180,7 @@ def test_memory_is_given_back(guest, op_model):
     page = os.sysconf("SC_PAGE_SIZE")
 
     def resident():
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * page
+        return int(Path("/proc/self/statm").read_text().split()[1]) * page
 
     def run(times):
         for _ in range(times):
@@ -237,7 +237,7 @@ def test_an_instruction_set_of_another_machine(runner, monkeypatch):
     with pytest.raises(ValueError, match=f"SPARSEBNN_ISA .* got '{missing}'"):
         runner.load()
     monkeypatch.setenv("SPARSEBNN_ISA", "sse")
-    with pytest.raises(ValueError, match="SPARSEBNN_ISA to be auto, scalar, .* got 'sse'"):
+    with pytest.raises(ValueError, match=r"SPARSEBNN_ISA to be auto, scalar, .* got 'sse'"):
         runner.load()
 
 
