@@ -8,9 +8,10 @@ Nothing but the weights is rounded: activations, biases and binary layers stay a
 
 Why not TFLite's hybrid kernels, which take int8 weights directly: measured, they are right in
 ai-edge-litert 1.4 and 2.3, but in tf.lite 2.15 and tflite-runtime 2.14 a fully connected layer
-with a scale per channel gives zeros, in silence; they round activations to 8 bits as well, which
-flips signs further on; and XNNPACK leaves them alone in the older two, at half the speed or less.
-DEQUANTIZE of constants is right everywhere and as fast as float. FORMAT.md has the numbers.
+with a scale per channel gives zeros, in silence; they round activations to 8 bits as well,
+which flips signs further on; and XNNPACK leaves them alone in the older two, at half the speed
+or less. DEQUANTIZE of constants is right everywhere and as fast as float. FORMAT.md has the
+numbers.
 
 Reference: Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference",
 2018, arXiv:1806.08342, section 3.1.3 (weight-only quantization, per channel).

@@ -43,10 +43,9 @@ _INT32, _UINT8, _UINT16 = 2, 3, 16  # TensorType
 
 _OWN_OPTIONS = ("channels_out", "format_version", "groups", "index_bits")
 
-# Measured on random networks: at most 108 bytes for a layer, its codebook's tensor, buffer
-# and alignment, and another 120 once, for the operator code and the options' names.
-_LAYER_OVERHEAD_BYTES = 112
-_FILE_OVERHEAD_BYTES = 128
+_OVERHEAD_BYTES = 200
+"""What a layer takes beside stream and codebook: four more options, which are then shared with
+fewer layers, the codebook's tensor and buffer, alignment. On random networks 100 to 230."""
 
 Place = tuple[int, int]
 """Number of a subgraph, number of a tensor or an operator in it."""
@@ -60,10 +59,6 @@ class _Codebook:
     indices: bytes
     codewords: bytes
 
-    @property
-    def nbytes(self) -> int:
-        return len(self.indices) + len(self.codewords)
-
 
 def compress(model: bytes) -> bytes:
     """Stores binary 3x3 filters as indices into codebooks, wherever that is smaller.
@@ -72,7 +67,7 @@ def compress(model: bytes) -> bytes:
         model: the bytes of a .tflite with `LceBconv2d`.
 
     Returns:
-        The sub-bit file; `model` itself if no layer profits.
+        The sub-bit file; `model` itself if that would not be smaller.
 
     Raises:
         ModelFileError: damaged, compressed already, or of a newer schema.
@@ -115,7 +110,8 @@ def compress(model: bytes) -> bytes:
                 "index_bits": stored.bits,
             }
         )
-    return write_tree(root)
+    packed = write_tree(root)
+    return packed if len(packed) < len(model) else model
 
 
 def _add_codebook(root: Table, graph: Table, data: bytes, buffers: dict[bytes, int]) -> int:
@@ -144,7 +140,6 @@ def _compressible(file: Model, root: Table) -> list[tuple[PackedFilter, _Codeboo
         *root.integers("metadata_buffer").tolist(),
     }
     result = []
-    saved = 0
     for buffer, layers in users.items():
         owners = {
             (number, tensor)
@@ -162,9 +157,6 @@ def _compressible(file: Model, root: Table) -> list[tuple[PackedFilter, _Codeboo
             stored = _codebook(layers[0])
             if stored is not None:
                 result += [(packed, stored) for packed in layers]
-                saved += layers[0].words.nbytes - stored.nbytes - _LAYER_OVERHEAD_BYTES
-    if saved <= _FILE_OVERHEAD_BYTES:
-        return []
     return sorted(result, key=lambda layer: (layer[0].subgraph, layer[0].index))
 
 
@@ -235,7 +227,7 @@ def _codebook(packed: PackedFilter) -> _Codebook | None:
     """None if the packed filter is no larger."""
     codewords, indices = np.unique(_ids(packed), return_inverse=True)
     size = sub_bit_bytes(indices.size, len(codewords))
-    if size + _LAYER_OVERHEAD_BYTES >= packed.words.nbytes:
+    if size + _OVERHEAD_BYTES >= packed.words.nbytes:
         return None
     bits = index_bits(len(codewords))
     return _Codebook(bits, pack_indices(indices, bits), codewords.astype("<u2").tobytes())
