@@ -143,9 +143,8 @@ def print_op(arguments: argparse.Namespace) -> None:
         print(f"{name:24}{number:>13}" + "".join(f"{cell:>13}" for cell in cells))
 
     for name, phase in result["phases"].items():
-        if phase["instructions"] > 0.003 * result["instructions"]:
-            cycles = (phase["cycles"][core] / case.triples for core in CORES)
-            row(name, phase["instructions"], [f"{c:.4f}" for c in cycles])
+        cycles = (phase["cycles"][core] / case.triples for core in CORES)
+        row(name, phase["instructions"], [f"{c:.4f}" for c in cycles])
     own = [result["cores"][core]["per_triple"] for core in CORES]
     errors = [result["cores"][core]["relative_error"] for core in CORES]
     row("all", result["instructions"], [f"{c:.4f}" for c in own])

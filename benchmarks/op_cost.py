@@ -31,6 +31,7 @@ from mca import CORES, single_cycles, tool
 
 BEGIN, END, AFTER = "KernelCostBegin", "KernelCostEnd", "exit"
 # Functions that call the phases and are inlined around them.
+_SMALLEST_PHASE = 0.003  # of all instructions
 _WARM_UP = 500  # instructions; more than any modelled core has under way
 _DRIVERS = ("Run", "RunBlock", "ParallelFor", "operator()", "__invoke", "_FUN")
 
@@ -195,10 +196,16 @@ def cost(program: Program, case: Case, *, count: int = 100, size: int = 2500) ->
     counts = run.counts()
     starts = list(counts)
     phase = dict(zip(starts, program.phases(starts), strict=True))
+    work = {start: n * run.sizes[start] // 4 for start, n in counts.items()}
+    total = sum(work.values())
+    shares: Counter[str] = Counter()
+    for start, n in work.items():
+        shares[phase[start]] += n
     executed: Counter[str] = Counter()
-    for start, n in counts.items():
-        executed[phase[start]] += n * run.sizes[start] // 4
-    total = executed.total()
+    for start, n in work.items():
+        if shares[phase[start]] < _SMALLEST_PHASE * total:
+            phase[start] = "others"
+        executed[phase[start]] += n
     taken = windows(program, run, phase, count, size)
     cores = {}
     phases: dict[str, dict[str, Any]] = {

@@ -166,12 +166,45 @@ def startup() -> str:
     return f"{table}\n\n{source(result, 'startup')}."
 
 
+def arm_cost() -> str:
+    result = newest("arm_cost")
+    cores = list(result["lce"])
+    kinds = {"codebook": "codebook", "xnor": "dense"}
+    rows = [
+        ["LCE's 8x4x4 block", "", "", "", ""]
+        + [f"{result['lce'][core]['per_triple']:.4f}" for core in cores]
+    ]
+    for case in result["cases"]:
+        stride = case["stride"]
+        layer = f"{case['channels_in']} to {case['channels_out']} ch" + (
+            f", {case['height']}x{case['width']}" + (f", stride {stride}" if stride > 1 else "")
+        )
+        kernel, dense = case["kernel"].split()[0], case["codewords"] == 512
+        cells = []
+        for core in cores:
+            own, lce = case["cores"][core]["per_triple"], result["lce"][core]["per_triple"]
+            cells.append(f"{own:.4f} ({lce / own:.2f}x)")
+        chosen = "" if dense else kinds.get(case["chosen"], case["chosen"])
+        output = {"float32": "float", "bitpacked": "bits"}[case["output"]]
+        words = "any" if dense else str(case["codewords"])
+        rows.append([layer, words, output, kinds[kernel], chosen, *cells])
+    table = markdown(["3x3 layer", "n", "output", "kernel", "chosen", *cores], rows)
+    environment = result["environment"]
+    error = max(c["relative_error"] for r in result["cases"] for c in r["cores"].values())
+    return (
+        f"{table}\n\n`python benchmarks/arm_cost.py run`, {environment['date']}, llvm-mca "
+        f"{environment['versions']['llvm-mca']}; standard error of the sampling at most "
+        f"{100 * error:.1f} %."
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "training_step": training_step,
     "conversion": conversion,
     "file_size": file_size,
     "startup": startup,
+    "arm_cost": arm_cost,
 }
 
 
