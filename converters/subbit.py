@@ -110,8 +110,8 @@ def compress(model: bytes) -> bytes:
                 "index_bits": stored.bits,
             }
         )
-    packed = write_tree(root)
-    return packed if len(packed) < len(model) else model
+    result = write_tree(root)
+    return result if len(result) < len(model) else model
 
 
 def _add_codebook(root: Table, graph: Table, data: bytes, buffers: dict[bytes, int]) -> int:
