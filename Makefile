@@ -62,13 +62,18 @@ demo: delegate
 test: delegate
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
+# Here, or elsewhere under an emulator:
+#   make test-native TRIPLE=arm-linux-musleabihf EMULATOR=qemu-arm-static
+TRIPLE ?= $(shell uname -m)-linux-gnu.2.17
+EMULATOR ?=
 test-native: $(VENV)/ready
-	$(BIN)/cmake -S delegate -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
-	  -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/delegate/cmake/zig.cmake -DZIG_TARGET=$$(uname -m)-linux-gnu.2.17 \
+	$(BIN)/cmake -S delegate -B build/native-$(TRIPLE) -G Ninja \
+	  -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	  -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/delegate/cmake/zig.cmake -DZIG_TARGET=$(TRIPLE) \
 	  -DZIG=$$($(BIN)/python -c 'import ziglang; print(ziglang.__path__[0])')/zig \
-	  -DSPARSEBNN_TESTS=ON -DSPARSEBNN_WERROR=ON
-	$(BIN)/cmake --build build/native
-	$(BIN)/ctest --test-dir build/native --output-on-failure
+	  -DCMAKE_CROSSCOMPILING_EMULATOR=$(EMULATOR) -DSPARSEBNN_TESTS=ON -DSPARSEBNN_WERROR=ON
+	$(BIN)/cmake --build build/native-$(TRIPLE)
+	$(BIN)/ctest --test-dir build/native-$(TRIPLE) --output-on-failure
 
 # These two need a clang with its sanitizers on the machine; zig has none.
 CLANG ?= clang++
