@@ -11,6 +11,8 @@ import keras_sparsebnn
 
 # Run as scripts, these end the process.
 SCRIPTS = {"keras_sparsebnn.__main__", "keras_sparsebnn.runtime.worker"}
+# A shared library, but none of Python's: pkgutil goes by the name's end.
+NATIVE = {"keras_sparsebnn.runtime.libsparsebnn_delegate"}
 PACKAGES = keras_sparsebnn.__path__
 CONVERTERS = importlib.import_module("keras_sparsebnn.converters").__path__
 MODULES = sorted(
@@ -20,6 +22,7 @@ MODULES = sorted(
         for module in pkgutil.iter_modules(CONVERTERS)
     }
     - SCRIPTS
+    - NATIVE
 )
 
 
