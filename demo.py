@@ -3,8 +3,9 @@
     python demo.py [FOLDER]
 
 Trains the same network twice on scikit-learn's digits, once with all 512 kernels (1 bit a
-weight) and once with 32 that each layer selects (0.56 bit), makes a `.tflite` of both, checks
-them against Keras on every test picture, times them, and prints one table. Runs in FOLDER that
+weight) and once with 32 that each layer selects (0.56 bit), makes a `.tflite` of both and a
+sub-bit one with int8 weights of the second, checks them against Keras on every test picture,
+times them, and prints one table. Runs in FOLDER that
 are finished are not trained again.
 """
 
@@ -47,7 +48,8 @@ def demo(folder: Path, epochs: int) -> None:
     from keras_sparsebnn.training.atomic import replaced
 
     methods = {"1 bit, all 512 kernels": "one_bit", f"{CODEWORDS} selected kernels": "learned"}
-    pictures = np.concatenate([x for x, _ in ksb.data.load("digits").test(256)])
+    batches = ksb.data.load("digits").test(256)
+    pictures, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     rows: list[dict[str, Any]] = []
     models = {}
     for label, method in methods.items():
@@ -59,42 +61,50 @@ def demo(folder: Path, epochs: int) -> None:
         model = keras.models.load_model(run / "model.keras", compile=False)
         models[label] = model
 
-        flat = ksb.converters.convert_keras_model(model, format="lce")
-        report = ksb.converters.verify(model, flat, pictures)
-        print(f"Keras = LCE on all {len(pictures)} test pictures.\n{report}")
-        path = run / "model.tflite"
-        with replaced(path) as temporary:
-            temporary.write_bytes(flat)
         summary = ksb.summary(model)
         print(summary)
-        rows.append(
-            {
-                "kernels": label,
-                "accuracy": metrics["final"]["test_accuracy"],
-                "summary": summary,
-                "size": len(flat),
-                "path": path,
-            }
-        )
+        flat = ksb.converters.convert_keras_model(model)
+        files = {"": flat}
+        if method == "learned":
+            small = ksb.converters.convert_file(flat, "subbit", weights="int8")
+            files[", sub-bit, int8"] = small
+        for kind, data in files.items():
+            report = ksb.converters.verify(model, data, pictures, labels=labels)
+            print(f"\nChecked on all {len(pictures)} test pictures.\n{report}")
+            path = run / ("small.tflite" if kind else "model.tflite")
+            with replaced(path) as temporary:
+                temporary.write_bytes(data)
+            rounded = report.int8_weights
+            accuracy = metrics["final"]["test_accuracy"]
+            rows.append(
+                {
+                    "kernels": label + kind,
+                    "accuracy": rounded.int8_accuracy if rounded else accuracy,
+                    "summary": summary,
+                    "size": len(data),
+                    "path": str(path),
+                }
+            )
 
-    paths = [str(row["path"]) for row in rows]
-    timings = ksb.runtime.benchmark(paths, runs=100, runtime=("delegate", "lce"))
+    timings: dict[str, dict[str, str]] = {row["path"]: {} for row in rows}
+    for timing in ksb.runtime.benchmark(list(timings), runs=100, runtime="compare"):
+        runtime = "delegate" if timing.runtime.startswith("delegate") else timing.runtime
+        timings[timing.model][runtime] = f"{timing.median_ms:.3f}"
     figure = folder / "usage.png"
     ksb.plots.codeword_usage(models, figure)
     print(f"\nCodeword usage of both: {figure}\n")
-    header = f"{'kernels':<24}{'test accuracy':>14}{'bits/weight':>13}{'binary kbit':>13}"
+    header = f"{'kernels':<36}{'test accuracy':>14}{'bits/weight':>13}{'binary kbit':>13}"
     header += f"{'MBOPs':>8}{'.tflite bytes':>15}{'delegate ms':>13}{'LCE ms':>9}"
     print(header + "\n" + "-" * len(header))
-    for row, ours, lce in zip(rows, timings[::2], timings[1::2], strict=True):
-        totals = row["summary"].totals
+    for row in rows:
+        totals, measured = row["summary"].totals, timings[row["path"]]
         print(
-            f"{row['kernels']:<24}{row['accuracy']:>13.1%} {totals.bits_per_weight:>12.3f} "
+            f"{row['kernels']:<36}{row['accuracy']:>13.1%} {totals.bits_per_weight:>12.3f} "
             f"{totals.mbit * 1e3:>12.1f}{totals.gbops * 1e3:>8.2f}{row['size']:>15,}"
-            f"{ours.median_ms:>13.3f}{lce.median_ms:>9.3f}"
+            f"{measured.get('delegate', '-'):>13}{measured.get('lce', '-'):>9}"
         )
     print(
-        "\nBoth files store a filter at 1 bit a weight: LCE knows no smaller format. "
-        "`sparsebnn inspect` says what sub-bit storage would save."
+        "\nLCE stores every filter at 1 bit a weight; the sub-bit file runs with the delegate."
     )
 
 
