@@ -86,12 +86,12 @@ test-sanitized: $(VENV)/ready
 	$(BIN)/cmake --build build/native-$(SANITIZERS)
 	$(BIN)/ctest --test-dir build/native-$(SANITIZERS) --output-on-failure
 
-# delegate/fuzz/corpus/NAME holds what fuzz/fuzz_NAME.cc is to survive.
+# delegate/fuzz/corpus/NAME holds what fuzz/NAME.cc is to survive.
 test-fuzz-corpus: $(VENV)/ready
 	$(CMAKE_CLANG) -B build/fuzz -DSPARSEBNN_FUZZ=ON
 	$(BIN)/cmake --build build/fuzz
 	set -e; for corpus in delegate/fuzz/corpus/*; do \
-	  build/fuzz/fuzz_$$(basename $$corpus) -runs=0 $$corpus; done
+	  build/fuzz/$$(basename $$corpus) -runs=0 $$corpus; done
 
 # Installs the wheel beside every TFLite package it claims to work with.
 test-runtimes: wheel

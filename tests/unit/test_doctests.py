@@ -15,15 +15,9 @@ SCRIPTS = {"keras_sparsebnn.__main__", "keras_sparsebnn.runtime.worker"}
 NATIVE = {"keras_sparsebnn.runtime.libsparsebnn_delegate"}
 PACKAGES = keras_sparsebnn.__path__
 CONVERTERS = importlib.import_module("keras_sparsebnn.converters").__path__
-MODULES = sorted(
-    {module.name for module in pkgutil.walk_packages(PACKAGES, "keras_sparsebnn.")}
-    | {
-        f"keras_sparsebnn.converters.{module.name}"
-        for module in pkgutil.iter_modules(CONVERTERS)
-    }
-    - SCRIPTS
-    - NATIVE
-)
+FOUND = {module.name for module in pkgutil.walk_packages(PACKAGES, "keras_sparsebnn.")}
+FOUND |= {f"keras_sparsebnn.converters.{m.name}" for m in pkgutil.iter_modules(CONVERTERS)}
+MODULES = sorted(FOUND - SCRIPTS - NATIVE)
 
 
 def test_every_package_is_walked():
