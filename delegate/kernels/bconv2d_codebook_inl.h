@@ -247,16 +247,19 @@ class CodebookBconv2d : public Bconv2d {
   // (low, high) bits of (x0 ^ i0) + (x1 ^ i1) + (x2 ^ i2) for the 8 patterns i. Inverting all
   // inverts both bits.
   static void CountThree(const Register* x, uint8_t* counts) {
-    const Register inverted_0 = V::Not(x[0]), inverted_1 = V::Not(x[1]);
-    for (int i = 0; i < 4; ++i) {
-      Register high;
-      const Register low =
-          V::FullAdd(i & 1 ? inverted_0 : x[0], i & 2 ? inverted_1 : x[1], x[2], &high);
-      V::Store(counts + 2 * i * kBytes, low);
-      V::Store(counts + (2 * i + 1) * kBytes, high);
-      V::Store(counts + 2 * (7 - i) * kBytes, V::Not(low));
-      V::Store(counts + (2 * (7 - i) + 1) * kBytes, V::Not(high));
-    }
+    const Register differ = V::Xor(x[0], x[1]), same = V::Not(differ), not_0 = V::Not(x[0]);
+    const Register odd = V::Xor(differ, x[2]), even = V::Not(odd);
+    StoreCount(0, odd, V::Carry(differ, x[0], x[2]), even, counts);
+    StoreCount(1, even, V::Carry(same, not_0, x[2]), odd, counts);
+    StoreCount(2, even, V::Carry(same, x[0], x[2]), odd, counts);
+    StoreCount(3, odd, V::Carry(differ, not_0, x[2]), even, counts);
+  }
+  static void StoreCount(int pattern, Register low, Register high, Register inverted_low,
+                         uint8_t* counts) {
+    V::Store(counts + 2 * pattern * kBytes, low);
+    V::Store(counts + (2 * pattern + 1) * kBytes, high);
+    V::Store(counts + 2 * (7 - pattern) * kBytes, inverted_low);
+    V::Store(counts + (2 * (7 - pattern) + 1) * kBytes, V::Not(high));
   }
 
   // (m, h) of a + b + c for two-bit a and b: the lowest bit of the sum is left out.
@@ -294,26 +297,30 @@ class CodebookBconv2d : public Bconv2d {
     }
   }
 
-  // The patterns are in ascending order, so those with the same upper four bits follow each
-  // other.
   static void BuildListed(const uint8_t* counts, const Register* sixth,
                           const std::vector<uint8_t>& patterns, uint8_t* middle,
                           uint8_t* high) {
-    const uint8_t* const end = patterns.data() + patterns.size();
-    for (const uint8_t* pattern = patterns.data(); pattern != end;) {
-      const int upper = *pattern >> 3;
-      const uint8_t* a = counts + (16 + (upper & 7) * 2) * kBytes;
-      const Register a_low = V::Load(a), a_high = V::Load(a + kBytes), c = sixth[upper >> 3];
-      do {
-        Register middle_bits, high_bits;
-        AddThree(a_low, a_high, counts + (*pattern & 7) * 2 * kBytes, c, &middle_bits,
-                 &high_bits);
-        V::Store(middle, middle_bits);
-        V::Store(high, high_bits);
-        middle += kBytes;
-        high += kBytes;
-      } while (++pattern != end && *pattern >> 3 == upper);
+    const auto add = [&](unsigned pattern, Register* middle_bits, Register* high_bits) {
+      const uint8_t* a = counts + 16 * kBytes + (pattern >> 3 & 7) * (2 * kBytes);
+      AddThree(V::Load(a), V::Load(a + kBytes), counts + (pattern & 7) * (2 * kBytes),
+               sixth[pattern >> 6], middle_bits, high_bits);
+    };
+    const uint8_t* pattern = patterns.data();
+    const uint8_t* const end = pattern + patterns.size();
+    for (; end - pattern >= 2; pattern += 2, middle += 2 * kBytes, high += 2 * kBytes) {
+      Register middle_0, middle_1, high_0, high_1;
+      add(pattern[0], &middle_0, &high_0);
+      add(pattern[1], &middle_1, &high_1);
+      V::Store(middle, middle_0);
+      V::Store(middle + kBytes, middle_1);
+      V::Store(high, high_0);
+      V::Store(high + kBytes, high_1);
     }
+    if (pattern == end) return;
+    Register middle_bits, high_bits;
+    add(*pattern, &middle_bits, &high_bits);
+    V::Store(middle, middle_bits);
+    V::Store(high, high_bits);
   }
 
   // --- Sums -----------------------------------------------------------------------------------
@@ -420,22 +427,26 @@ class CodebookBconv2d : public Bconv2d {
 
   void Finish(const CodebookPlan& plan, int b, int group, int block, int first, int last,
               void* output, const Scratch& scratch) const {
-    // Where each place of the block goes, -1 for nowhere.
-    int32_t pixels[V::kBits];
+    // Where the channels of each place of the block begin in the output, -1 for nowhere.
+    const bool packed = transform_.type == OutputType::kBitpacked;
+    const int stride = packed ? g_.output_words() : g_.channels_out;
+    int64_t offsets[V::kBits];
     int y = block * V::kBits / raster_.pitch, x = block * V::kBits % raster_.pitch;
-    for (int32_t& pixel : pixels) {
+    for (int64_t& offset : offsets) {
       const bool inside = y < g_.output_height && x < g_.output_width;
-      pixel = inside ? (b * g_.output_height + y) * g_.output_width + x : -1;
+      const int64_t pixel =
+          (static_cast<int64_t>(b) * g_.output_height + y) * g_.output_width + x;
+      offset = inside ? pixel * stride : -1;
       if (++x == raster_.pitch) {
         x = 0;
         ++y;
       }
     }
-    OutputTile<V> tile(transform_, vector_transform_, g_.channels_out, plan.sum_planes + 1,
-                       pixels, output, scratch.tile);
+    OutputTile<V> tile(transform_, vector_transform_, plan.sum_planes + 1, offsets, output,
+                       scratch.tile);
     const Register parity = V::Load(scratch.parities + plan.last_group * kBytes);
     const Register parities[2] = {parity, V::Not(parity)};
-    const int step = transform_.type == OutputType::kBitpacked ? 32 : 8;
+    const int step = packed ? 32 : 8;
     for (int o = first; o < last; o += step) {
       const int count = std::min(step, last - o);
       for (int i = 0; i < count; ++i) {

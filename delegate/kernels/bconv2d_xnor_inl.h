@@ -151,30 +151,43 @@ class XnorBconv2d : public Bconv2d {
       alignas(64) typename V::Count counts[kPixels][kChannels];
       V::CountTile(rows, RowWords(), Block(group, block), Steps(), counts);
       const int first = block * kChannels;
-      for (int p = 0; p < count; ++p) {
-        StorePixel(counts[p], static_cast<size_t>(row) * g_.output_width + x + p,
-                   group * channels + first, std::min(kChannels, channels - first), output);
-      }
+      StoreTile(counts, static_cast<size_t>(row) * g_.output_width + x, count,
+                group * channels + first, std::min(kChannels, channels - first), output);
     }
   }
 
-  void StorePixel(const typename V::Count* counts, size_t pixel, int o, int channels,
-                  void* output) const {
-    if (transform_.type == OutputType::kBitpacked) {
-      return StoreBits(counts, static_cast<uint32_t*>(output) + pixel * g_.output_words(), o,
-                       channels);
+  using Counts = typename V::Count[kChannels];
+
+  // Writes `channels` channels from `o` on of `count` pixels that follow each other.
+  void StoreTile(const Counts* counts, size_t pixel, int count, int o, int channels,
+                 void* output) const {
+    switch (transform_.type) {
+      case OutputType::kFloat32:
+        return StoreNumbers(counts, count, o, channels,
+                            static_cast<float*>(output) + pixel * g_.channels_out);
+      case OutputType::kInt8:
+        return StoreNumbers(counts, count, o, channels,
+                            static_cast<int8_t*>(output) + pixel * g_.channels_out);
+      case OutputType::kBitpacked:
+        for (int p = 0; p < count; ++p) {
+          StoreBits(counts[p],
+                    static_cast<uint32_t*>(output) + (pixel + p) * g_.output_words(), o,
+                    channels);
+        }
     }
+  }
+
+  template <typename T>
+  void StoreNumbers(const Counts* counts, int count, int o, int channels, T* output) const {
     for (int first = 0; first < channels; first += 8) {
-      const f32x8 y = vector_transform_.ToFloat(
-          LoadCounts(counts + first),
-          vector_transform_.LoadMultiplier(&transform_.multiplier[o + first]),
-          VectorTransform::LoadFloats(&transform_.bias[o + first]));
-      const int count = std::min(8, channels - first);
-      const size_t value = pixel * g_.channels_out + o + first;
-      if (transform_.type == OutputType::kFloat32) {
-        VectorTransform::StorePixel(y, static_cast<float*>(output) + value, count);
-      } else {
-        VectorTransform::StorePixel(y, static_cast<int8_t*>(output) + value, count);
+      const f32x8 multiplier =
+          vector_transform_.LoadMultiplier(&transform_.multiplier[o + first]);
+      const f32x8 bias = VectorTransform::LoadFloats(&transform_.bias[o + first]);
+      const int in_vector = std::min(8, channels - first);
+      for (int p = 0; p < count; ++p) {
+        const f32x8 y =
+            vector_transform_.ToFloat(LoadCounts(counts[p] + first), multiplier, bias);
+        VectorTransform::StorePixel(y, output + p * g_.channels_out + o + first, in_vector);
       }
     }
   }

@@ -19,8 +19,10 @@ struct BitVectorNeon {
   static Register Xor(Register a, Register b) { return veorq_u8(a, b); }
   static Register And(Register a, Register b) { return vandq_u8(a, b); }
   static Register Or(Register a, Register b) { return vorrq_u8(a, b); }
+  // BIT, which overwrites `b`: see Carry for why it is written out.
   static Register Select(Register selector, Register a, Register b) {
-    return vbslq_u8(selector, a, b);
+    asm("bit %0.16b, %1.16b, %2.16b" : "+w"(b) : "w"(a), "w"(selector));
+    return b;
   }
   // The carry of a + b + c, for differ = a ^ b. Compilers that see the selection and where
   // `differ` comes from turn it into four simple operations.

@@ -47,7 +47,7 @@ struct Position {
 struct PositionGroup {
   int size = 0;                          // 0 in groups that only fill a chunk up
   Position positions[kMaxGroupSize];
-  std::vector<uint8_t> patterns;         // those that occur, ascending, bit i for positions[i]
+  std::vector<uint8_t> patterns;         // those that occur, bit i for positions[i]
   bool complete = false;  // size >= 6, and the table has all 2^size patterns, in order
 };
 

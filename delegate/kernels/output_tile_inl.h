@@ -54,15 +54,14 @@ class OutputTile {
                                               ? 16 * kRowsBytes
                                               : 4 * kRowsBytes + 32 * kBytes;
 
-  // `planes`: how many bits a popcount has. `pixels`: for each place of the block the output
-  // pixel, or -1. Multiplier and bias of `transform` must be readable 7 channels past the end.
+  // `planes`: how many bits a popcount has. `offsets`: for each place of the block where the
+  // channels of its pixel begin in `output`, or -1.
   OutputTile(const OutputTransform& transform, const VectorTransform& vector_transform,
-             int channels_out, int planes, const int32_t* pixels, void* output, uint8_t* scratch)
+             int planes, const int64_t* offsets, void* output, uint8_t* scratch)
       : transform_(transform),
         vector_transform_(vector_transform),
-        channels_out_(channels_out),
         planes_(planes),
-        pixels_(pixels),
+        offsets_(offsets),
         output_(output),
         scratch_(scratch) {}
 
@@ -73,21 +72,20 @@ class OutputTile {
       V::Store(scratch_ + 4 * kRowsBytes + i * kBytes, Compare(o, lowest, others));
       return;
     }
+    uint8_t* bytes = scratch_ + i * kRowsBytes;
     Register rows[8];
     rows[0] = lowest;
-    for (int k = 1; k < 8; ++k) rows[k] = k < planes_ ? V::Load(others + (k - 1) * kBytes) : V::Zero();
+    for (int k = 1; k < 8; ++k) rows[k] = LoadPlane(k, others);
     Transpose8x8<V>(rows);
-    uint8_t* bytes = scratch_ + i * kRowsBytes;
     for (int j = 0; j < 8; ++j) V::Store(bytes + j * kRowBytes, rows[j]);
-    for (int k = 0; k < 8; ++k) {
-      rows[k] = 8 + k < planes_ ? V::Load(others + (7 + k) * kBytes) : V::Zero();
-    }
-    if (planes_ > 12) {
-      Transpose8x8<V>(rows);
-    } else if (planes_ > 8) {
-      Transpose4x8<V>(rows);
-    }
     bytes += 8 * kRowsBytes;
+    for (int k = 0; k < 4; ++k) rows[k] = LoadPlane(8 + k, others);
+    if (planes_ <= 12) {
+      Transpose4x8<V>(rows);
+    } else {
+      for (int k = 4; k < 8; ++k) rows[k] = LoadPlane(8 + k, others);
+      Transpose8x8<V>(rows);
+    }
     for (int j = 0; j < 8; ++j) V::Store(bytes + j * kRowBytes, rows[j]);
   }
 
@@ -95,9 +93,9 @@ class OutputTile {
   void Store(int o, int count) {
     switch (transform_.type) {
       case OutputType::kFloat32:
-        return StoreNumbers<float>(o, count);
+        return count == 8 ? StoreNumbers<float, true>(o, 8) : StoreNumbers<float, false>(o, count);
       case OutputType::kInt8:
-        return StoreNumbers<int8_t>(o, count);
+        return StoreNumbers<int8_t, false>(o, count);
       case OutputType::kBitpacked:
         return StoreBits(o, count);
     }
@@ -119,15 +117,20 @@ class OutputTile {
     return greater;
   }
 
+  Register LoadPlane(int k, const uint8_t* others) const {
+    return k < planes_ ? V::Load(others + (k - 1) * kBytes) : V::Zero();
+  }
+
   static u8x16 LoadBytes(const uint8_t* p) {
     u8x16 v;
     std::memcpy(&v, p, sizeof v);
     return v;
   }
 
-  template <typename T>
+  template <typename T, bool kWhole>
   void StoreNumbers(int o, int count) {
-    const f32x8 multiplier = vector_transform_.LoadMultiplier(&transform_.multiplier[o]);
+    const VectorTransform vector_transform = vector_transform_;  // nothing else points to it
+    const f32x8 multiplier = vector_transform.LoadMultiplier(&transform_.multiplier[o]);
     const f32x8 bias = VectorTransform::LoadFloats(&transform_.bias[o]);
     T* output = static_cast<T*>(output_) + o;
     for (int j = 0; j < 8; ++j) {
@@ -142,10 +145,10 @@ class OutputTile {
         Transpose8x8(numbers);
         if (kBytes > 8) Transpose8x8(numbers + 8);
         for (int b = 0; b < (kBytes < 16 ? kBytes : 16); ++b) {
-          const int32_t pixel = pixels_[8 * (first + b) + j];
-          if (pixel < 0) continue;
-          const f32x8 y = vector_transform_.ToFloat(numbers[b], multiplier, bias);
-          VectorTransform::StorePixel(y, output + static_cast<size_t>(pixel) * channels_out_, count);
+          const int64_t offset = offsets_[8 * (first + b) + j];
+          if (offset < 0) continue;
+          const f32x8 y = vector_transform.ToFloat(numbers[b], multiplier, bias);
+          VectorTransform::StorePixel(y, output + offset, kWhole ? 8 : count);
         }
       }
     }
@@ -164,7 +167,6 @@ class OutputTile {
       }
     }
     uint32_t* output = static_cast<uint32_t*>(output_) + o / 32;
-    const size_t words = WordsFor(channels_out_);
     for (int j = 0; j < 8; ++j) {
       for (int first = 0; first < kBytes; first += 16) {
         u8x16 quarters[4];
@@ -185,8 +187,8 @@ class OutputTile {
         uint32_t bits[16];
         std::memcpy(bits, packed, sizeof bits);
         for (int b = 0; b < (kBytes < 16 ? kBytes : 16); ++b) {
-          const int32_t pixel = pixels_[8 * (first + b) + j];
-          if (pixel >= 0) output[static_cast<size_t>(pixel) * words] = bits[b];
+          const int64_t offset = offsets_[8 * (first + b) + j];
+          if (offset >= 0) output[offset] = bits[b];
         }
       }
     }
@@ -194,9 +196,8 @@ class OutputTile {
 
   const OutputTransform& transform_;
   const VectorTransform& vector_transform_;
-  const int channels_out_;
   const int planes_;
-  const int32_t* const pixels_;
+  const int64_t* const offsets_;
   void* const output_;
   uint8_t* const scratch_;
 };
