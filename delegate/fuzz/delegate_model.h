@@ -216,7 +216,9 @@ class FuzzModel {
         tensor->params = {b_.Byte() == 0 ? -1.0f : 0.0f, b_.Wild()};
         return;
       case 7:
-        node.inputs[b_.Byte() % node.inputs.size()] = b_.Int(-1, last_);
+        if (!node.inputs.empty()) {
+          node.inputs[b_.Byte() % node.inputs.size()] = b_.Int(-1, last_);
+        }
         return;
       case 8:
         node.inputs.resize(static_cast<size_t>(b_.Int(0, 8)), b_.Int(-1, last_));
