@@ -10,14 +10,14 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 DELEGATE = keras_sparsebnn/runtime/libsparsebnn_delegate.so
 DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
 
-.PHONY: help demo test test-native test-sanitized test-fuzz-corpus test-runtimes \
+.PHONY: help demo test test-native test-sanitized fuzz test-runtimes \
   test-oldest lint typecheck delegate clean
 
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
 	@echo "make test         the whole test suite"
 	@echo "make test-native  the delegate's own C++ tests"
-	@echo "make test-sanitized, test-fuzz-corpus  the same under clang's sanitizers, and old crashes"
+	@echo "make test-sanitized  the same under clang's sanitizers; make fuzz looks for new crashes"
 	@echo "make test-runtimes  the wheel in LiteRT, tflite-runtime and tf.lite, oldest and newest"
 	@echo "make test-oldest  a smoke test on the oldest supported TensorFlow, 2.15"
 	@echo "make delegate     builds the native library; 'test' and 'demo' do so when it is stale"
@@ -86,12 +86,16 @@ test-sanitized: $(VENV)/ready
 	$(BIN)/cmake --build build/native-$(SANITIZERS)
 	$(BIN)/ctest --test-dir build/native-$(SANITIZERS) --output-on-failure
 
-# delegate/fuzz/corpus/NAME holds what fuzz/NAME.cc is to survive.
-test-fuzz-corpus: $(VENV)/ready
+# Each of delegate/fuzz/*.cc for FUZZ_SECONDS, from delegate/fuzz/corpus/NAME; what it finds goes
+# to build/fuzz. The C++ tests run the corpus.
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/ready
 	$(CMAKE_CLANG) -B build/fuzz -DSPARSEBNN_FUZZ=ON
 	$(BIN)/cmake --build build/fuzz
-	set -e; for corpus in delegate/fuzz/corpus/*; do \
-	  build/fuzz/$$(basename $$corpus) -runs=0 $$corpus; done
+	set -e; for source in delegate/fuzz/*.cc; do name=$$(basename $$source .cc); \
+	  mkdir -p build/fuzz/corpus/$$name delegate/fuzz/corpus/$$name; \
+	  build/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/$$name- \
+	    build/fuzz/corpus/$$name delegate/fuzz/corpus/$$name; done
 
 # Installs the wheel beside every TFLite package it claims to work with.
 test-runtimes: wheel
