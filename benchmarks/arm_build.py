@@ -58,7 +58,8 @@ def kernel_cost_program(folder: Path = FOLDER) -> Path:
         BuildError: with the compiler's words.
     """
     delegate, zig = ROOT / "delegate", _zig()
-    configure = [_program("cmake"), f"-S{delegate}", f"-B{folder}", "-GNinja"]
+    # Afresh: a cache would keep the defaults of an older CMakeLists.txt.
+    configure = [_program("cmake"), "--fresh", f"-S{delegate}", f"-B{folder}", "-GNinja"]
     configure += [
         "-DCMAKE_BUILD_TYPE=Release",
         f"-DCMAKE_MAKE_PROGRAM={_program('ninja')}",
