@@ -5,10 +5,29 @@
 
 #include "x86_features.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 namespace sparsebnn {
 namespace {
 
 constexpr const char* kNames[] = {"scalar", "avx2", "avx512", "neon"};
+constexpr const char* kCoreNames[] = {"out-of-order", "cortex-a72", "in-order"};
+
+// The part number in the main ID register, which Linux lets programs read, or 0.
+unsigned ArmPart() {
+#if defined(__aarch64__) && defined(__linux__)
+  constexpr unsigned long kHwcapCpuid = 1 << 11;
+  if (getauxval(AT_HWCAP) & kHwcapCpuid) {
+    unsigned long midr;
+    __asm__("mrs %0, midr_el1" : "=r"(midr));
+    constexpr unsigned kArmLimited = 0x41;
+    if (midr >> 24 == kArmLimited) return midr >> 4 & 0xFFF;
+  }
+#endif
+  return 0;
+}
 
 }  // namespace
 
@@ -50,6 +69,28 @@ Isa BestIsa() {
     if (IsaAvailable(static_cast<Isa>(i))) return static_cast<Isa>(i);
   }
   return Isa::kScalar;
+}
+
+Core ThisCore() {
+  if (const char* pinned = std::getenv("SPARSEBNN_CORE")) {
+    for (int i = 0; i < 3; ++i) {
+      if (std::strcmp(pinned, kCoreNames[i]) == 0) return static_cast<Core>(i);
+    }
+  }
+  switch (ArmPart()) {
+    case 0xD03:  // Cortex-A53
+    case 0xD04:  // A35
+    case 0xD05:  // A55
+    case 0xD46:  // A510
+    case 0xD80:  // A520
+      return Core::kInOrder;
+    case 0xD07:  // A57
+    case 0xD08:  // A72
+    case 0xD09:  // A73
+      return Core::kCortexA72;
+    default:
+      return Core::kOutOfOrder;
+  }
 }
 
 }  // namespace sparsebnn

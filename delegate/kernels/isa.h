@@ -20,6 +20,19 @@ bool IsaAvailable(Isa isa);
 // is available.
 Isa BestIsa();
 
+// How much an instruction costs differs between cores of one instruction set, and with it which
+// kernel is best. AArch64 cores by their pipelines:
+enum class Core {
+  kOutOfOrder,  // Cortex-A76, Neoverse N1 and later: two or more 128-bit operations a cycle
+  kCortexA72,   // and A57, A73: out of order, but stores and selections of 128 bits are slow
+  kInOrder,     // Cortex-A35, A53, A55, A510: one 128-bit operation a cycle
+};
+
+// The core that this thread runs on, or the one that the environment variable SPARSEBNN_CORE
+// names: "out-of-order", "cortex-a72" or "in-order". kOutOfOrder if that cannot be told, and on
+// x86.
+Core ThisCore();
+
 }  // namespace sparsebnn
 
 #endif  // SPARSEBNN_KERNELS_ISA_H_

@@ -9,8 +9,9 @@
 //     outputs         output channels
 //
 // The weights were fitted by benchmarks/fit_cost_model.py to measurements of every kernel on many
-// shapes, or, for NEON, to cycles of the compiled loops on Neoverse N1 (docs/arm-cost.md); the
-// script also says how far the model's choice is from the best.
+// shapes; the script also says how far the model's choice is from the best. Those for NEON are
+// the modelled cycles of the compiled kernels' parts on Neoverse N1, Cortex-A72 and between
+// Cortex-A53 and A55 (docs/arm-cost.md).
 #include "kernel_choice.h"
 
 #include <algorithm>
@@ -30,26 +31,34 @@ struct Weights {
   KernelKind kind;
   const char* tile;
   Isa isa;
-  // ns for each table entry, chunk sum and output of a block; for xnor: 0, step, output.
+  Core core;
+  // For each table entry, chunk sum or step, output of float or int8, bit-packed output: ns, or
+  // cycles for NEON.
   double entry, sum, number, bit;
 };
 
 constexpr Weights kWeights[] = {
-    {KernelKind::kXnor, "2x4", Isa::kScalar, 0, 1, 1, 1},
-    {KernelKind::kCodebook, "x64", Isa::kScalar, 1, 1, 1, 1},
-    {KernelKind::kXnor, "4x16", Isa::kAvx2, 0, 1, 1, 1},
-    {KernelKind::kCodebook, "x256", Isa::kAvx2, 1, 1, 1, 1},
-    {KernelKind::kXnor, "8x32", Isa::kAvx512, 0, 1, 1, 1},
-    {KernelKind::kCodebook, "x128", Isa::kAvx512, 1, 1, 1, 1},
-    {KernelKind::kCodebook, "x256", Isa::kAvx512, 1, 1, 1, 1},
-    {KernelKind::kCodebook, "x512", Isa::kAvx512, 1, 1, 1, 1},
-    {KernelKind::kXnor, "4x8", Isa::kNeon, 0, 1, 1, 1},
-    {KernelKind::kCodebook, "x128", Isa::kNeon, 1, 1, 1, 1},
+    {KernelKind::kXnor, "2x4", Isa::kScalar, Core::kOutOfOrder, 0, 0.05978, 3.234, 3.003},
+    {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.8636, 17.9, 41.11, 17.16},
+    {KernelKind::kXnor, "4x16", Isa::kAvx2, Core::kOutOfOrder, 0, 0.0734, 0.6, 0.583},
+    {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 1.237, 15.05, 99.22, 37.67},
+    {KernelKind::kXnor, "8x32", Isa::kAvx512, Core::kOutOfOrder, 0, 0.0255, 0.3364, 0.2901},
+    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.9911, 9.524, 51.92, 19.71},
+    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 1.203, 11.51, 88.36, 35.02},
+    {KernelKind::kCodebook, "x512", Isa::kAvx512, Core::kOutOfOrder, 2.626, 14.1, 160.6, 52.74},
+    {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kOutOfOrder, 0, 0.375, 2.5, 2.5},
+    {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kOutOfOrder, 4.4, 56, 200, 60},
+    {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kCortexA72, 0, 0.375, 4.5, 4.5},
+    {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kCortexA72, 7.4, 84, 380, 110},
+    {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kInOrder, 0, 1, 12, 12},
+    {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kInOrder, 19, 280, 950, 270},
 };
 
 const Weights& WeightsOf(const KernelEntry& kernel) {
+  static const Core this_core = ThisCore();
+  const Core core = kernel.isa == Isa::kNeon ? this_core : Core::kOutOfOrder;
   for (const Weights& weights : kWeights) {
-    if (weights.kind == kernel.kind && weights.isa == kernel.isa &&
+    if (weights.kind == kernel.kind && weights.isa == kernel.isa && weights.core == core &&
         std::strcmp(weights.tile, kernel.tile) == 0) {
       return weights;
     }

@@ -14,8 +14,8 @@ struct CostTerms {
 // `patterns`: what MeanPatterns gives.
 CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& geometry, double patterns);
 
-// An estimate of what a run costs on one thread, in nanoseconds on the processor that the model
-// was fitted on; only ratios within one instruction set are meant. See kernel_choice.cc.
+// An estimate of what a run costs on one thread, in nanoseconds or cycles of the processors that
+// the model was fitted on; only ratios within one instruction set mean anything.
 double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, double patterns,
                     OutputType output);
 

@@ -1,4 +1,5 @@
-// Max pooling of signs: the greatest of some signs is -1 only if all are, so it is a logical and.
+// Max pooling of signs: the greatest of some signs is -1 only if all are, so it is a logical
+// and.
 #ifndef SPARSEBNN_KERNELS_MAX_POOL_H_
 #define SPARSEBNN_KERNELS_MAX_POOL_H_
 
@@ -18,8 +19,9 @@ struct PoolGeometry {
   int padding_top = 0, padding_left = 0;
 };
 
-// input [batch, input_height, input_width, words] -> output [batch, output_height, output_width,
-// words]. Places outside of the image do not take part; every window has one inside.
+// input [batch, input_height, input_width, words] -> output [batch, output_height,
+// output_width, words]. Places outside of the image do not take part; every window has one
+// inside.
 void MaxPool(const PoolGeometry& geometry, const uint32_t* input, uint32_t* output,
              ThreadPool* threads);
 

@@ -22,8 +22,8 @@ constexpr float kGreatestNegative = -FLT_MIN;
 
 // values [rows, channels] -> bits [rows, ceil(channels / 32)]
 using QuantizeFloat = void (*)(const float* values, size_t rows, int channels, uint32_t* bits);
-using QuantizeInt8 = void (*)(const int8_t* values, int8_t zero_point, size_t rows, int channels,
-                              uint32_t* bits);
+using QuantizeInt8 = void (*)(const int8_t* values, int8_t zero_point, size_t rows,
+                              int channels, uint32_t* bits);
 // Any byte but 0 is true.
 using QuantizeBool = void (*)(const uint8_t* values, size_t rows, int channels, uint32_t* bits);
 

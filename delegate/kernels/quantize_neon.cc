@@ -1,5 +1,5 @@
-// NEON has no mask instruction: comparisons give all ones, which keep one bit each and are added
-// pairwise until 8 of them are a byte.
+// NEON has no mask instruction: comparisons give all ones, which keep one bit each and are
+// added pairwise until 8 of them are a byte.
 #include <arm_neon.h>
 
 #include "quantize_inl.h"
@@ -38,7 +38,8 @@ void Float32(const float* values, size_t rows, int channels, uint32_t* bits) {
 void Int8(const int8_t* values, int8_t zero_point, size_t rows, int channels, uint32_t* bits) {
   const int8x16_t zero_i8x16 = vdupq_n_s8(zero_point);
   PackRows(values, zero_point, rows, channels, bits, [zero_i8x16](const int8_t* v) {
-    return MaskOfLanes(vcltq_s8(vld1q_s8(v), zero_i8x16), vcltq_s8(vld1q_s8(v + 16), zero_i8x16));
+    return MaskOfLanes(vcltq_s8(vld1q_s8(v), zero_i8x16),
+                       vcltq_s8(vld1q_s8(v + 16), zero_i8x16));
   });
 }
 

@@ -24,9 +24,8 @@ void Int8(const int8_t* values, int8_t zero_point, size_t rows, int channels, ui
 }
 
 void Boolean(const uint8_t* values, size_t rows, int channels, uint32_t* bits) {
-  PackRows(values, uint8_t{1}, rows, channels, bits, [](const uint8_t* v) {
-    return PackWord(v, [](uint8_t x) { return x == 0; });
-  });
+  PackRows(values, uint8_t{1}, rows, channels, bits,
+           [](const uint8_t* v) { return PackWord(v, [](uint8_t x) { return x == 0; }); });
 }
 
 }  // namespace
