@@ -75,9 +75,9 @@ class FuzzModel {
     for (int ops = b_.Int(0, 3); ops > 0; --ops) AddOp();
     for (int damages = b_.Int(0, 3); damages > 0; --damages) Damage();
     for (const PlannedNode& node : nodes_) {
-      runtime_.AddNode(node.name, node.inputs, node.outputs,
-                       node.raw_options.empty() ? WriteFlexBufferMap(node.options)
-                                                : node.raw_options);
+      runtime_.AddNode(
+          node.name, node.inputs, node.outputs,
+          node.raw_options.empty() ? WriteFlexBufferMap(node.options) : node.raw_options);
     }
   }
 
@@ -161,8 +161,8 @@ class FuzzModel {
     if (sub_bit) {
       const int index_bits = b_.Int(1, 9);
       const size_t indices = (out * per_group * index_bits + 7) / 8;
-      inputs.push_back(runtime_.AddConstant(kTfLiteUInt8, {static_cast<int>(indices)},
-                                            b_.Noise(indices)));
+      inputs.push_back(
+          runtime_.AddConstant(kTfLiteUInt8, {static_cast<int>(indices)}, b_.Noise(indices)));
       std::vector<uint8_t> codebook = b_.Noise(size_t{2} << index_bits);
       for (size_t i = 1; i < codebook.size(); i += 2) codebook[i] &= 1;
       inputs.push_back(runtime_.AddConstant(kTfLiteUInt16, {1 << index_bits}, codebook));
@@ -178,8 +178,8 @@ class FuzzModel {
     }
     for (const TfLiteType constant : {kTfLiteFloat32, kTfLiteFloat32, kTfLiteInt32}) {
       const bool used = (constant == kTfLiteInt32) == (type == kTfLiteInt32);
-      inputs.push_back(
-          used ? runtime_.AddConstant(constant, {channels_out}, b_.Noise(4 * out)) : -1);
+      inputs.push_back(used ? runtime_.AddConstant(constant, {channels_out}, b_.Noise(4 * out))
+                            : -1);
     }
     const int output = runtime_.AddTensor(type, {1, 1, 1, 1});
     runtime_.tensor(output)->params = {b_.Byte() / 32.0f, b_.Byte() - 128};
@@ -207,7 +207,8 @@ class FuzzModel {
         return runtime_.SetDims(tensor_index, dims);
       }
       case 4:
-        if (tensor->dims->size > 0) tensor->dims->data[b_.Byte() % tensor->dims->size] = b_.Wild();
+        if (tensor->dims->size > 0)
+          tensor->dims->data[b_.Byte() % tensor->dims->size] = b_.Wild();
         return;
       case 5:
         tensor->type = static_cast<TfLiteType>(b_.Byte() % 20);

@@ -48,8 +48,8 @@ typedef struct sparsebnn_delegate_options {
 /* All automatic, no profile, quiet. */
 SPARSEBNN_EXPORT sparsebnn_delegate_options sparsebnn_delegate_options_default(void);
 
-/* A delegate, which must outlive the interpreters that use it; it may serve several, also at the
- * same time. NULL, with a line on stderr, if an option is wrong. NULL options: the default. */
+/* A delegate, which must outlive the interpreters that use it; it may serve several, also at
+ * the same time. NULL, with a line on stderr, if an option is wrong. NULL options: default. */
 SPARSEBNN_EXPORT struct TfLiteDelegate* sparsebnn_delegate_create(
     const sparsebnn_delegate_options* options);
 
@@ -58,13 +58,14 @@ SPARSEBNN_EXPORT void sparsebnn_delegate_destroy(struct TfLiteDelegate* delegate
 /* "0.1.0" */
 SPARSEBNN_EXPORT const char* sparsebnn_delegate_version(void);
 
-/* What runs each node of the interpreters that are alive, as JSON; with the option `profile` also
- * how often it ran and for how many nanoseconds. The text belongs to the delegate and lives until
- * the next call.
+/* What runs each node of the interpreters that are alive, as JSON; with the option `profile`
+ * also how often it ran and for how many nanoseconds. The text belongs to the delegate and lives
+ * until the next call.
  *
- *   {"version": "0.1.0", "isa": "avx2", "partitions": [{"threads": 1, "arena_bytes": 0, "nodes":
- *     [{"node": 3, "op": "LceBconv2d", "input": [1, 56, 56, 2], "output": [1, 56, 56, 64],
- *       "kernel": "codebook avx2", "runs": 10, "ns": 123456}]}]}
+ *   {"version": "0.1.0", "isa": "avx2", "partitions": [
+ *     {"threads": 1, "arena_bytes": 0, "nodes": [
+ *       {"node": 3, "op": "LceBconv2d", "input": [1, 56, 56, 2], "output": [1, 56, 56, 64],
+ *        "kernel": "codebook avx2", "runs": 10, "ns": 123456}]}]}
  */
 SPARSEBNN_EXPORT const char* sparsebnn_delegate_profile_json(struct TfLiteDelegate* delegate);
 

@@ -21,12 +21,12 @@ namespace {
 
 int failures = 0;
 
-#define EXPECT(condition)                                                               \
-  do {                                                                                  \
-    if (!(condition)) {                                                                 \
-      std::fprintf(stderr, "%s:%d: Expected %s\n", __FILE__, __LINE__, #condition);     \
-      ++failures;                                                                       \
-    }                                                                                   \
+#define EXPECT(condition)                                                           \
+  do {                                                                              \
+    if (!(condition)) {                                                             \
+      std::fprintf(stderr, "%s:%d: Expected %s\n", __FILE__, __LINE__, #condition); \
+      ++failures;                                                                   \
+    }                                                                               \
   } while (false)
 
 // ---- Options ----
@@ -34,8 +34,8 @@ int failures = 0;
 void FlexBufferValuesOfEveryWidth() {
   for (const int width : {1, 2, 4, 8}) {
     const int64_t greatest = static_cast<int64_t>(~uint64_t{0} >> (65 - 8 * width));
-    const std::vector<uint8_t> bytes = WriteFlexBufferMap(
-        {{"", 1}, {"a", -1}, {"ab", greatest}, {"b", -greatest - 1}}, width);
+    const std::vector<uint8_t> bytes =
+        WriteFlexBufferMap({{"", 1}, {"a", -1}, {"ab", greatest}, {"b", -greatest - 1}}, width);
     FlexBufferMap map;
     EXPECT(map.Parse(bytes.data(), bytes.size()));
     EXPECT(map.size() == 4);
@@ -51,7 +51,7 @@ void FlexBufferValuesOfEveryWidth() {
 void FlexBufferTypes() {
   // {"k": v} with every one-byte type in turn; the value's byte is 200.
   for (int type = 0; type < 64; ++type) {
-    const uint8_t bytes[] = {'k', 0, 1, 3, 1, 1, 1, 200, static_cast<uint8_t>(type << 2),
+    const uint8_t bytes[] = {'k', 0,      1, 3, 1, 1, 1, 200, static_cast<uint8_t>(type << 2),
                              2,   9 << 2, 1};
     FlexBufferMap map;
     EXPECT(map.Parse(bytes, sizeof(bytes)));
@@ -227,7 +227,8 @@ void OptionsAsAStruct() {
   sparsebnn_delegate_destroy(delegate);
   delegate = sparsebnn_delegate_create(nullptr);
   EXPECT(delegate != nullptr);
-  EXPECT(std::strstr(sparsebnn_delegate_profile_json(delegate), "\"partitions\": []") != nullptr);
+  EXPECT(std::strstr(sparsebnn_delegate_profile_json(delegate), "\"partitions\": []") !=
+         nullptr);
   sparsebnn_delegate_destroy(delegate);
   sparsebnn_delegate_destroy(nullptr);
   options.num_threads = -3;
@@ -276,7 +277,8 @@ void InterpretersInThreadsShareADelegate() {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT(std::strstr(sparsebnn_delegate_profile_json(delegate), "\"partitions\": []") != nullptr);
+  EXPECT(std::strstr(sparsebnn_delegate_profile_json(delegate), "\"partitions\": []") !=
+         nullptr);
   sparsebnn_delegate_destroy(delegate);
 }
 

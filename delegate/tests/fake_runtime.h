@@ -1,5 +1,5 @@
-// A TFLite runtime in miniature: it holds tensors and nodes, hands all nodes to a delegate as one
-// partition, and allocates every tensor to the exact byte, so that a sanitizer sees each
+// A TFLite runtime in miniature: it holds tensors and nodes, hands all nodes to a delegate as
+// one partition, and allocates every tensor to the exact byte, so that a sanitizer sees each
 // overstep.
 #ifndef SPARSEBNN_TESTS_FAKE_RUNTIME_H_
 #define SPARSEBNN_TESTS_FAKE_RUNTIME_H_
@@ -225,8 +225,7 @@ class FakeRuntime {
     Shape shape;
     size_t bytes;
     const bool possible = ShapeOf(dims, &shape) && shape.Bytes(tensor->type, &bytes) &&
-                          bytes <= kMaxTensorBytes &&
-                          tensor->allocation_type != kTfLiteMmapRo;
+                          bytes <= kMaxTensorBytes && tensor->allocation_type != kTfLiteMmapRo;
     if (!possible) {
       std::free(dims);
       return kTfLiteError;

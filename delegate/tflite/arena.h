@@ -16,8 +16,8 @@ struct ArenaTensor {
 
 constexpr size_t kArenaAlignment = 64;
 
-// Sets the offsets, the greatest tensors first, each in the lowest gap that it fits into. Returns
-// the bytes needed.
+// Sets the offsets, the greatest tensors first, each in the lowest gap that it fits into.
+// Returns the bytes needed.
 size_t PlanArena(std::vector<ArenaTensor>* tensors);
 
 }  // namespace sparsebnn

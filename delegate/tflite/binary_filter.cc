@@ -19,8 +19,8 @@ CodebookFilter::CodebookFilter(const uint8_t* indices, int index_bits,
                                std::vector<uint16_t> codebook, int channels_out,
                                int channels_in_per_group)
     : indices_(indices),
-      indices_bytes_((static_cast<size_t>(channels_out) * channels_in_per_group * index_bits + 7) /
-                     8),
+      indices_bytes_(
+          (static_cast<size_t>(channels_out) * channels_in_per_group * index_bits + 7) / 8),
       index_bits_(index_bits),
       codebook_(std::move(codebook)),
       channels_out_(channels_out),

@@ -10,8 +10,8 @@
 
 namespace sparsebnn {
 
-// LceBconv2d: the words as kernels want them, [channels_out, taps, group_words]. The bytes may lie
-// at any address; bits past the channels count as 0.
+// LceBconv2d: the words as kernels want them, [channels_out, taps, group_words]. The bytes may
+// lie at any address; bits past the channels count as 0.
 class BitFilter : public FilterReader {
  public:
   BitFilter(const void* words, int taps, int channels_in_per_group)

@@ -30,7 +30,9 @@ void* InitPartition(TfLiteContext* context, const char* buffer, size_t) {
   return new Partition(context, delegate->state, *params);
 }
 
-void FreePartition(TfLiteContext*, void* partition) { delete static_cast<Partition*>(partition); }
+void FreePartition(TfLiteContext*, void* partition) {
+  delete static_cast<Partition*>(partition);
+}
 
 TfLiteStatus PreparePartition(TfLiteContext* context, TfLiteNode* node) {
   return static_cast<Partition*>(node->user_data)->Prepare(context);

@@ -79,7 +79,8 @@ bool DelegateOptions::Set(const char* key, const char* value, std::string* error
     return false;
   }
   if (!valid) {
-    *error = std::string("Expected option ") + key + " to be " + range + ", got " + Quoted(value);
+    *error =
+        std::string("Expected option ") + key + " to be " + range + ", got " + Quoted(value);
   }
   return valid;
 }

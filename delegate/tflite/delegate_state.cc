@@ -71,8 +71,9 @@ void DelegateState::RemoveProfile(const PartitionProfile* profile) {
 
 const char* DelegateState::ProfileJson() {
   std::lock_guard<std::mutex> lock(mutex_);
-  json_ = "{\"version\": \"" SPARSEBNN_VERSION "\", \"isa\": " +
-          JsonString(IsaName(options_.isa)) + ", \"partitions\": [";
+  json_ =
+      "{\"version\": \"" SPARSEBNN_VERSION "\", \"isa\": " + JsonString(IsaName(options_.isa)) +
+      ", \"partitions\": [";
   for (size_t i = 0; i < profiles_.size(); ++i) {
     json_ += (i > 0 ? ", " : "") + PartitionJson(*profiles_[i]);
   }

@@ -86,7 +86,8 @@ bool FlexBufferMap::KeyEquals(size_t at, const char* key) const {
 FlexBufferMap::Result FlexBufferMap::Find(const char* key, int64_t* value) const {
   for (size_t i = 0; i < size_; ++i) {
     size_t key_at;
-    if (!Follow(keys_ + i * key_width_, key_width_, &key_at) || !KeyEquals(key_at, key)) continue;
+    if (!Follow(keys_ + i * key_width_, key_width_, &key_at) || !KeyEquals(key_at, key))
+      continue;
     return ReadInteger(values_ + i * value_width_, data_[values_ + size_ * value_width_ + i],
                        value);
   }

@@ -14,8 +14,10 @@ struct OpName {
 };
 
 constexpr OpName kOps[] = {
-    {"LceQuantize", MakeQuantize},   {"LceDequantize", MakeDequantize},
-    {"LceBMaxPool2d", MakeMaxPool},  {"LceBconv2d", MakeLceBconv2d},
+    {"LceQuantize", MakeQuantize},
+    {"LceDequantize", MakeDequantize},
+    {"LceBMaxPool2d", MakeMaxPool},
+    {"LceBconv2d", MakeLceBconv2d},
     {"SparsebnnBconv2d", MakeCodebookBconv2d},
 };
 

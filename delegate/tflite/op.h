@@ -1,7 +1,7 @@
 // One node of the graph: what it makes of its input's shape, and how it runs.
 //
-// An op has one input that changes between calls (its first) and one output. Its other inputs are
-// constants of the model and are read when the op is prepared.
+// An op has one input that changes between calls (its first) and one output. Its other inputs
+// are constants of the model and are read when the op is prepared.
 #ifndef SPARSEBNN_TFLITE_OP_H_
 #define SPARSEBNN_TFLITE_OP_H_
 
@@ -16,8 +16,8 @@
 
 namespace sparsebnn {
 
-// A tensor as an op sees it. The shape of a tensor that the runtime does not know about (because
-// it lies between two delegated ops) is the one computed here, not the one in `tensor`.
+// A tensor as an op sees it. The shape of a tensor between two delegated ops, which the runtime
+// does not know about, is the one computed here and not the one in `tensor`.
 struct Operand {
   const TfLiteTensor* tensor = nullptr;  // null for an optional input that is not there
   Shape shape;
@@ -47,7 +47,7 @@ class Op {
  public:
   virtual ~Op() = default;
   // Checks types and constants and computes the output's shape from the first input's. Called
-  // again whenever a shape has changed. `output` comes with the shape that the model file gives.
+  // again whenever a shape has changed. `output` comes with the shape that the file gives.
   virtual bool Prepare(const OpSettings& settings, const std::vector<Operand>& inputs,
                        Operand* output, OpError* error) = 0;
   // The pointers are aligned to four bytes and as large as the shapes of the last Prepare say.
@@ -73,7 +73,8 @@ bool ExpectRank(const Operand& operand, int rank, OpError* error);
 // At least one byte and at most Shape::kMaxBytes.
 bool ExpectBounded(const Operand& operand, OpError* error);
 // Constant data of this type and shape: present when the op is prepared, and all of it.
-bool ExpectConstant(const Operand& operand, TfLiteType type, const Shape& shape, OpError* error);
+bool ExpectConstant(const Operand& operand, TfLiteType type, const Shape& shape,
+                    OpError* error);
 // As ExpectConstant, for [elements], copied because a damaged file may misalign it.
 bool ReadConstant(const Operand& operand, int elements, std::vector<float>* values,
                   OpError* error);

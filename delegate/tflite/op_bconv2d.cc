@@ -115,7 +115,8 @@ bool Bconv2dOp::PrepareGeometry(const Operand& input, Operand* output, Geometry*
              &rows) ||
       !Slide(a.padding, shape.dims[2], g->filter_width, a.stride_width, a.dilation_width,
              &columns)) {
-    return error->Expected("an image that the filter fits into", shape.ToString(), input.tensor);
+    return error->Expected("an image that the filter fits into", shape.ToString(),
+                           input.tensor);
   }
   leaves_image_ = rows.leaves_image || columns.leaves_image;
   g->batch = shape.dims[0];
@@ -139,13 +140,13 @@ bool Bconv2dOp::PrepareGeometry(const Operand& input, Operand* output, Geometry*
   output->shape.dims[0] = g->batch;
   output->shape.dims[1] = g->output_height;
   output->shape.dims[2] = g->output_width;
-  output->shape.dims[3] =
-      output->type() == kTfLiteInt32 ? g->output_words() : g->channels_out;
+  output->shape.dims[3] = output->type() == kTfLiteInt32 ? g->output_words() : g->channels_out;
   return ExpectBounded(*output, error);
 }
 
-// multiplier' = -multiplier / scale and bias' = (bias + depth * multiplier) / scale + zero point,
-// computed in double and then rounded, as LCE does, so that the results agree to the last bit.
+// multiplier' = -multiplier / scale and bias' = (bias + depth * multiplier) / scale + zero
+// point, computed in double and then rounded, as LCE does, so that the results agree to the
+// last bit.
 bool Bconv2dOp::FoldTransform(const Operand* values, const Operand& output,
                               OutputTransform* transform, std::vector<float>* multiplier,
                               OpError* error) const {
@@ -154,8 +155,7 @@ bool Bconv2dOp::FoldTransform(const Operand* values, const Operand& output,
     transform->type = OutputType::kBitpacked;
     return ReadConstant(values[2], channels_out, &transform->thresholds, error);
   }
-  transform->type =
-      output.type() == kTfLiteFloat32 ? OutputType::kFloat32 : OutputType::kInt8;
+  transform->type = output.type() == kTfLiteFloat32 ? OutputType::kFloat32 : OutputType::kInt8;
   std::vector<float> bias;
   if (!ReadConstant(values[0], channels_out, multiplier, error) ||
       !ReadConstant(values[1], channels_out, &bias, error)) {
@@ -177,8 +177,8 @@ bool Bconv2dOp::FoldTransform(const Operand* values, const Operand& output,
     const double m = (*multiplier)[o];
     const double b = bias[o];
     transform->multiplier[o] = static_cast<float>(-1 * m / scale);
-    transform->bias[o] = static_cast<float>((b + static_cast<double>(depth) * m) / scale +
-                                            zero_point);
+    transform->bias[o] =
+        static_cast<float>((b + static_cast<double>(depth) * m) / scale + zero_point);
   }
   // The bounds of depth - 2 * popcount, turned into bounds of 2 * popcount.
   int low = -depth, high = depth;
@@ -275,11 +275,10 @@ class LceBconv2d : public Bconv2dOp {
                             g->channels_out % g->groups == 0))) {
       return true;
     }
-    return error->Expected(
-        "[channels out, height, width, words] that divide into groups for " +
-            std::to_string(attributes_.channels_in) + " channels, sides up to " +
-            std::to_string(kMaxFilter),
-        shape.ToString(), filter.tensor);
+    return error->Expected("[channels out, height, width, words] that divide into groups for " +
+                               std::to_string(attributes_.channels_in) +
+                               " channels, sides up to " + std::to_string(kMaxFilter),
+                           shape.ToString(), filter.tensor);
   }
 
   const std::string options_error_;
@@ -320,8 +319,9 @@ class CodebookBconv2d : public Bconv2dOp {
     }
     if (IsPrepared(settings, g)) return true;
     if (!ReadCodebook(inputs[2], &codebook, error)) return false;
-    const CodebookFilter filter(static_cast<const uint8_t*>(inputs[1].tensor->data), index_bits_,
-                                std::move(codebook), g.channels_out, g.channels_in_per_group());
+    const CodebookFilter filter(static_cast<const uint8_t*>(inputs[1].tensor->data),
+                                index_bits_, std::move(codebook), g.channels_out,
+                                g.channels_in_per_group());
     const int64_t bad = filter.FirstBadIndex();
     if (bad >= 0) {
       return error->Expected("indices into a codebook of " +

@@ -12,7 +12,8 @@ namespace sparsebnn {
 class OpOptions {
  public:
   OpOptions(const void* data, size_t size) {
-    if (!map_.Parse(data, size)) error_ = "Expected options as a FlexBuffer map, got other bytes";
+    if (!map_.Parse(data, size))
+      error_ = "Expected options as a FlexBuffer map, got other bytes";
   }
 
   // The option `key`, or `minimum` after noting an error if it is missing or out of range.

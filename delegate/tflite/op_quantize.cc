@@ -15,8 +15,8 @@ constexpr size_t kValuesPerTask = 1 << 14;
 template <typename Body>
 void ParallelRows(size_t rows, int channels, ThreadPool* threads, const Body& body) {
   const size_t values = rows * static_cast<size_t>(channels);
-  const size_t most = std::min<size_t>({values / kValuesPerTask + 1, rows,
-                                        static_cast<size_t>(threads->threads())});
+  const size_t most = std::min<size_t>(
+      {values / kValuesPerTask + 1, rows, static_cast<size_t>(threads->threads())});
   const size_t rows_per_task = (rows + most - 1) / most;
   const int tasks = static_cast<int>((rows + rows_per_task - 1) / rows_per_task);
   threads->ParallelFor(tasks, [&](int task, int) {
@@ -66,9 +66,7 @@ class Quantize : public Op {
     return true;
   }
 
-  std::string Description() const override {
-    return TypeName(type_) + " " + IsaName(isa_);
-  }
+  std::string Description() const override { return TypeName(type_) + " " + IsaName(isa_); }
 
  private:
   TfLiteType type_ = kTfLiteFloat32;
@@ -126,10 +124,9 @@ class Dequantize : public Op {
     const float steps = std::round(1.0f / tensor.params.scale);
     const int zero_point = tensor.params.zero_point;
     if (!(steps >= 0.0f) || zero_point < -128 || zero_point > 127) {
-      return error->Expected("a positive scale and a zero point of int8",
-                             std::to_string(tensor.params.scale) + " and " +
-                                 std::to_string(zero_point),
-                             &tensor);
+      return error->Expected(
+          "a positive scale and a zero point of int8",
+          std::to_string(tensor.params.scale) + " and " + std::to_string(zero_point), &tensor);
     }
     const int bounded_steps = static_cast<int>(std::min(steps, 256.0f));
     plus_one_ = static_cast<int8_t>(std::min(127, zero_point + bounded_steps));
@@ -147,6 +144,8 @@ class Dequantize : public Op {
 
 std::unique_ptr<Op> MakeQuantize(const void*, size_t) { return std::make_unique<Quantize>(); }
 
-std::unique_ptr<Op> MakeDequantize(const void*, size_t) { return std::make_unique<Dequantize>(); }
+std::unique_ptr<Op> MakeDequantize(const void*, size_t) {
+  return std::make_unique<Dequantize>();
+}
 
 }  // namespace sparsebnn

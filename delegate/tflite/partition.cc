@@ -209,10 +209,9 @@ TfLiteStatus Partition::Prepare(TfLiteContext* context) {
   const DelegateOptions& options = delegate_->options();
   settings_.kernel = options.kernel;
   settings_.isa = options.isa;
-  settings_.threads = options.num_threads > 0
-                          ? options.num_threads
-                          : std::clamp(context->recommended_num_threads, 1,
-                                       DelegateOptions::kMaxThreads);
+  settings_.threads = options.num_threads > 0 ? options.num_threads
+                                              : std::clamp(context->recommended_num_threads, 1,
+                                                           DelegateOptions::kMaxThreads);
   shapes_in_invoke_ = HasDynamicInput(context);
   if (!shapes_in_invoke_) {
     if (!PrepareShapes(context)) return kTfLiteError;

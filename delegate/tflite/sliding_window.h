@@ -15,8 +15,8 @@ struct SlidingWindow {
   bool leaves_image = false;  // whether any tap of any output lies outside
 };
 
-// Along one dimension. `size`, `stride` and `dilation` are positive and below 2^16. False if the
-// window does not fit once.
+// Along one dimension. `size`, `stride` and `dilation` are positive and below 2^16. False if
+// the window does not fit once.
 inline bool Slide(Padding padding, int input, int size, int stride, int dilation,
                   SlidingWindow* window) {
   const int64_t extent = static_cast<int64_t>(size - 1) * dilation + 1;

@@ -1,10 +1,10 @@
 // The part of TFLite's C interface that an external delegate sees.
 //
-// No package installs TFLite's headers, and the delegate links to nothing of TFLite: it is handed
-// a TfLiteContext and calls what that points to. So the few structures are declared here, field
-// for field as runtimes 2.14 to 2.21 and LiteRT 1.x and 2.x lay them out. Fields behind the last
-// one used are left out of structures that the runtime allocates; structures allocated here end
-// in zeros that a newer runtime may read.
+// No package installs TFLite's headers, and the delegate links to nothing of TFLite: it is
+// handed a TfLiteContext and calls what that points to. So the few structures are declared
+// here, field for field as runtimes 2.14 to 2.21 and LiteRT 1.x and 2.x lay them out. Fields
+// behind the last one used are left out of structures that the runtime allocates; structures
+// allocated here end in zeros that a newer runtime may read.
 //
 // The layout is proven twice: by the assertions below, and by running in several runtimes
 // (tests/parity/test_delegate_runtimes.py).
