@@ -82,9 +82,9 @@ CMAKE_CLANG = $(BIN)/cmake -S delegate -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $
   -DCMAKE_CXX_COMPILER=$(CLANG)
 
 test-sanitized: $(VENV)/ready
-	$(CMAKE_CLANG) -B build/native-$(SANITIZERS) -DSPARSEBNN_SANITIZE=$(SANITIZERS) -DSPARSEBNN_TESTS=ON
-	$(BIN)/cmake --build build/native-$(SANITIZERS)
-	$(BIN)/ctest --test-dir build/native-$(SANITIZERS) --output-on-failure
+	$(CMAKE_CLANG) -B build/native-$(CLANG)-$(SANITIZERS) -DSPARSEBNN_SANITIZE=$(SANITIZERS) -DSPARSEBNN_TESTS=ON
+	$(BIN)/cmake --build build/native-$(CLANG)-$(SANITIZERS)
+	$(BIN)/ctest --test-dir build/native-$(CLANG)-$(SANITIZERS) --output-on-failure
 
 # Each of delegate/fuzz/*.cc for FUZZ_SECONDS, from delegate/fuzz/corpus/NAME; what it finds goes
 # to build/fuzz. The C++ tests run the corpus.
