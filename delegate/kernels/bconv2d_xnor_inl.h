@@ -24,6 +24,7 @@ template <class V>
 class XnorBconv2d : public Bconv2d {
   static constexpr int kPixels = V::kPixels, kChannels = V::kChannels;
   static constexpr int kStepWords = V::kStepWords;
+  static_assert(kChannels % 8 == 0, "outputs are written in vectors of 8 channels");
 
  public:
   XnorBconv2d(const Geometry& geometry, OutputTransform transform, const char* isa)
@@ -162,12 +163,16 @@ class XnorBconv2d : public Bconv2d {
   void StoreTile(const Counts* counts, size_t pixel, int count, int o, int channels,
                  void* output) const {
     switch (transform_.type) {
-      case OutputType::kFloat32:
-        return StoreNumbers(counts, count, o, channels,
-                            static_cast<float*>(output) + pixel * g_.channels_out);
+      case OutputType::kFloat32: {
+        float* pixels = static_cast<float*>(output) + pixel * g_.channels_out + o;
+        if (count == kPixels && channels >= kChannels) {
+          return StoreNumbers<kPixels>(counts, count, o, kChannels, pixels);
+        }
+        return StoreNumbers<0>(counts, count, o, channels, pixels);
+      }
       case OutputType::kInt8:
-        return StoreNumbers(counts, count, o, channels,
-                            static_cast<int8_t*>(output) + pixel * g_.channels_out);
+        return StoreNumbers<0>(counts, count, o, channels,
+                               static_cast<int8_t*>(output) + pixel * g_.channels_out + o);
       case OutputType::kBitpacked:
         for (int p = 0; p < count; ++p) {
           StoreBits(counts[p],
@@ -177,17 +182,18 @@ class XnorBconv2d : public Bconv2d {
     }
   }
 
-  template <typename T>
+  // kWhole: the number of pixels of a tile that is whole, in pixels and in channels, or 0.
+  template <int kWhole, typename T>
   void StoreNumbers(const Counts* counts, int count, int o, int channels, T* output) const {
-    for (int first = 0; first < channels; first += 8) {
-      const f32x8 multiplier =
-          vector_transform_.LoadMultiplier(&transform_.multiplier[o + first]);
+    const VectorTransform transform = vector_transform_;  // nothing else points to it
+    for (int first = 0; first < (kWhole > 0 ? kChannels : channels); first += 8) {
+      const f32x8 multiplier = transform.LoadMultiplier(&transform_.multiplier[o + first]);
       const f32x8 bias = VectorTransform::LoadFloats(&transform_.bias[o + first]);
-      const int in_vector = std::min(8, channels - first);
-      for (int p = 0; p < count; ++p) {
-        const f32x8 y =
-            vector_transform_.ToFloat(LoadCounts(counts[p] + first), multiplier, bias);
-        VectorTransform::StorePixel(y, output + p * g_.channels_out + o + first, in_vector);
+      const int in_vector = kWhole > 0 ? 8 : std::min(8, channels - first);
+      T* pixel = output + first;
+      for (int p = 0; p < (kWhole > 0 ? kWhole : count); ++p, pixel += g_.channels_out) {
+        const f32x8 y = transform.ToFloat(LoadCounts(counts[p] + first), multiplier, bias);
+        VectorTransform::StorePixel(y, pixel, in_vector);
       }
     }
   }

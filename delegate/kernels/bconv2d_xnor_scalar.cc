@@ -6,7 +6,7 @@ namespace {
 
 struct XnorScalar {
   using Count = uint32_t;
-  static constexpr int kPixels = 2, kChannels = 4, kStepWords = 1;
+  static constexpr int kPixels = 2, kChannels = 8, kStepWords = 1;
 
   static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter, int steps,
                         Count (*counts)[kChannels]) {
@@ -23,7 +23,7 @@ struct XnorScalar {
 
 }  // namespace
 
-std::unique_ptr<Bconv2d> MakeXnorBconv2d_2x4__scalar(const Geometry& geometry,
+std::unique_ptr<Bconv2d> MakeXnorBconv2d_2x8__scalar(const Geometry& geometry,
                                                      const FilterReader& filter,
                                                      OutputTransform transform,
                                                      std::string* error) {

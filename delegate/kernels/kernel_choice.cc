@@ -38,7 +38,7 @@ struct Weights {
 };
 
 constexpr Weights kWeights[] = {
-    {KernelKind::kXnor, "2x4", Isa::kScalar, Core::kOutOfOrder, 0, 0.05978, 3.234, 3.003},
+    {KernelKind::kXnor, "2x8", Isa::kScalar, Core::kOutOfOrder, 0, 0.05978, 3.234, 3.003},
     {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.8636, 17.9, 41.11, 17.16},
     {KernelKind::kXnor, "4x16", Isa::kAvx2, Core::kOutOfOrder, 0, 0.0734, 0.6, 0.583},
     {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 1.237, 15.05, 99.22, 37.67},
