@@ -3,9 +3,9 @@
 //   bits[row, c / 32] bit c % 32  =  value[row, c] < zero_point  (bool: value is false)
 //   value[row, c]                 =  bit ? one : zero
 //
-// A negative zero and a NaN are not below zero, and neither is a negative denormal: TFLite has
-// denormals flushed to zero while a model runs, but in its own threads only. Comparing with the
-// greatest normal negative number gives that answer in any thread and any mode.
+// A negative zero and a NaN are not below zero, and neither is a negative denormal: LCE's
+// interpreter has the processor flush denormals to zero, stock TFLite does not. Comparing with
+// the greatest normal negative number gives LCE's answer in any mode.
 // Bits past `channels` are written as 0.
 #ifndef SPARSEBNN_KERNELS_QUANTIZE_H_
 #define SPARSEBNN_KERNELS_QUANTIZE_H_

@@ -40,7 +40,7 @@ def assert_equals_lce(runner, flat: bytes, x: np.ndarray) -> None:
         np.testing.assert_array_equal(ours, theirs, err_msg=isa)
 
 
-# Neither -0.0 nor a NaN is below zero, nor is a denormal, which TFLite flushes to zero.
+# Neither -0.0 nor a NaN is below zero, nor is a denormal: LCE flushes it to zero.
 _SPECIAL = np.array(
     [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-45, -1e-45, 1, -1], np.float32
 )
