@@ -2,9 +2,9 @@
 
     int32 [1, h, w, ceil(c / 32)] -> LceBconv2d -> SLICE -> its first pixel
 
-Interpreters copy what a model returns. A layer of 64 channels and 56 x 56 pixels returns 800 kB,
-and copying them takes as long as the convolution; so a SLICE, which any interpreter has, leaves
-one pixel of them. The op itself is whole: bit-packed input to outputs in memory.
+Interpreters copy what a model returns. A layer of 64 channels and 56 x 56 pixels returns 800 kB;
+copying that is no part of the convolution, so a SLICE, which any interpreter has, leaves one
+pixel of it. The op itself is whole: bit-packed input to outputs in memory.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     python benchmarks/delegate_speed.py --only ops --runs 30 "28 28 128 128 3 1 32 float"
 
 Ops: each layer of shapes/delegate_speed.txt alone, one thread. Networks: a ResNet-18, 224x224,
-as LCE file and as sub-bit file, with the peak memory of each process. Every runtime is a process
-of its own; they take turns in blocks of 10 inferences. What is timed is `predict`, which
-everybody calls: inputs are copied in and outputs out, by both.
+as LCE file and as sub-bit file, with the peak memory of each process, once for every instruction
+set. Every runtime is a process of its own; they take turns in blocks of 10 inferences. What is
+timed is `predict`, which everybody calls: inputs are copied in and outputs out, by both.
 """
 
 from __future__ import annotations
@@ -113,8 +113,9 @@ def network_files(folder: Path, size: int, classes: int, codewords: int) -> dict
     return files
 
 
-def time_networks(files: dict[str, Path], threads: int, runs: int) -> dict[str, Any]:
+def time_networks(files: dict[str, Path], isa: str, threads: int, runs: int) -> dict[str, Any]:
     """Every file in every runtime that can run it."""
+    os.environ["SPARSEBNN_ISA"] = isa  # of the worker processes
     names = {str(path): format for format, path in files.items()}
     timings = benchmark(list(names), num_threads=threads, runs=runs, runtime="compare")
     (lce,) = (t.median_ms for t in timings if t.runtime == "lce")
@@ -126,6 +127,7 @@ def time_networks(files: dict[str, Path], threads: int, runs: int) -> dict[str, 
         rows.append(row)
     nodes = profile(files["lce"], num_threads=threads, runs=runs)
     return {
+        "isa": isa,
         "threads": threads,
         "timings": rows,
         "binary_ops_ms": round(sum(node.mean_ms for node in nodes), 3),
@@ -171,7 +173,7 @@ def main() -> int:
             result["networks"] = {"model": {"name": "resnet18", **shape}, "runs": runs}
             for run in runs:
                 for row in run["timings"]:
-                    print(run["threads"], row, flush=True)
+                    print(run["isa"], run["threads"], row, flush=True)
     header["load"]["after"] = os.getloadavg()
     if str(args.output) != "-":
         RESULTS.mkdir(exist_ok=True)
