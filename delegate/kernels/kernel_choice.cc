@@ -38,19 +38,19 @@ struct Weights {
 };
 
 constexpr Weights kWeights[] = {
-    {KernelKind::kXnor, "2x8", Isa::kScalar, Core::kOutOfOrder, 0, 0.05978, 3.234, 3.003},
-    {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.8636, 17.9, 41.11, 17.16},
-    {KernelKind::kXnor, "4x16", Isa::kAvx2, Core::kOutOfOrder, 0, 0.0734, 0.6, 0.583},
-    {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 1.237, 15.05, 99.22, 37.67},
-    {KernelKind::kXnor, "8x32", Isa::kAvx512, Core::kOutOfOrder, 0, 0.0255, 0.3364, 0.2901},
-    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.9911, 9.524, 51.92, 19.71},
-    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 1.203, 11.51, 88.36, 35.02},
-    {KernelKind::kCodebook, "x512", Isa::kAvx512, Core::kOutOfOrder, 2.626, 14.1, 160.6, 52.74},
+    {KernelKind::kXnor, "2x8", Isa::kScalar, Core::kOutOfOrder, 0, 0.0764, 1.733, 2.014},
+    {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.8946, 17.77, 41.01, 16.27},
+    {KernelKind::kXnor, "4x16", Isa::kAvx2, Core::kOutOfOrder, 0, 0.07421, 0.4741, 0.5775},
+    {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 1.23, 14.96, 100.3, 37.59},
+    {KernelKind::kXnor, "8x32", Isa::kAvx512, Core::kOutOfOrder, 0, 0.0263, 0.2712, 0.2674},
+    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.9977, 9.605, 51.42, 19.02},
+    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 1.21, 11.47, 88.58, 34.97},
+    {KernelKind::kCodebook, "x512", Isa::kAvx512, Core::kOutOfOrder, 2.549, 14.27, 172.3, 55.16},
     {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kOutOfOrder, 0, 0.375, 2.5, 2.5},
     {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kOutOfOrder, 4.4, 56, 200, 60},
     {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kCortexA72, 0, 0.375, 4.5, 4.5},
     {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kCortexA72, 7.4, 84, 380, 110},
-    {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kInOrder, 0, 1, 12, 12},
+    {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kInOrder, 0, 1, 10, 10},
     {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kInOrder, 19, 280, 950, 270},
 };
 
