@@ -1,6 +1,6 @@
 // The dense convolution: xor, count, add.
 //
-//   for a tile of kPixels pixels of a row:
+//   for a tile of kPixels output pixels, numbered through rows and images:
 //     rows[pixel] = the input words under its taps, one after the other; zeros (+1) for those
 //                   outside of the image
 //     for each kChannels output channels:
@@ -24,6 +24,7 @@ template <class V>
 class XnorBconv2d : public Bconv2d {
   static constexpr int kPixels = V::kPixels, kChannels = V::kChannels;
   static constexpr int kStepWords = V::kStepWords;
+  using Counts = typename V::Count[kChannels];  // of one pixel
   static_assert(kChannels % 8 == 0, "outputs are written in vectors of 8 channels");
 
  public:
@@ -63,10 +64,13 @@ class XnorBconv2d : public Bconv2d {
     const size_t scratch_words = (kPixels * RowWords() + 15) / 16 * 16;
     if (!workspace->Reserve(threads->threads() * scratch_words * sizeof(uint32_t))) return false;
     uint32_t* scratch = reinterpret_cast<uint32_t*>(workspace->data());
-    threads->ParallelFor(g_.batch * g_.output_height, [&](int row, int thread) {
-      for (int group = 0; group < g_.groups; ++group) {
-        for (int x = 0; x < g_.output_width; x += kPixels) {
-          RunPixels(input, output, row, x, group, scratch + thread * scratch_words);
+    const int tiles = (pixels() + kPixels - 1) / kPixels;
+    constexpr int kTilesPerTask = 8;
+    threads->ParallelFor((tiles + kTilesPerTask - 1) / kTilesPerTask, [&](int task, int thread) {
+      const int last = std::min(tiles, (task + 1) * kTilesPerTask);
+      for (int tile = task * kTilesPerTask; tile < last; ++tile) {
+        for (int group = 0; group < g_.groups; ++group) {
+          RunTile(input, output, tile * kPixels, group, scratch + thread * scratch_words);
         }
       }
     });
@@ -79,6 +83,7 @@ class XnorBconv2d : public Bconv2d {
   }
 
  private:
+  int pixels() const { return g_.batch * g_.output_height * g_.output_width; }
   int Steps() const {
     return (g_.taps() * g_.group_words() + kStepWords - 1) / kStepWords;
   }
@@ -107,7 +112,8 @@ class XnorBconv2d : public Bconv2d {
     return to;
   }
 
-  void FillRow(const uint32_t* input, int row, int x, int group, uint32_t* words) const {
+  void FillRow(const uint32_t* input, int pixel, int group, uint32_t* words) const {
+    const int row = pixel / g_.output_width, x = pixel % g_.output_width;
     const int b = row / g_.output_height, y = row % g_.output_height;
     const int group_words = g_.group_words();
     const uint32_t* const end = words + RowWords();
@@ -141,23 +147,20 @@ class XnorBconv2d : public Bconv2d {
     while (words != end) *words++ = 0;
   }
 
-  void RunPixels(const uint32_t* input, void* output, int row, int x, int group,
-                 uint32_t* rows) const {
-    // Of a tile past the end of the row, some rows are of the tile before: their results are not
-    // used.
-    const int count = std::min(kPixels, g_.output_width - x);
-    for (int p = 0; p < count; ++p) FillRow(input, row, x + p, group, rows + p * RowWords());
+  void RunTile(const uint32_t* input, void* output, int first_pixel, int group,
+               uint32_t* rows) const {
+    // In the last tile some rows may be of the tile before: their results are not used.
+    const int count = std::min(kPixels, pixels() - first_pixel);
+    for (int p = 0; p < count; ++p) FillRow(input, first_pixel + p, group, rows + p * RowWords());
     const int channels = g_.channels_out_per_group();
     for (int block = 0; block < BlocksPerGroup(); ++block) {
-      alignas(64) typename V::Count counts[kPixels][kChannels];
+      alignas(64) Counts counts[kPixels];
       V::CountTile(rows, RowWords(), Block(group, block), Steps(), counts);
       const int first = block * kChannels;
-      StoreTile(counts, static_cast<size_t>(row) * g_.output_width + x, count,
-                group * channels + first, std::min(kChannels, channels - first), output);
+      StoreTile(counts, first_pixel, count, group * channels + first,
+                std::min(kChannels, channels - first), output);
     }
   }
-
-  using Counts = typename V::Count[kChannels];
 
   // Writes `channels` channels from `o` on of `count` pixels that follow each other.
   void StoreTile(const Counts* counts, size_t pixel, int count, int o, int channels,
@@ -212,23 +215,31 @@ class XnorBconv2d : public Bconv2d {
   void StoreBits(const typename V::Count* counts, uint32_t* words, int o, int channels) const {
     for (int i = 0; i < channels; i += 32) {
       uint32_t bits = 0;
-      const int end = std::min(channels - i, 32);
-      for (int k = 0; k < end; ++k) {
-        bits |= static_cast<uint32_t>(static_cast<int32_t>(counts[i + k]) >
-                                      transform_.thresholds[o + i + k])
+      for (int k = 0; k < 32 && i + k < channels; k += 8) {
+        bits |= static_cast<uint32_t>(Compare(counts + i + k, &transform_.thresholds[o + i + k]))
                 << k;
       }
+      if (channels - i < 32) bits &= (1u << (channels - i)) - 1;
       const int word = (o + i) / 32, shift = (o + i) % 32;
-      if (shift == 0 && g_.groups == 1 && kChannels % 32 == 0) {
-        words[word] = bits;
-        continue;
-      }
-      // A block may fill only part of a word, or begin inside of one.
+      // A block may fill only part of a word; with groups it may also begin anywhere in one.
       const bool fresh = shift == 0 && g_.groups == 1;
       words[word] = fresh ? bits : words[word] | bits << shift;
-      if (shift > 0 && shift + end > 32) words[word + 1] |= bits >> (32 - shift);
+      if (shift > 0 && shift + channels - i > 32) words[word + 1] |= bits >> (32 - shift);
     }
   }
+
+  // Bit i: counts[i] > thresholds[i], for 8 channels.
+  static uint8_t Compare(const typename V::Count* counts, const int32_t* thresholds) {
+    const i32x8 kBit = {1, 2, 4, 8, 16, 32, 64, 128};
+    i32x8 limits;
+    std::memcpy(&limits, thresholds, sizeof limits);
+    i32x8 bits = (ToSigned(LoadCounts(counts)) > limits) & kBit;
+    bits |= __builtin_shufflevector(bits, bits, 4, 5, 6, 7, 0, 1, 2, 3);
+    bits |= __builtin_shufflevector(bits, bits, 2, 3, 0, 1, 6, 7, 4, 5);
+    return static_cast<uint8_t>(bits[0] | bits[1]);
+  }
+  static i32x8 ToSigned(u16x8 counts) { return __builtin_convertvector(counts, i32x8); }
+  static i32x8 ToSigned(i32x8 counts) { return counts; }
 
   const Geometry g_;
   OutputTransform transform_;

@@ -74,8 +74,9 @@ CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, double pa
   if (kernel.kind == KernelKind::kXnor) {
     const char* cross = std::strchr(kernel.tile, 'x');
     const int tile_pixels = std::atoi(kernel.tile), tile_channels = std::atoi(cross + 1);
-    const double row = (g.output_width + tile_pixels - 1) / tile_pixels * tile_pixels;
-    const double pixels = row * g.output_height * g.batch * g.groups;
+    const double pixels =
+        std::ceil(static_cast<double>(g.output_width) * g.output_height * g.batch / tile_pixels) *
+        tile_pixels * g.groups;
     const double padded =
         (g.channels_out_per_group() + tile_channels - 1) / tile_channels * tile_channels;
     terms.sums = pixels * padded * g.taps() * g.group_words();

@@ -23,7 +23,10 @@ inline u16x8 InterleaveHigh(u16x8 a, u16x8 b) {
 
 // The vectors of a transform are loaded whole.
 inline void PadForVectors(OutputTransform* transform) {
-  if (transform->type == OutputType::kBitpacked) return;
+  if (transform->type == OutputType::kBitpacked) {
+    transform->thresholds.resize(transform->thresholds.size() + 7);
+    return;
+  }
   transform->multiplier.resize(transform->multiplier.size() + 7);
   transform->bias.resize(transform->bias.size() + 7);
 }
