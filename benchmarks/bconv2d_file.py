@@ -2,9 +2,9 @@
 
     int32 [1, h, w, ceil(c / 32)] -> LceBconv2d -> SLICE -> its first pixel
 
-Interpreters copy what a model returns. A layer of 64 channels and 56 x 56 pixels returns 800 kB;
-copying that is no part of the convolution, so a SLICE, which any interpreter has, leaves one
-pixel of it. The op itself is whole: bit-packed input to outputs in memory.
+Interpreters copy what a model returns. 64 channels of 56 x 56 pixels are 800 kB; copying them
+is no part of the convolution, so a SLICE, which any interpreter has, leaves one pixel. The op
+itself is whole: bit-packed input to outputs in memory.
 """
 
 from __future__ import annotations

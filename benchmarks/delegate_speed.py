@@ -4,7 +4,7 @@
     python benchmarks/delegate_speed.py --only ops --runs 30 "28 28 128 128 3 1 32 float"
 
 Ops: each layer of shapes/delegate_speed.txt alone, one thread. Networks: a ResNet-18, 224x224,
-as LCE file and as sub-bit file, with the peak memory of each process, once for every instruction
+as LCE file and as sub-bit file, with the peak memory of each process, for every instruction
 set. Every runtime is a process of its own; they take turns in blocks of 10 inferences. What is
 timed is `predict`, which everybody calls: inputs are copied in and outputs out, by both.
 """
@@ -168,7 +168,9 @@ def main() -> int:
             shape = {"size": 224, "classes": 1000, "codewords": 32}
             files = network_files(folder, **shape)
             runs = [
-                time_networks(files, threads, args.network_runs) for threads in args.threads
+                time_networks(files, isa, threads, args.network_runs)
+                for isa in isas
+                for threads in args.threads
             ]
             result["networks"] = {"model": {"name": "resnet18", **shape}, "runs": runs}
             for run in runs:

@@ -102,7 +102,9 @@ def main() -> int:
         return 0
     judged = choices(rows)
     slower = np.array([choice["slower"] for choice in judged])
-    print(f"{len(judged)} layers: the choice is {100 * (slower.mean() - 1):.1f} % slower than the")
+    print(
+        f"{len(judged)} layers: the choice is {100 * (slower.mean() - 1):.1f} % slower than the"
+    )
     print(f"best on average, at worst {slower.max():.2f} times.")
     for choice in sorted(judged, key=lambda choice: -choice["slower"])[:5]:
         print(json.dumps(choice))

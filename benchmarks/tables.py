@@ -198,6 +198,105 @@ def arm_cost() -> str:
     )
 
 
+def layer_name(case: dict[str, Any]) -> str:
+    stride = f", stride {case['stride']}" if case["stride"] > 1 else ""
+    size = f"{case['height']}x{case['width']}"
+    return f"{case['channels_in']} to {case['channels_out']} ch, {size}{stride}"
+
+
+def codewords_of(case: dict[str, Any]) -> str:
+    return str(case["codewords"] or "any")
+
+
+def op_speed() -> str:
+    result = newest("delegate_speed")
+    isas = list(result["ops"][0]["chosen"])
+    rows = []
+    for case in result["ops"]:
+        us, faster = case["median_us"], case["times_lce"]
+        cells = [f"{us['lce']:,.0f}"]
+        for isa in isas:
+            auto = f"{us[f'{isa} auto']:,.0f} ({faster[f'{isa} auto']:.0f}x)"
+            pinned = (f"{us[f'{isa} {kernel}']:,.0f}" for kernel in ("codebook", "xnor"))
+            cells += [auto, *pinned]
+        rows.append([layer_name(case), codewords_of(case), case["output"], *cells])
+    header = ["3x3 layer", "n", "output", "LCE"]
+    for isa in isas:
+        header += [isa, "codebook", "dense"]
+    return (
+        f"{markdown(header, rows)}\n\nMicroseconds, median; in brackets how many times as fast "
+        "as LCE's interpreter on the same file. The column of an instruction set is what "
+        "`kernel=auto` runs; beside it both kernels. "
+        f"{source(result, 'delegate_speed')}, one thread."
+    )
+
+
+def _network(result: dict[str, Any], isa: str, threads: int) -> dict[str, dict[str, Any]]:
+    """By "lce", "delegate" and "subbit"."""
+    (run,) = (
+        r for r in result["networks"]["runs"] if (r["isa"], r["threads"]) == (isa, threads)
+    )
+    timings = {}
+    for timing in run["timings"]:
+        own = timing["runtime"] == "lce"
+        name = "lce" if own else "delegate" if timing["model"] == "lce" else "subbit"
+        timings[name] = timing
+    return timings
+
+
+def network_speed() -> str:
+    result = newest("delegate_speed")
+    runs = result["networks"]["runs"]
+    isas = {"avx512": "AVX-512", "avx2": "AVX2", "neon": "NEON"}
+    rows, peaks = [], {"lce": 0, "delegate": 0, "subbit": 0}
+    for threads in sorted({run["threads"] for run in runs}):
+        for isa in dict.fromkeys(run["isa"] for run in runs):
+            timings = _network(result, isa, threads)
+            cells = [f"{timings['lce']['median_ms']:.0f} ms"]
+            for name in ("delegate", "subbit"):
+                timing = timings[name]
+                cells.append(f"{timing['median_ms']:.1f} ms ({timing['times_lce']:.0f}x)")
+            label = f"{threads} thread" + ("s" if threads > 1 else "")
+            rows.append([f"{label}, {isas[isa]}", *cells])
+            for name, timing in timings.items():
+                peaks[name] = max(peaks[name], timing["peak_memory_bytes"])
+    rows.append(["peak memory", *(f"{peak / 2**20:.1f} MiB" for peak in peaks.values())])
+    header = ["", "LCE's interpreter", "delegate", "delegate, sub-bit file"]
+    model = result["networks"]["model"]
+    return (
+        f"{markdown(header, rows)}\n\nResNet-18, {model['size']}x{model['size']}, "
+        f"{model['classes']} classes, n = {model['codewords']}, batch 1, float layers in stock "
+        "LiteRT. LCE has no optimised kernels for x86, so the ratio says nothing about ARM. "
+        f"{source(result, 'delegate_speed')}."
+    )
+
+
+def kernel_work() -> str:
+    result = newest("kernel_cost")
+    rows = []
+    for case in result["sweeps"]["codewords"]:
+        if (case["kernel"], case["tile"], case["isa"]) != ("codebook", "x256", "avx2"):
+            continue
+        if case["codewords"] not in (8, 32, 128, 0):
+            continue
+        # For each block, output channel and input channel. A chunk adds 16 two-bit numbers.
+        triples = case["outputs"] * case["channels_in"]
+        rows.append(
+            [
+                layer_name(case),
+                codewords_of(case),
+                f"{case['patterns']:.0f}",
+                f"{32 * case['sums'] / triples:.2f}",
+                f"{case['entries'] / triples:.2f}",
+            ]
+        )
+    header = ["3x3 layer", "n", "patterns of 7 taps", "planes added", "table entries"]
+    return (
+        f"{markdown(header, rows)}\n\nThe last two: for each 3x3 kernel of an output and an "
+        f"input channel. {source(result, 'kernel_cost')}."
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "training_step": training_step,
@@ -205,6 +304,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "file_size": file_size,
     "startup": startup,
     "arm_cost": arm_cost,
+    "op_speed": op_speed,
+    "network_speed": network_speed,
+    "kernel_work": kernel_work,
 }
 
 

@@ -1,9 +1,10 @@
-"""The README's example runs and its commands exist."""
+"""The examples in README and docs run, and the README's commands exist."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,19 @@ import pytest
 
 from keras_sparsebnn.cli import build_parser
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# What examples call model.tflite.
+MODEL = ROOT / "tests" / "golden" / "lce_selected.tflite"
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARKED = re.compile(r"^<!-- test -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-EXAMPLES = _MARKED.findall(README)
+EXAMPLES = [
+    pytest.param(example, id=f"{page.stem}-{number}")
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for number, example in enumerate(_MARKED.findall(page.read_text(encoding="utf-8")))
+]
 COMMANDS = [
     line.strip().removeprefix("$ ")
     for language, block in _FENCE.findall(README)
@@ -28,7 +36,7 @@ COMMANDS = [
 
 
 def test_has_an_example_and_commands():
-    assert EXAMPLES, "mark a ```python block with <!-- test --> on the line before"
+    assert _MARKED.search(README), "put <!-- test --> on the line before a ```python block"
     assert {shlex.split(command, comments=True)[1] for command in COMMANDS} >= {
         "train",
         "convert",
@@ -36,9 +44,10 @@ def test_has_an_example_and_commands():
     }
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_example_runs(example, tmp_path):
     assert len(example.splitlines()) <= 20, "the README promises at most 20 lines"
+    shutil.copy(MODEL, tmp_path / "model.tflite")
     subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True)
 
 
