@@ -91,7 +91,7 @@ def selections(model: Any) -> dict[str, list[int]]:
     found = {}
     for layer in binary_layers(model):
         quantizer = sparse_quantizer(layer)
-        if quantizer is not None:
+        if quantizer is not None and not quantizer.covers_codebook:
             found[layer.name] = sorted(int(i) for i in quantizer.selection.numpy())
     return found
 

@@ -3,112 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.atomic import read_json, write_json
+from keras_sparsebnn.training.method_options import METHODS, OPTIONS
+from keras_sparsebnn.training.rules import (
+    BOOLEAN,
+    Rule,
+    integer,
+    is_int,
+    is_number,
+    number,
+    one_of,
+    or_none,
+    positive,
+    text,
+)
 
 __all__ = ["METHODS", "OPTIONS", "RunConfig"]
 
-METHODS = ("learned", "one_bit", "random")
-"""SparseKernel; plain ste_sign; FixedSubset."""
-
 VERSION = 1
 
-# (what is expected, the test for it)
-_Rule = tuple[str, Callable[[Any], bool]]
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return (_is_int(value) or isinstance(value, float)) and math.isfinite(value)
-
-
-def _one_of(*names: str) -> _Rule:
-    return f"one of {', '.join(names)}", lambda v: isinstance(v, str) and v in names
-
-
-def _integer(low: int, high: int) -> _Rule:
-    return f"an integer in [{low}, {high}]", lambda v: _is_int(v) and low <= v <= high
-
-
-def _number(low: float, high: float) -> _Rule:
-    return f"a number in [{low:g}, {high:g}]", lambda v: _is_number(v) and low <= v <= high
-
-
-def _positive(high: float) -> _Rule:
-    return f"a number in (0, {high:g}]", lambda v: _is_number(v) and 0 < v <= high
-
-
-def _text(length: int) -> _Rule:
-    return f"a text of 1 to {length} characters", (
-        lambda v: isinstance(v, str) and 0 < len(v) <= length and "\0" not in v
-    )
-
-
-def _or_none(rule: _Rule) -> _Rule:
-    return f"{rule[0]} or null", lambda v: v is None or rule[1](v)
-
-
-_BOOLEAN: _Rule = ("true or false", lambda v: isinstance(v, bool))
-
-_SUBSET_OPTIONS: dict[str, _Rule] = {
-    "clip_value": _or_none(_positive(1e6)),
-    "magnitude_scale": _BOOLEAN,
-}
-
-OPTIONS: dict[str, dict[str, _Rule]] = {
-    "one_bit": {},
-    "random": _SUBSET_OPTIONS,
-    "learned": {
-        **_SUBSET_OPTIONS,
-        "formulation": _one_of("partial", "full"),
-        "freeze_after": _positive(1),
-        "initial_selection": _one_of("random", "covering"),
-        "logit_scale": _positive(1e6),
-        "matcher": _one_of("graph", "scipy"),
-        "noise_scale": _number(0, 1e6),
-        "noise_scale_end": _number(0, 1e6),
-        "refresh_interval": _integer(0, 10**9),
-        "sinkhorn_iterations": _integer(1, 1000),
-        "temperature": _positive(1e6),
-        "temperature_end": _positive(1e6),
-    },
-}
-"""Quantizer options by method. `*_end` is reached in a straight line at `freeze_after` (or the
-end of training); `freeze_after` is the fraction of training after which nothing is matched."""
-
-_RULES: dict[str, _Rule] = {
-    "version": (str(VERSION), lambda v: _is_int(v) and v == VERSION),
-    "dataset": _text(200),
-    "data_dir": _or_none(_text(4096)),
-    "image_size": _or_none(_integer(4, 1024)),
-    "augmentation": _one_of("none", "shift", "flip_shift"),
-    "model": _text(100),
-    "method": _one_of(*METHODS),
+_RULES: dict[str, Rule] = {
+    "version": (str(VERSION), lambda v: is_int(v) and v == VERSION),
+    "dataset": text(200),
+    "data_dir": or_none(text(4096)),
+    "image_size": or_none(integer(4, 1024)),
+    "augmentation": one_of("none", "shift", "flip_shift"),
+    "model": text(100),
+    "method": one_of(*METHODS),
     "codewords": (
         "a power of two in [2, 512]",
-        lambda v: _is_int(v) and 2 <= v <= 512 and v & (v - 1) == 0,
+        lambda v: is_int(v) and 2 <= v <= 512 and v & (v - 1) == 0,
     ),
     "options": ("an object", lambda v: isinstance(v, dict)),
-    "epochs": _integer(1, 100_000),
-    "batch_size": _integer(1, 1_000_000),
-    "learning_rate": _positive(1e3),
-    "schedule": _one_of("cosine", "constant"),
-    "warmup_epochs": _number(0, 100_000),
-    "batch_norm_batches": _integer(0, 10**9),
-    "label_smoothing": ("a number in [0, 1)", lambda v: _is_number(v) and 0 <= v < 1),
-    "seed": _integer(0, 2**31 - 1),
-    "mixed_precision": _one_of("none", "bfloat16"),
-    "strategy": _one_of("none", "mirrored"),
-    "deterministic": _BOOLEAN,
-    "checkpoint_every": _integer(0, 10**9),
+    "epochs": integer(1, 100_000),
+    "batch_size": integer(1, 1_000_000),
+    "learning_rate": positive(1e3),
+    "schedule": one_of("cosine", "constant"),
+    "warmup_epochs": number(0, 100_000),
+    "batch_norm_batches": integer(0, 10**9),
+    "label_smoothing": ("a number in [0, 1)", lambda v: is_number(v) and 0 <= v < 1),
+    "seed": integer(0, 2**31 - 1),
+    "mixed_precision": one_of("none", "bfloat16"),
+    "strategy": one_of("none", "mirrored"),
+    "deterministic": BOOLEAN,
+    "checkpoint_every": integer(0, 10**9),
 }
 
 # These may differ when a run goes on: they do not change its outcome.
@@ -122,7 +65,7 @@ class RunConfig:
     Args:
         dataset: see `data.load`; so are `data_dir`, `image_size` and `augmentation`.
         model: a key of `models.MODELS`.
-        method: "learned" (`SparseKernel`), "random" (`FixedSubset`) or "one_bit" (`ste_sign`).
+        method: a key of `quantizers.METHODS`: "learned" (`SparseKernel`), "one_bit", ...
         codewords: n; with "one_bit" always 512, all of them.
         options: of the quantizer, see `OPTIONS`.
         epochs: passes over the training split.
@@ -244,7 +187,7 @@ class RunConfig:
         return next((k for k in mine if k not in _FREE and mine[k] != theirs[k]), None)
 
 
-def _check(name: str, value: Any, rule: _Rule) -> None:
+def _check(name: str, value: Any, rule: Rule) -> None:
     expected, holds = rule
     if not holds(value):
         raise SparseBNNError(f"Expected `{name}` to be {expected}, got {value!r:.60}.")

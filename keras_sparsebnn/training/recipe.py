@@ -12,9 +12,10 @@ from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.data import Dataset
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.models import MODELS
-from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
+from keras_sparsebnn.quantizers import METHODS
 from keras_sparsebnn.training.callbacks import SelectionSchedule, freeze_after, linear
 from keras_sparsebnn.training.config import RunConfig
+from keras_sparsebnn.training.method_options import SCHEDULED
 
 __all__ = ["compiled_model", "selection_schedules"]
 
@@ -68,11 +69,8 @@ def _learning_rate(config: RunConfig, steps: int) -> Any:
 
 def _quantizer_factory(config: RunConfig) -> Callable[[], Any]:
     """Makes one kernel quantizer a layer, each with its own seed."""
-    if config.method == "one_bit":
-        return lambda: "ste_sign"
-    cls = SparseKernel if config.method == "learned" else FixedSubset
-    scheduled = ("freeze_after", "noise_scale_end", "temperature_end")
-    options = {k: v for k, v in config.options.items() if k not in scheduled}
+    cls = METHODS[config.method]
+    options = {k: v for k, v in config.options.items() if k not in SCHEDULED}
     layers = itertools.count()
 
     def factory() -> Any:

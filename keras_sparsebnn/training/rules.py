@@ -1,0 +1,68 @@
+"""Rules that values from files and command lines must obey. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+__all__ = [
+    "BOOLEAN",
+    "Rule",
+    "integer",
+    "is_int",
+    "is_number",
+    "number",
+    "one_of",
+    "or_none",
+    "positive",
+    "text",
+]
+
+Rule = tuple[str, Callable[[Any], bool]]
+"""What is expected, in words, and the test for it."""
+
+
+def is_int(value: Any) -> bool:
+    """Whether `value` is an integer and no boolean."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a finite number and no boolean."""
+    return (is_int(value) or isinstance(value, float)) and math.isfinite(value)
+
+
+def one_of(*names: str) -> Rule:
+    """One of some texts."""
+    return f"one of {', '.join(names)}", lambda v: isinstance(v, str) and v in names
+
+
+def integer(low: int, high: int) -> Rule:
+    """An integer, both ends included."""
+    return f"an integer in [{low}, {high}]", lambda v: is_int(v) and low <= v <= high
+
+
+def number(low: float, high: float) -> Rule:
+    """A finite number, both ends included."""
+    return f"a number in [{low:g}, {high:g}]", lambda v: is_number(v) and low <= v <= high
+
+
+def positive(high: float) -> Rule:
+    """A finite number above 0."""
+    return f"a number in (0, {high:g}]", lambda v: is_number(v) and 0 < v <= high
+
+
+def text(length: int) -> Rule:
+    """A text that fits a file name or a message."""
+    return f"a text of 1 to {length} characters", (
+        lambda v: isinstance(v, str) and 0 < len(v) <= length and "\0" not in v
+    )
+
+
+def or_none(rule: Rule) -> Rule:
+    """`rule`, or null."""
+    return f"{rule[0]} or null", lambda v: v is None or rule[1](v)
+
+
+BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))
