@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _convert_model(args: argparse.Namespace, output: Path) -> int:
     from keras_sparsebnn.commands.environment import import_keras
-    from keras_sparsebnn.commands.saved_models import load_model, model_file
+    from keras_sparsebnn.saved_models import load_model, model_file
 
     path = model_file(args.source)
     check_writable(output)
@@ -133,8 +133,8 @@ def _inputs(source: str, model: Any, count: int) -> tuple[Any, Any, str]:
 
     if Path(source).is_dir():
         from keras_sparsebnn import data
-        from keras_sparsebnn.commands.saved_models import run_file
         from keras_sparsebnn.training.config import RunConfig
+        from keras_sparsebnn.training.folder import run_file
 
         config = RunConfig.from_dict(
             run_file(source, "run.json"), str(Path(source) / "run.json")

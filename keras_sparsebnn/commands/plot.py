@@ -34,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
     """Draws and saves one picture."""
     from keras_sparsebnn import plots
     from keras_sparsebnn.commands.convert import check_writable
-    from keras_sparsebnn.commands.saved_models import load_model, model_file, run_file
+    from keras_sparsebnn.saved_models import load_model, model_file
+    from keras_sparsebnn.training.folder import run_file
 
     if args.kind != "usage" and len(args.runs) != 1:
         raise SparseBNNError(

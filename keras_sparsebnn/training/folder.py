@@ -11,7 +11,7 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.atomic import read_json
 from keras_sparsebnn.training.config import RunConfig
 
-__all__ = ["check", "locked", "one_line_os_errors"]
+__all__ = ["check", "locked", "one_line_os_errors", "run_file"]
 
 
 def check(out: Path, config: RunConfig) -> dict[str, Any] | None:
@@ -83,3 +83,17 @@ def one_line_os_errors(out: Path) -> Iterator[None]:
             f"({error.filename or out}). Checkpoints are intact: put that right, then run the "
             "same command."
         ) from error
+
+
+def run_file(folder: str, name: str) -> dict[str, Any]:
+    """The JSON object in `run.json` or `metrics.json` of a run folder.
+
+    Raises:
+        SparseBNNError: it is missing or damaged.
+    """
+    path = Path(folder) / name
+    if not path.exists():
+        raise SparseBNNError(
+            f"Expected a run folder made by sparsebnn train, found no {name} ({folder})."
+        )
+    return read_json(path)

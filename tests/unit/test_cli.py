@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_sparsebnn import __version__, cli
+from keras_sparsebnn import __version__, cli, saved_models
 from keras_sparsebnn.cli import main
-from keras_sparsebnn.commands import saved_models
 
 EPOCHS = 2
 

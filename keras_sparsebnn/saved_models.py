@@ -17,7 +17,7 @@ from typing import Any
 
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["load_model", "model_file", "run_file"]
+__all__ = ["load_model", "model_file"]
 
 MAX_JSON_BYTES = 64 * 2**20
 """Far above any real configuration; bounds what a crafted file can make us read."""
@@ -68,22 +68,6 @@ def model_file(source: str) -> Path:
             "Save with model.save('model.keras')."
         )
     return path
-
-
-def run_file(folder: str, name: str) -> dict[str, Any]:
-    """The JSON object in `run.json` or `metrics.json` of a run folder.
-
-    Raises:
-        SparseBNNError: it is missing or damaged.
-    """
-    from keras_sparsebnn.training.atomic import read_json
-
-    path = Path(folder) / name
-    if not path.exists():
-        raise SparseBNNError(
-            f"Expected a run folder made by sparsebnn train, found no {name} ({folder})."
-        )
-    return read_json(path)
 
 
 def _damaged(path: Path, reason: object) -> SparseBNNError:

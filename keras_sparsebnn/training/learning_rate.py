@@ -1,0 +1,82 @@
+"""The learning rate over the steps of a run: warm-up, decay, restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_sparsebnn._keras import keras, tf
+
+__all__ = ["SCHEDULES", "RestartingDecay"]
+
+SCHEDULES = ("constant", "cosine", "linear")
+
+
+class RestartingDecay(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    r"""Linear warm-up, then decay to 0; the same again in each part of training.
+
+    With `s` steps since the part began, `w` of warm-up and `T` in all,
+    `p = (s - w) / (T - w)`:
+
+        s < w:  rate s / w
+        then:   rate (1 + cos(pi p)) / 2,  rate (1 - p),  or rate
+
+    Args:
+        rate: at its highest, > 0.
+        kind: "cosine", "linear" or "constant".
+        starts: the steps at which the parts begin, rising, the first 0.
+        total: the step at which the last part ends.
+        warmup: steps of warm-up in each part; as many as it has at most.
+
+    Shape:
+        step, an integer scalar -> float32 scalar.
+
+    Example:
+        >>> schedule = RestartingDecay(0.1, "linear", starts=(0, 4), total=8)
+        >>> [round(float(schedule(step)), 3) for step in (0, 2, 4, 8)]
+        [0.1, 0.05, 0.1, 0.0]
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        kind: str,
+        *,
+        starts: Sequence[int] = (0,),
+        total: int,
+        warmup: int = 0,
+    ) -> None:
+        self.rate = rate
+        self.kind = kind
+        self.starts = tuple(starts)
+        self.total = total
+        self.warmup = warmup
+
+    def __call__(self, step: Any) -> Any:
+        step = tf.cast(step, tf.int64)
+        value = None
+        for start, end in zip(self.starts, (*self.starts[1:], self.total), strict=True):
+            warmup = min(self.warmup, end - start)
+            done = tf.cast(step - start, tf.float32)
+            progress = tf.clip_by_value((done - warmup) / max(1, end - start - warmup), 0, 1)
+            if self.kind == "cosine":
+                factor = 0.5 * (1.0 + tf.cos(np.float32(np.pi) * progress))
+            elif self.kind == "linear":
+                factor = 1.0 - progress
+            else:
+                factor = tf.ones_like(progress)
+            if warmup:
+                factor = tf.where(done < warmup, done / warmup, factor)
+            value = factor if value is None else tf.where(step >= start, factor, value)
+        return self.rate * value
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "rate": self.rate,
+            "kind": self.kind,
+            "starts": self.starts,
+            "total": self.total,
+            "warmup": self.warmup,
+        }
