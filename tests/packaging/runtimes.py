@@ -94,7 +94,9 @@ def main() -> int:
             pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             subprocess.run([*pip, str(args.wheel.resolve()), *requirements], check=True)
             report(what, check(python, module, folder, {}))
-        for python in args.tensorflow:
+        for interpreter in args.tensorflow:
+            # A virtual environment is known by the path of its link, which is not resolved.
+            python = str(Path(interpreter).absolute())
             version = subprocess.run(
                 [
                     python,
