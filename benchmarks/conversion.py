@@ -29,11 +29,8 @@ def convert(size: int, classes: int, codewords: int) -> dict[str, Any]:
     """One conversion, in this process."""
     from keras_sparsebnn import models
     from keras_sparsebnn.converters import convert_keras_model, inspect
-    from keras_sparsebnn.quantizers import SparseKernel
 
-    model = models.resnet18(
-        (size, size, 3), classes, kernel_quantizer=lambda: SparseKernel(codewords)
-    )
+    model = models.resnet18((size, size, 3), classes, codewords=codewords, block="bireal")
     before = own_peak_bytes()
     start = time.perf_counter()
     flat = convert_keras_model(model)

@@ -33,13 +33,10 @@ def model(size: int, classes: int, codewords: int) -> Any:
 
     from keras_sparsebnn import models
     from keras_sparsebnn._keras import keras
-    from keras_sparsebnn.quantizers import SparseKernel
 
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
-    made = models.resnet18(
-        (size, size, 3), classes, kernel_quantizer=lambda: SparseKernel(codewords)
-    )
+    made = models.resnet18((size, size, 3), classes, codewords=codewords, block="bireal")
     for layer in made.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])

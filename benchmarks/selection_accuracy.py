@@ -66,7 +66,7 @@ def run(method: str, codewords: int, seed: int, epochs: int, splits) -> dict:
     started = time.perf_counter()
     keras.utils.set_random_seed(seed)
     model = small(
-        (28, 28, 1), 10, widths=WIDTHS, kernel_quantizer=lambda: METHODS[method](codewords)
+        (28, 28, 1), 10, widths=WIDTHS, codewords=codewords, kernel_quantizer=METHODS[method]
     )
     pictures, labels = splits["train"]
     steps = len(pictures) // BATCH

@@ -48,15 +48,16 @@ def build(kind: str, stem_stride: int, batch: int = BATCH) -> Callable[[], Any]:
     from keras_sparsebnn.models import small
     from keras_sparsebnn.quantizers import SparseKernel
 
-    def kernel_quantizer() -> Any:
+    def kernel_quantizer(codewords: int) -> Any:
         if kind == "ste_sign":
             return "ste_sign"
-        return SparseKernel(CODEWORDS, formulation=kind, refresh_interval=1)
+        return SparseKernel(codewords, formulation=kind, refresh_interval=1)
 
     keras.utils.set_random_seed(0)
     model = small(
         (32, 32, 3),
         10,
+        codewords=CODEWORDS,
         widths=WIDTHS,
         kernel_quantizer=kernel_quantizer,
         stem_stride=stem_stride,

@@ -1,14 +1,22 @@
-"""Layers: larq's, with a codebook."""
+"""Layers: larq's with a codebook, and the activations around them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from keras_sparsebnn._keras import keras, lq
+from keras_sparsebnn.activations import HardTanh, LearnableShift, RPReLU, TwoSidedPReLU
 from keras_sparsebnn.quantizers import SparseKernel, SubsetKernel
 from keras_sparsebnn.quantizers.subset_kernel import validate_codewords
 
-__all__ = ["SparseBinaryConv2D", "sparse_quantizer"]
+__all__ = [
+    "HardTanh",
+    "LearnableShift",
+    "RPReLU",
+    "SparseBinaryConv2D",
+    "TwoSidedPReLU",
+    "sparse_quantizer",
+]
 
 
 def sparse_quantizer(layer: Any) -> SubsetKernel | None:

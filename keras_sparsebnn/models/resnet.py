@@ -1,62 +1,132 @@
-"""ResNet-18 with binary residual stages."""
+"""ResNet-18, ResNet-34 and ResNet-20 with binary residual stages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from keras_sparsebnn._keras import keras
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.models.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.bireal_block import bireal_block
+from keras_sparsebnn.models.react_block import react_block
+from keras_sparsebnn.models.residual_stages import classifier, residual_stages, stem
 from keras_sparsebnn.quantizers import SparseKernel
 
-__all__ = ["resnet18"]
+__all__ = ["residual_network", "resnet18", "resnet20", "resnet34"]
+
+_BLOCKS: dict[str, Callable[..., Any]] = {"react": react_block, "bireal": bireal_block}
+
+
+def residual_network(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    codewords: int | Mapping[str, int] = 32,
+    kernel_quantizer: KernelQuantizer = SparseKernel,
+    activation_quantizer: Any = "approx_sign",
+    block: str = "react",
+    name: str = "residual_network",
+) -> Any:
+    """Float stem -> stages of blocks with one binary 3x3 layer each -> pool -> dense.
+
+    Where the width grows, the stride is 2 and the shortcut is average pool + float 1x1 + BN.
+    The stem is 7x7 with stride 2 and a max pool for pictures of 64 pixels or more, else 3x3
+    with stride 1.
+
+    Args:
+        input_shape: height, width, channels of the pictures.
+        classes: how many.
+        widths: channels of each stage.
+        depths: binary layers of each stage; the layers are named `stage{s}_{index}`.
+        codewords: n, or a mapping of layer names and glob patterns to n.
+        kernel_quantizer: n -> the quantizer of one layer: `SparseKernel`, `FixedSubset`,
+            `lambda n: "ste_sign"`; `lambda n: None` for float kernels.
+        activation_quantizer: a sign; None for ReLU.
+        block: "react" (RSign and RPReLU) or "bireal".
+        name: the model's name.
+
+    Raises:
+        SparseBNNError: for an unknown block, or `codewords` that do not fit the layers.
+    """
+    if block not in _BLOCKS:
+        raise SparseBNNError(
+            f"Expected `block` to be one of {', '.join(map(repr, _BLOCKS))}, got {block!r}."
+        )
+    pictures = keras.layers.Input(input_shape)
+    x = stem(pictures, widths[0])
+    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
+        x = residual_stages(x, partial(_BLOCKS[block], layers=layers), widths, depths)
+    return keras.Model(pictures, classifier(x, classes), name=name)
 
 
 def resnet18(
     input_shape: tuple[int, int, int],
     classes: int,
     *,
-    kernel_quantizer: Callable[[], Any] = SparseKernel,
+    width: int = 64,
+    depths: Sequence[int] = (4, 4, 4, 4),
     name: str = "resnet18",
+    **options: Any,
 ) -> Any:
-    """ResNet-18 in Bi-Real form: a shortcut around each of its 16 binary 3x3 layers.
-
-    Float stem -> [sign -> binary 3x3 conv -> BN -> + shortcut] x 16 -> average pool -> dense.
-    Stages of 64, 128, 256 and 512 channels, four layers each. Where the width grows, the
-    stride is 2 and the shortcut is average pool + float 1x1 + BN. The stem is 7x7 with stride 2
-    and a max pool for pictures of 64 pixels or more, else 3x3 with stride 1.
+    """ResNet-18: 16 binary 3x3 layers in stages of 64, 128, 256 and 512 channels.
 
     Args:
         input_shape: height, width, channels of the pictures.
         classes: how many.
-        kernel_quantizer: makes one quantizer a layer: `SparseKernel`, `FixedSubset`,
-            `lambda: "ste_sign"`, ...
+        width: channels of the first stage; doubles from stage to stage.
+        depths: binary layers of each stage.
         name: the model's name.
+        **options: see `residual_network`.
 
     Reference: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
-    arXiv:1512.03385; Liu et al., "Bi-Real Net", ECCV 2018, arXiv:1808.00278. Deviates: the
-    small stem, as usual for CIFAR; `pad_values=1.0`, which LCE folds into the convolution.
+    arXiv:1512.03385, with the block of ReActNet, arXiv:2003.03488, or of Bi-Real Net,
+    arXiv:1808.00278. Deviates: the small stem, as usual for CIFAR; padding with +1.
     """
-    layers = keras.layers
-    pictures = layers.Input(input_shape)
-    large = min(input_shape[:2]) >= 64
-    x = layers.Conv2D(
-        64,
-        7 if large else 3,
-        strides=2 if large else 1,
-        padding="same",
-        use_bias=False,
-        name="stem",
-    )(pictures)
-    x = layers.BatchNormalization(name="stem_bn")(x)
-    if large:
-        x = layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
-    for stage, filters in enumerate((64, 128, 256, 512)):
-        for index in range(4):
-            x = bireal_block(
-                x, filters, kernel_quantizer=kernel_quantizer, name=f"stage{stage}_{index}"
-            )
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    # Float32 whatever the policy: the loss needs the range.
-    logits = layers.Dense(classes, dtype="float32", name="classifier")(x)
-    return keras.Model(pictures, logits, name=name)
+    widths = [width * 2**stage for stage in range(len(depths))]
+    return residual_network(
+        input_shape, classes, widths=widths, depths=depths, name=name, **options
+    )
+
+
+def resnet34(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    width: int = 64,
+    depths: Sequence[int] = (6, 8, 12, 6),
+    name: str = "resnet34",
+    **options: Any,
+) -> Any:
+    """ResNet-34: 32 binary 3x3 layers, in stages of 6, 8, 12 and 6.
+
+    Arguments and reference as in `resnet18`.
+    """
+    widths = [width * 2**stage for stage in range(len(depths))]
+    return residual_network(
+        input_shape, classes, widths=widths, depths=depths, name=name, **options
+    )
+
+
+def resnet20(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    width: int = 16,
+    depths: Sequence[int] = (6, 6, 6),
+    name: str = "resnet20",
+    **options: Any,
+) -> Any:
+    """ResNet-20 for CIFAR: 18 binary 3x3 layers in stages of 16, 32 and 64 channels.
+
+    So narrow that fewer codewords save no operations down to n = 64, see docs/networks.md.
+    Arguments and reference as in `resnet18`; He et al., section 4.2. Deviates: a shortcut
+    around each layer, with a float 1x1 convolution where the width grows.
+    """
+    widths = [width * 2**stage for stage in range(len(depths))]
+    return residual_network(
+        input_shape, classes, widths=widths, depths=depths, name=name, **options
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_sparsebnn._keras import keras
+from keras_sparsebnn.models.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.bireal_block import bireal_block
+from keras_sparsebnn.models.residual_stages import classifier
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["small"]
@@ -16,7 +18,9 @@ def small(
     input_shape: tuple[int, int, int],
     classes: int,
     *,
-    kernel_quantizer: Callable[[], Any] = SparseKernel,
+    codewords: int | Mapping[str, int] = 32,
+    kernel_quantizer: KernelQuantizer = SparseKernel,
+    activation_quantizer: Any = "approx_sign",
     widths: Sequence[int] = (32, 32, 64, 64, 64),
     stem_stride: int | None = None,
     name: str = "small",
@@ -29,23 +33,23 @@ def small(
     Args:
         input_shape: height, width, channels of the pictures.
         classes: how many.
-        kernel_quantizer: makes one quantizer a layer: `SparseKernel`, `FixedSubset`,
-            `lambda: "ste_sign"`, ...
+        codewords: n, or a mapping of layer names (`binary0`, ...) and glob patterns to n.
+        kernel_quantizer: n -> the quantizer of one layer: `SparseKernel`, `FixedSubset`,
+            `lambda n: "ste_sign"`; `lambda n: None` for float kernels.
+        activation_quantizer: a sign; None for ReLU.
         widths: output channels of each binary layer.
         stem_stride: of the float stem; if None, 2 for pictures over 16 pixels, else 1.
         name: the model's name.
     """
-    layers = keras.layers
-    pictures = layers.Input(input_shape)
+    pictures = keras.layers.Input(input_shape)
     if stem_stride is None:
         stem_stride = 2 if min(input_shape[:2]) > 16 else 1
-    x = layers.Conv2D(
+    x = keras.layers.Conv2D(
         widths[0], 3, strides=stem_stride, padding="same", use_bias=False, name="stem"
     )(pictures)
-    x = layers.BatchNormalization(name="stem_bn")(x)
-    for index, filters in enumerate(widths):
-        x = bireal_block(x, filters, kernel_quantizer=kernel_quantizer, name=f"binary{index}")
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    # Float32 whatever the policy: the loss needs the range.
-    logits = layers.Dense(classes, dtype="float32", name="classifier")(x)
-    return keras.Model(pictures, logits, name=name)
+    x = keras.layers.BatchNormalization(name="stem_bn")(x)
+    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
+        for index, filters in enumerate(widths):
+            stride = 2 if filters != x.shape[-1] else 1
+            x = bireal_block(x, filters, layers=layers, stride=stride, name=f"binary{index}")
+    return keras.Model(pictures, classifier(x, classes), name=name)

@@ -28,7 +28,10 @@ def compiled_model(config: RunConfig, dataset: Dataset, steps: int) -> Any:
     classes = dataset.classes
     try:
         model = MODELS[config.model](
-            dataset.input_shape, classes, kernel_quantizer=_quantizer_factory(config)
+            dataset.input_shape,
+            classes,
+            codewords=config.codewords,
+            kernel_quantizer=_quantizer_factory(config),
         )
     except SparseBNNError:
         raise
@@ -67,15 +70,15 @@ def _learning_rate(config: RunConfig, steps: int) -> Any:
     )
 
 
-def _quantizer_factory(config: RunConfig) -> Callable[[], Any]:
+def _quantizer_factory(config: RunConfig) -> Callable[[int], Any]:
     """Makes one kernel quantizer a layer, each with its own seed."""
     cls = METHODS[config.method]
     options = {k: v for k, v in config.options.items() if k not in SCHEDULED}
     layers = itertools.count()
 
-    def factory() -> Any:
+    def factory(codewords: int) -> Any:
         sequence = np.random.SeedSequence((config.seed, next(layers)))
-        return cls(config.codewords, seed=int(sequence.generate_state(1)[0] >> 1), **options)
+        return cls(codewords, seed=int(sequence.generate_state(1)[0] >> 1), **options)
 
     return factory
 

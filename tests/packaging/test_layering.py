@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Lowest first. A module imports from its own row and from rows above it in this list.
 LAYERS = (
     ("errors", "text_table", "codebook", "accounting", "_keras", "matching"),
-    ("estimators",),
+    ("activations", "estimators"),
     ("quantizers",),
     ("layers",),
     ("cloning", "freezing", "batch_norm", "usage", "summaries", "plots"),

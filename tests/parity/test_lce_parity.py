@@ -122,7 +122,7 @@ def test_bits_handed_from_layer_to_layer(rng, pool):
     assert report.max_step_difference <= report.tolerance <= bound
 
 
-@pytest.mark.parametrize("quantizer", [SparseKernel, lambda: "ste_sign"])
+@pytest.mark.parametrize("quantizer", [SparseKernel, lambda n: "ste_sign"])
 def test_small_network(rng, quantizer):
     model = models.small((16, 16, 1), 10, kernel_quantizer=quantizer)
     randomize_batch_norm(model, rng)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.smoke
 
 @pytest.fixture
 def trained(rng, seeded):
-    model = small((8, 8, 1), 10, kernel_quantizer=lambda: SparseKernel(16, noise_scale=1.0))
+    model = small((8, 8, 1), 10, kernel_quantizer=lambda n: SparseKernel(16, noise_scale=1.0))
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     x = rng.normal(size=(64, 8, 8, 1)).astype(np.float32)
     model.fit(x, rng.integers(0, 10, 64), batch_size=16, verbose=0)
@@ -73,7 +73,7 @@ def test_nested_shared_and_scaled(rng, seeded):
 def test_mixed_precision_freezes_to_float32(rng, seeded):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        model = small((8, 8, 1), 10, kernel_quantizer=lambda: SparseKernel(16))
+        model = small((8, 8, 1), 10, kernel_quantizer=lambda n: SparseKernel(16))
     finally:
         keras.mixed_precision.set_global_policy("float32")
     frozen = ksb.freeze(model)

@@ -64,7 +64,7 @@ class TestCodewordUsage:
         from keras_sparsebnn.models import small
         from keras_sparsebnn.quantizers import SparseKernel
 
-        model = small((8, 8, 1), 2, kernel_quantizer=lambda: SparseKernel(4), widths=(8, 8))
+        model = small((8, 8, 1), 2, kernel_quantizer=lambda n: SparseKernel(4), widths=(8, 8))
         figure = plots.codeword_usage({"small": model})
         assert "small: 4 codewords per layer" in texts(figure)
 

@@ -13,7 +13,7 @@ from keras_sparsebnn.quantizers import FixedSubset
     ("size", "stem_kernel", "first_stage"), [(32, 3, 32), (64, 7, 16), (96, 7, 24)]
 )
 def test_stem_and_stages(size, stem_kernel, first_stage):
-    model = models.resnet18((size, size, 3), 7, kernel_quantizer=lambda: FixedSubset(16))
+    model = models.resnet18((size, size, 3), 7, codewords=16, kernel_quantizer=FixedSubset)
     assert model.output_shape == (None, 7)
     assert model.get_layer("stem").kernel_size == (stem_kernel, stem_kernel)
     binary = [x for x in model.layers if isinstance(x, lq.layers.QuantConv2D)]
@@ -26,7 +26,7 @@ def test_stem_and_stages(size, stem_kernel, first_stage):
 
 
 def test_every_binary_layer_has_a_shortcut():
-    model = models.resnet18((32, 32, 3), 10, kernel_quantizer=lambda: "ste_sign")
+    model = models.resnet18((32, 32, 3), 10, kernel_quantizer=lambda n: "ste_sign")
     adds = [x for x in model.layers if isinstance(x, keras.layers.Add)]
     assert len(adds) == 16
     floats = [x.name for x in model.layers if type(x) is keras.layers.Conv2D]

@@ -14,7 +14,7 @@ from keras_sparsebnn.quantizers import SparseKernel
 
 @pytest.fixture
 def model(seeded):
-    return small((8, 8, 1), 10, kernel_quantizer=lambda: SparseKernel(16))
+    return small((8, 8, 1), 10, kernel_quantizer=lambda n: SparseKernel(16))
 
 
 def test_layers_and_totals(model):

@@ -53,7 +53,7 @@ def sparse(name, filters=32, **options):
 def small():
     keras.utils.set_random_seed(4)
     rng = np.random.default_rng(4)
-    model = models.small((8, 8, 1), 5, kernel_quantizer=lambda: FixedSubset(16, seed=2))
+    model = models.small((8, 8, 1), 5, kernel_quantizer=lambda n: FixedSubset(16, seed=2))
     for layer in model.layers:
         # Different constants in each layer: LCE stores equal ones once.
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -286,7 +286,7 @@ class TestRefuses:
 
     def test_another_models_file(self, small):
         model, _, inputs = small
-        other = models.small((8, 8, 1), 5, kernel_quantizer=lambda: FixedSubset(16, seed=9))
+        other = models.small((8, 8, 1), 5, kernel_quantizer=lambda n: FixedSubset(16, seed=9))
         with pytest.raises(VerificationError, match="differs is stem"):
             verify(model, convert_keras_model(other), inputs)
 

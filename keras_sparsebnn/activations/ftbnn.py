@@ -1,0 +1,65 @@
+r"""The non-linear modules that FTBNN compares, apart from Keras's own ReLU and PReLU.
+
+Reference: Su et al., "FTBNN: Rethinking Non-linearity for 1-bit CNNs and Going Beyond",
+arXiv:2010.09294, section 3. The equations are from memory of the paper: only its abstract
+could be checked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn.activations.per_channel import PerChannel
+
+__all__ = ["HardTanh", "TwoSidedPReLU"]
+
+
+@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+class HardTanh(keras.layers.Layer):  # type: ignore[misc]
+    r"""Clips to [-1, 1].
+
+    Forward:   `y = max(-1, min(1, x))`.
+    Backward:  `g(x) = g(y) 1[|x| <= 1]`.
+
+    Shape:
+        Any -> the same.
+
+    Example:
+        >>> HardTanh()(tf.constant([-3.0, 0.5])).numpy().tolist()
+        [-1.0, 0.5]
+
+    Reference: see the module. Deviates: nothing.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        return tf.clip_by_value(inputs, -1.0, 1.0)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+class TwoSidedPReLU(PerChannel):
+    r"""PReLU that learns both slopes, per channel.
+
+    Forward:   `y = right x` where `x > 0`, else `left x`.
+    Backward:  `g(x) = g(y) s`, `s` the slope on that side;
+               `g(right) = sum g(y) max(x, 0)`, `g(left) = sum g(y) min(x, 0)`.
+
+    Starts as PReLU: `right = 1`, `left = 0.25`.
+
+    Shape:
+        `[..., C]` -> the same; right and left are `[C]`.
+
+    Example:
+        >>> TwoSidedPReLU()(tf.constant([[-4.0, 3.0]])).numpy().tolist()
+        [[-1.0, 3.0]]
+
+    Reference: see the module. Deviates: the first slopes may differ from the paper's.
+    """
+
+    parameters = (("right", 1.0), ("left", 0.25))
+
+    def call(self, inputs: Any) -> Any:
+        return self.right * tf.nn.relu(inputs) + -self.left * tf.nn.relu(-inputs)

@@ -1,0 +1,40 @@
+"""What all activations share that have parameters per channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_sparsebnn._keras import keras
+
+__all__ = ["PerChannel"]
+
+
+class PerChannel(keras.layers.Layer):  # type: ignore[misc]
+    """A layer whose parameters are vectors over the last axis.
+
+    Subclasses name them with their first values in `parameters`. They are float32 and exempt
+    from nothing: under a mixed policy they are cast with the inputs, as Keras does.
+
+    Raises:
+        ValueError: at build, if the number of channels is unknown.
+    """
+
+    parameters: tuple[tuple[str, float], ...] = ()
+
+    def build(self, input_shape: Any) -> None:
+        channels = input_shape[-1]
+        if channels is None:
+            raise ValueError(
+                f"Expected a known number of channels, got shape {tuple(input_shape)} "
+                f"(layer {self.name}). Fix the last axis of its input."
+            )
+        for name, first in self.parameters:
+            weight = self.add_weight(
+                name=name, shape=(channels,), initializer=keras.initializers.Constant(first)
+            )
+            setattr(self, name, weight)
+        self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: channels})
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape

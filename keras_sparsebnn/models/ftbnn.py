@@ -1,0 +1,114 @@
+"""ResNet-18 of FTBNN's blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from keras_sparsebnn._keras import keras
+from keras_sparsebnn.models.binary_layers import BinaryLayers, KernelQuantizer
+from keras_sparsebnn.models.ftbnn_block import ftbnn_block, non_linear
+from keras_sparsebnn.models.residual_stages import classifier, is_large, residual_stages, stem
+from keras_sparsebnn.quantizers import SparseKernel
+
+__all__ = ["ftbnn18", "ftbnn18_grouped"]
+
+
+def ftbnn18(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    codewords: int | Mapping[str, int] = 32,
+    kernel_quantizer: KernelQuantizer = SparseKernel,
+    activation_quantizer: Any = "approx_sign",
+    non_linearity: str | None = "prelu",
+    placement: str = "after_shortcut",
+    binary_shortcuts: bool = False,
+    binary_stem: bool = False,
+    groups: int = 1,
+    width: int = 64,
+    depths: Sequence[int] = (4, 4, 4, 4),
+    name: str = "ftbnn18",
+) -> Any:
+    """FTBNN's baseline: ResNet-18's 16 binary layers, each followed by a non-linear module.
+
+    Args:
+        input_shape: height, width, channels of the pictures.
+        classes: how many.
+        codewords: n, or a mapping of layer names (`stage{s}_{index}`, `stem_binary`) and glob
+            patterns to n.
+        kernel_quantizer: n -> the quantizer of one layer: `SparseKernel`, `FixedSubset`,
+            `lambda n: "ste_sign"`; `lambda n: None` for float kernels.
+        activation_quantizer: a sign; None for ReLU.
+        non_linearity: "prelu", "two_sided_prelu", "hardtanh", "relu" or None.
+        placement: "after_shortcut" or "before_shortcut".
+        binary_shortcuts: binary 1x1 convolutions in the three shortcuts that need one.
+        binary_stem: a float 3x3 convolution of half the width, and a binary 3x3 one, instead
+            of the float stem; stride 2 each for pictures of 64 pixels or more.
+        groups: of each 3x3 binary layer but the stem's.
+        width: channels of the first stage; doubles from stage to stage.
+        depths: binary layers of each stage.
+        name: the model's name.
+
+    Reference: see `models.ftbnn_block`. Deviates: the binary stem's layout is ours.
+    """
+    block = partial(
+        ftbnn_block,
+        non_linearity=non_linearity,
+        placement=placement,
+        binary_shortcut=binary_shortcuts,
+        groups=groups,
+    )
+    pictures = keras.layers.Input(input_shape)
+    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
+        if binary_stem:
+            x = _binary_stem(pictures, width, layers, non_linearity)
+        else:
+            x = stem(pictures, width)
+        widths = [width * 2**stage for stage in range(len(depths))]
+        x = residual_stages(x, partial(block, layers=layers), widths, depths)
+    return keras.Model(pictures, classifier(x, classes), name=name)
+
+
+def ftbnn18_grouped(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    groups: int = 4,
+    width: int = 128,
+    binary_shortcuts: bool = True,
+    binary_stem: bool = True,
+    name: str = "ftbnn18_grouped",
+    **options: Any,
+) -> Any:
+    """`ftbnn18` twice as wide in four groups, with binary shortcuts and stem.
+
+    Its 3x3 layers in the stages have as many weights as `ftbnn18`'s. LCE's optimised kernel
+    refuses grouped layers; its reference kernel and the delegate run them. Arguments as in
+    `ftbnn18`.
+    """
+    return ftbnn18(
+        input_shape,
+        classes,
+        groups=groups,
+        width=width,
+        binary_shortcuts=binary_shortcuts,
+        binary_stem=binary_stem,
+        name=name,
+        **options,
+    )
+
+
+def _binary_stem(
+    pictures: Any, width: int, layers: BinaryLayers, non_linearity: str | None
+) -> Any:
+    stride = 2 if is_large(pictures) else 1
+    x = keras.layers.Conv2D(
+        width // 2, 3, strides=stride, padding="same", use_bias=False, name="stem"
+    )(pictures)
+    x = keras.layers.BatchNormalization(name="stem_bn")(x)
+    x = non_linear(x, non_linearity, "stem_f")
+    x = layers.conv(x, width, strides=stride, name="stem_binary")
+    x = keras.layers.BatchNormalization(name="stem_binary_bn")(x)
+    return non_linear(x, non_linearity, "stem_binary_f")

@@ -1,0 +1,63 @@
+"""Which binary layer of a network gets how many codewords."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.quantizers.subset_kernel import validate_codewords
+
+__all__ = ["LayerCodewords"]
+
+
+class LayerCodewords:
+    """One n for all layers, or a mapping of layer names and glob patterns to n.
+
+    A layer's own name goes before patterns; of several patterns that match, the first counts.
+
+    Args:
+        codewords: n, or `{"stage0_*": 128, "stage3_3": 8, "*": 32}`.
+
+    Raises:
+        SparseBNNError: for a layer that no key matches, or a key that decides for no layer.
+
+    Example:
+        >>> choose = LayerCodewords({"first": 128, "*": 32})
+        >>> choose("first"), choose("second")
+        (128, 32)
+        >>> choose.check_every_key_was_used()
+    """
+
+    def __init__(self, codewords: int | Mapping[str, int]) -> None:
+        self._codewords = codewords
+        self._layers: list[str] = []
+        self._used: set[str] = set()
+
+    def __call__(self, layer: str) -> int:
+        """The n of the layer with that name."""
+        self._layers.append(layer)
+        n = self._codewords
+        if isinstance(n, Mapping):
+            keys = [key for key in n if key == layer]
+            keys += [key for key in n if fnmatchcase(layer, key)]
+            if not keys:
+                raise SparseBNNError(
+                    f"Expected `codewords` to name every binary layer, got no key for layer "
+                    f'{layer} in {", ".join(n) or "an empty mapping"}. Add "*" for all others.'
+                )
+            self._used.add(keys[0])
+            n = n[keys[0]]
+        return validate_codewords(n, where=f"layer {layer}")
+
+    def check_every_key_was_used(self) -> None:
+        """To be called when all layers have asked."""
+        if not isinstance(self._codewords, Mapping):
+            return
+        unused = [key for key in self._codewords if key not in self._used]
+        if unused:
+            raise SparseBNNError(
+                f"Expected every key of `codewords` to decide for a layer, got {unused[0]!r}, "
+                f"which does for none of {', '.join(self._layers) or 'no binary layers'}. "
+                "The first pattern that matches counts."
+            )

@@ -1,0 +1,70 @@
+"""What the residual networks share: stem, stages, classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from keras_sparsebnn._keras import keras
+
+__all__ = ["classifier", "downsampled", "is_large", "residual_stages", "stem"]
+
+
+def is_large(pictures: Any) -> bool:
+    """Whether pictures are of ImageNet's kind (64 pixels or more) and not of CIFAR's."""
+    return min(pictures.shape[1:3]) >= 64
+
+
+def stem(pictures: Any, width: int) -> Any:
+    """Float 7x7 with stride 2 and a max pool for large pictures, else 3x3; then batch norm."""
+    large = is_large(pictures)
+    x = keras.layers.Conv2D(
+        width,
+        7 if large else 3,
+        strides=2 if large else 1,
+        padding="same",
+        use_bias=False,
+        name="stem",
+    )(pictures)
+    x = keras.layers.BatchNormalization(name="stem_bn")(x)
+    if large:
+        x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
+    return x
+
+
+def residual_stages(
+    x: Any, block: Callable[..., Any], widths: Sequence[int], depths: Sequence[int]
+) -> Any:
+    """`depths[s]` blocks of `widths[s]` channels a stage, named `stage{s}_{index}`.
+
+    Every stage but the first begins with stride 2.
+
+    Args:
+        x: the stem's output.
+        block: called with `x, filters, stride=, name=`.
+        widths: channels of each stage.
+        depths: blocks, each with one 3x3 layer, of each stage.
+    """
+    for stage, (filters, depth) in enumerate(zip(widths, depths, strict=True)):
+        for index in range(depth):
+            stride = 2 if stage and not index else 1
+            x = block(x, filters, stride=stride, name=f"stage{stage}_{index}")
+    return x
+
+
+def downsampled(x: Any, filters: int, stride: int, name: str) -> Any:
+    """The shortcut: `x`, or average pool -> float 1x1 -> batch norm where shapes change."""
+    if stride == 1 and filters == x.shape[-1]:
+        return x
+    if stride > 1:
+        x = keras.layers.AveragePooling2D(stride, padding="same", name=f"{name}_shortcut_pool")(
+            x
+        )
+    x = keras.layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_shortcut_conv")(x)
+    return keras.layers.BatchNormalization(name=f"{name}_shortcut_bn")(x)
+
+
+def classifier(x: Any, classes: int) -> Any:
+    """Global average pool -> dense, float32 whatever the policy: the loss needs the range."""
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.layers.Dense(classes, dtype="float32", name="classifier")(x)
