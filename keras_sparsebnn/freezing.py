@@ -53,14 +53,23 @@ def freeze(model: Any) -> Any:
     if it was trained in mixed precision.
 
     Raises:
-        SparseBNNError: the model is subclassed, so Keras cannot clone it, or not built.
+        SparseBNNError: the model is subclassed, so Keras cannot clone it, or not built, or a
+            layer is still in a stage before its codewords.
     """
 
     def replace(layer: Any) -> Any:
         config = _in_float32(layer.get_config())
-        if sparse_quantizer(layer) is None:
+        quantizer = sparse_quantizer(layer)
+        if quantizer is None:
             copy = type(layer).from_config(config)
         else:
+            final = ("sign", "codewords") if quantizer.covers_codebook else ("codewords",)
+            if quantizer.stage not in final:
+                raise SparseBNNError(
+                    f'Expected the stage "codewords", got "{quantizer.stage}" (layer '
+                    f"{layer.name}). Train with training.StageSchedule, or call its "
+                    'kernel_quantizer.enter("codewords", kernel).'
+                )
             # The kernel is binary already: mark it so, and leave it alone.
             config["kernel_quantizer"] = lq.quantizers.NoOp(precision=1)
             config["kernel_constraint"] = None

@@ -7,6 +7,8 @@ import json
 import sys
 from typing import Any
 
+from keras_sparsebnn.training.method_options import METHODS, OPTIONS
+
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
@@ -86,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of training pictures (default: %(default)s)",
     )
 
+    options = {name for rules in OPTIONS.values() for name in rules}
     group = parser.add_argument_group("network and kernels")
     group.add_argument(
         "--model", default="small", metavar="NAME", help="which network (default: %(default)s)"
@@ -93,9 +96,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--method",
         default="learned",
-        choices=("learned", "one_bit", "random"),
-        help="how a layer comes by its kernels: learned selection, all 512, or a fixed random "
-        "subset (default: %(default)s)",
+        choices=METHODS,
+        help="how a layer comes by its kernels: learned selection, all 512 (one_bit), a fixed "
+        "random subset, or a rival, see docs/methods.md (default: %(default)s)",
     )
     group.add_argument(
         "--codewords",
@@ -110,10 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="options",
-        help="an option of the selection, may be repeated: formulation, temperature, "
-        "temperature_end, noise_scale, noise_scale_end, refresh_interval, freeze_after, "
-        "sinkhorn_iterations, logit_scale, initial_selection, matcher, clip_value, "
-        "magnitude_scale",
+        help=f"an option of the method, may be repeated: {', '.join(sorted(options))}",
     )
 
     group = parser.add_argument_group("training")

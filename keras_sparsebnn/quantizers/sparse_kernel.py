@@ -11,6 +11,7 @@ from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.estimators import select_ste
 from keras_sparsebnn.matching import gumbel_noise, hungarian, match_from, sinkhorn
+from keras_sparsebnn.quantizers.facility_location import greedy_facility_location
 from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 
 __all__ = ["SparseKernel"]
@@ -64,7 +65,8 @@ class SparseKernel(SubsetKernel):
         logit_scale: standard deviation of the initial `X`, > 0. Adam moves a logit by about
             the learning rate an update, so this sets how much evidence a swap takes.
         initial_selection: "random" starts from any codewords, "covering" from such as lie
-            close to every kernel (`codebook.covering`).
+            close to every kernel (`codebook.covering`), "facility_location" from those close to
+            the latent kernels on entering the stage "codewords" (see `FacilityLocation`).
         matcher: "graph" needs no Python callback and works on every device and in every
             export; "scipy" is the reference, CPU only.
         clip_value: see `SubsetKernel`.
@@ -106,13 +108,22 @@ class SparseKernel(SubsetKernel):
         super().__init__(codewords, **kwargs)
         for name, value, options in (
             ("formulation", formulation, ("partial", "full")),
-            ("initial_selection", initial_selection, ("random", "covering")),
+            (
+                "initial_selection",
+                initial_selection,
+                ("random", "covering", "facility_location"),
+            ),
             ("matcher", matcher, ("graph", "scipy")),
         ):
             if value not in options:
-                raise ValueError(
-                    f'Expected `{name}` to be "{options[0]}" or "{options[1]}", got {value!r}.'
-                )
+                names = " or ".join(f'"{option}"' for option in options)
+                raise ValueError(f"Expected `{name}` to be {names}, got {value!r}.")
+        if initial_selection == "facility_location" and not self.has_stages:
+            raise ValueError(
+                'Expected `starts_as` "sign" or "float" with initial_selection='
+                '"facility_location", got "codewords": there are no trained kernels at the '
+                'start. Use "covering".'
+            )
         for name, number, low, strict in (
             ("temperature", temperature, 0, True),
             ("logit_scale", logit_scale, 0, True),
@@ -153,7 +164,7 @@ class SparseKernel(SubsetKernel):
         super().build(input_shape)
         if self.covers_codebook:
             return
-        value = self._initial_logits()
+        value = self._initial_logits(self._initial_rows())
         self.logits = self.add_weight(
             name="logits",
             shape=value.shape,
@@ -180,16 +191,21 @@ class SparseKernel(SubsetKernel):
 
     # State at the start, computed eagerly.
 
-    def _initial_logits(self) -> npt.NDArray[np.float32]:
+    def _initial_rows(self) -> npt.NDArray[np.int64] | None:
+        """The codewords that the n slots should start with, if any."""
+        if self.initial_selection != "covering":
+            return None
+        # 64 coverings are variety enough, and stay cached.
+        return codebook.covering(self.codewords, self.kernel_size, seed=self.seed % 64)
+
+    def _initial_logits(self, rows: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float32]:
         size = codebook.codebook_size(self.kernel_size)
         columns = size if self.formulation == "full" else self.codewords
         rng = np.random.default_rng(self.seed)
         logits = self.logit_scale * rng.standard_normal((size, columns))
-        if self.initial_selection == "covering":
+        if rows is not None:
             # Move each slot's largest logit to its codeword: the distribution stays the same.
             slots = np.arange(self.codewords)
-            # 64 coverings are variety enough, and stay cached.
-            rows = codebook.covering(self.codewords, self.kernel_size, seed=self.seed % 64)
             largest = logits[:, slots].argmax(axis=0)
             swapped = logits[rows, slots], logits[largest, slots]
             logits[largest, slots], logits[rows, slots] = swapped
@@ -198,8 +214,29 @@ class SparseKernel(SubsetKernel):
     def _initial_selection(self) -> npt.NDArray[np.int64]:
         if self.covers_codebook:
             return super()._initial_selection()
-        matched: npt.NDArray[np.int64] = self._matched(self._initial_logits(), noisy=False)
+        matched: npt.NDArray[np.int64] = self._matched(
+            self._initial_logits(self._initial_rows()), noisy=False
+        )
         return matched
+
+    def _choose(self, kernels: npt.NDArray[np.float32]) -> None:
+        if self.initial_selection != "facility_location":
+            return
+        rows = greedy_facility_location(kernels, self.codewords, self.kernel_size)
+        initial = self._initial_logits(rows)
+        # Largest in its row, too: the matching has to find exactly these.
+        initial[rows, np.arange(self.codewords)] = initial.max()
+        logits = tf.constant(initial)
+        prices = tf.zeros([len(logits)])
+        noise_scale = tf.convert_to_tensor(self.noise_scale)
+        temperature = tf.convert_to_tensor(self.temperature)
+        step = self.step - self.step % tf.maximum(self.refresh_interval, 1)
+        noisy, _ = self._match(logits, prices, noise_scale, temperature, step)
+        silent, prices = self._match(logits, prices, tf.constant(0.0), temperature, step)
+        self.logits.assign(logits)
+        self.training_selection.assign(noisy)
+        self.selection.assign(silent)
+        self.prices.assign(prices)
 
     def _matched(self, logits: npt.NDArray[np.float32], *, noisy: bool) -> Any:
         initial = self._initial

@@ -12,7 +12,10 @@ from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.estimators import nearest_codeword_ste
 
-__all__ = ["FixedSubset", "SubsetKernel", "validate_codewords"]
+__all__ = ["STAGES", "FixedSubset", "SubsetKernel", "validate_codewords"]
+
+STAGES = ("float", "sign", "codewords")
+"""What a layer's kernels are, in the order in which training passes through them."""
 
 
 def validate_codewords(codewords: int, kernel_size: int = 3, where: str = "") -> int:
@@ -40,11 +43,18 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
     Subclasses say which codewords: `selection` holds their ids, sorted by nothing. With
     n = N, the whole codebook, this is `ste_sign`, forward and backward.
 
+    Training may pass through stages before it restricts kernels: `"float"` hands the latent
+    kernels on as they are (step one of two-step training), `"sign"` is plain 1-bit. The stage
+    is state, which checkpoints keep; `enter` or `training.StageSchedule` changes it. On
+    entering `"codewords"` a method may choose its selection from the latent kernels.
+
     Args:
         codewords: n, a power of two; 2..512 for 3x3, 2..16 for 2x2, 2 for 1x1 kernels.
         clip_value: gradients pass where `|w|` is at most this; everywhere if None.
         magnitude_scale: multiply by `alpha_o = mean |W_o|` per output channel (its gradient
             stopped), as in ReActNet. Folds into batch norm at conversion.
+        starts_as: the stage at the start, a key of `STAGES`. With "codewords" there is no such
+            state, and no cost.
         seed: of everything random here; drawn from Python's `random` if None, so
             `tf.keras.utils.set_random_seed` governs it.
 
@@ -52,7 +62,8 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         `[k, k, Cin, Cout]` -> the same.
 
     Raises:
-        ValueError: for an impossible `codewords` or a kernel that is not 1x1, 2x2 or 3x3.
+        ValueError: for an impossible `codewords`, an unknown stage, or a kernel that is not
+            1x1, 2x2 or 3x3.
     """
 
     precision = 1
@@ -63,6 +74,7 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         *,
         clip_value: float | None = 1.0,
         magnitude_scale: bool = False,
+        starts_as: str = "codewords",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -73,8 +85,10 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         self.codewords = validate_codewords(codewords)
         self.clip_value = clip_value
         self.magnitude_scale = magnitude_scale
+        self.starts_as = _validated_stage("starts_as", starts_as)
         self.seed = random.randrange(2**31) if seed is None else int(seed)
         self.kernel_size = 0  # known once built
+        self._stage: Any = None
 
     def build(self, input_shape: Any) -> None:
         shape = tuple(tf.TensorShape(input_shape).as_list())
@@ -86,6 +100,8 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         self.kernel_size = int(shape[0])
         validate_codewords(self.codewords, self.kernel_size, f"quantizer {self.name}")
         self.selection = self._add_state("selection", self._initial_selection(), tf.int64)
+        if self.starts_as != "codewords":
+            self._stage = self._add_state("stage", STAGES.index(self.starts_as), tf.int64)
         super().build(input_shape)
 
     def _add_state(self, name: str, value: Any, dtype: Any) -> Any:
@@ -105,6 +121,49 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         """Whether n = N, so that nothing is left to select."""
         return bool(self.codewords == codebook.codebook_size(self.kernel_size))
 
+    @property
+    def has_stages(self) -> bool:
+        """Whether `enter` can change the stage."""
+        return self.starts_as != "codewords"
+
+    @property
+    def stage(self) -> str:
+        """The stage that training is in: "float", "sign" or "codewords"."""
+        if self._stage is None:
+            return self.starts_as
+        return STAGES[int(keras.backend.get_value(self._stage))]
+
+    def enter(self, stage: str, kernel: Any) -> None:
+        """Goes over to a stage, eagerly, between two steps.
+
+        On entering "codewords" the selection is chosen anew if the method chooses it from
+        latent kernels; otherwise it stays.
+
+        Args:
+            stage: a key of `STAGES`.
+            kernel: the layer's latent kernel.
+
+        Shape:
+            kernel: `[k, k, Cin, Cout]`.
+
+        Raises:
+            ValueError: unknown stage, not built, or made without stages.
+        """
+        _validated_stage("stage", stage)
+        if self._stage is None:
+            raise ValueError(
+                f'Expected a built quantizer with `starts_as` "float" or "sign", got '
+                f'"{self.starts_as}", built: {self.built} (quantizer {self.name}). '
+                "Say so when making it, and build its layer."
+            )
+        if stage == "codewords" and self.stage != stage and not self.covers_codebook:
+            latent = np.asarray(kernel, np.float32)
+            self._choose(latent.reshape(self.kernel_size**2, -1).T)
+        self._stage.assign(STAGES.index(stage))
+
+    def _choose(self, kernels: npt.NDArray[np.float32]) -> None:
+        """Sets the selection from latent kernels `[C, k*k]`, in methods that do so."""
+
     def _initial_selection(self) -> npt.NDArray[np.int64]:
         size = codebook.codebook_size(self.kernel_size)
         if self.codewords == size:
@@ -119,16 +178,34 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         latent = tf.cast(inputs, tf.float32)
+        kernel = self._restricted(latent, training)
+        if self._stage is not None:
+            # All of them, then one of them: a branch would cost more in tracing than it saves,
+            # and cannot be differentiated from outside of its graph.
+            signs = self._scaled(self._signs(latent), latent)
+            stage = tf.convert_to_tensor(self._stage)
+            kernel = tf.where(tf.equal(stage, STAGES.index("sign")), signs, kernel)
+            kernel = tf.where(tf.equal(stage, STAGES.index("float")), latent, kernel)
+        return tf.cast(kernel, inputs.dtype)
+
+    def _signs(self, latent: Any) -> Any:
+        return lq.quantizers.ste_sign(latent, clip_value=self.clip_value)
+
+    def _restricted(self, latent: Any, training: Any) -> Any:
+        """The last stage: kernels out of the selection."""
         if self.covers_codebook:
-            kernel = lq.quantizers.ste_sign(latent, clip_value=self.clip_value)
+            kernel = self._signs(latent)
         else:
             flat = tf.reshape(latent, [self.kernel_size**2, -1])
             u, ids = self._codewords(training)
             kernel = nearest_codeword_ste(flat, u, ids, self.clip_value)
             kernel = tf.reshape(kernel, tf.shape(latent))
-        if self.magnitude_scale:
-            kernel *= tf.stop_gradient(tf.reduce_mean(tf.abs(latent), axis=[0, 1, 2]))
-        return tf.cast(kernel, inputs.dtype)
+        return self._scaled(kernel, latent)
+
+    def _scaled(self, kernel: Any, latent: Any) -> Any:
+        if not self.magnitude_scale:
+            return kernel
+        return kernel * tf.stop_gradient(tf.reduce_mean(tf.abs(latent), axis=[0, 1, 2]))
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -138,8 +215,17 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
             "codewords": self.codewords,
             "clip_value": self.clip_value,
             "magnitude_scale": self.magnitude_scale,
+            "starts_as": self.starts_as,
             "seed": self.seed,
         }
+
+
+def _validated_stage(name: str, stage: str) -> str:
+    if stage not in STAGES:
+        raise ValueError(
+            f"Expected `{name}` to be one of {', '.join(STAGES)}, got {stage!r:.60}."
+        )
+    return stage
 
 
 @lq.utils.register_alias("fixed_subset")

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from keras_sparsebnn.training.checkpoint import CheckpointStore
     from keras_sparsebnn.training.config import RunConfig
     from keras_sparsebnn.training.run import TrainingInterruptedError, train
+    from keras_sparsebnn.training.stages import StageSchedule
 
 _HOME = {
     "CheckpointStore": "checkpoint",
     "CodewordUsage": "callbacks",
     "RunConfig": "config",
     "SelectionSchedule": "callbacks",
+    "StageSchedule": "stages",
     "TrainingInterruptedError": "run",
     "cosine": "callbacks",
     "freeze_after": "callbacks",
@@ -34,6 +36,7 @@ __all__ = [
     "CodewordUsage",
     "RunConfig",
     "SelectionSchedule",
+    "StageSchedule",
     "TrainingInterruptedError",
     "cosine",
     "freeze_after",

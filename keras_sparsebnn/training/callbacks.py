@@ -84,6 +84,8 @@ def _learning_quantizers(model: Any) -> Iterator[SparseKernel]:
 def selections(model: Any) -> dict[str, list[int]]:
     """The codeword ids that evaluation uses, sorted, for each layer with a subset.
 
+    Layers that are in an earlier stage have none.
+
     Example:
         >>> selections(keras.Sequential([keras.layers.Dense(2, input_shape=(3,))]))
         {}
@@ -91,7 +93,9 @@ def selections(model: Any) -> dict[str, list[int]]:
     found = {}
     for layer in binary_layers(model):
         quantizer = sparse_quantizer(layer)
-        if quantizer is not None and not quantizer.covers_codebook:
+        if quantizer is None or quantizer.covers_codebook:
+            continue
+        if quantizer.stage == "codewords":
             found[layer.name] = sorted(int(i) for i in quantizer.selection.numpy())
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.atomic import read_json, write_json
-from keras_sparsebnn.training.method_options import METHODS, OPTIONS
+from keras_sparsebnn.training.method_options import METHODS, OPTIONS, choose_after
 from keras_sparsebnn.training.rules import (
     BOOLEAN,
     Rule,
@@ -130,6 +130,11 @@ class RunConfig:
                     f"Expected `{start}` together with `{name}`, got the end alone. "
                     f"Set {start}, too."
                 )
+        if "starts_as" in self.options and choose_after(self.method, self.options) is None:
+            raise SparseBNNError(
+                "Expected `choose_after` together with `starts_as`, got the start alone. "
+                "Set choose_after, too."
+            )
         if self.method == "one_bit" and self.codewords != 512:
             raise SparseBNNError(
                 f"Expected `codewords` to be 512 with method one_bit, got {self.codewords}. "

@@ -15,7 +15,8 @@ from keras_sparsebnn.models import MODELS
 from keras_sparsebnn.quantizers import METHODS
 from keras_sparsebnn.training.callbacks import SelectionSchedule, freeze_after, linear
 from keras_sparsebnn.training.config import RunConfig
-from keras_sparsebnn.training.method_options import SCHEDULED
+from keras_sparsebnn.training.method_options import SCHEDULED, choose_after
+from keras_sparsebnn.training.stages import StageSchedule
 
 __all__ = ["compiled_model", "selection_schedules"]
 
@@ -74,6 +75,8 @@ def _quantizer_factory(config: RunConfig) -> Callable[[int], Any]:
     """Makes one kernel quantizer a layer, each with its own seed."""
     cls = METHODS[config.method]
     options = {k: v for k, v in config.options.items() if k not in SCHEDULED}
+    if choose_after(config.method, config.options) is not None:
+        options.setdefault("starts_as", "sign")
     layers = itertools.count()
 
     def factory(codewords: int) -> Any:
@@ -93,4 +96,10 @@ def selection_schedules(config: RunConfig, total_steps: int) -> list[Any]:
     if "freeze_after" in options:
         interval = options.get("refresh_interval", 1)
         schedules["refresh_interval"] = freeze_after(until, interval)
-    return [SelectionSchedule(**schedules, total_steps=total_steps)] if schedules else []
+    found: list[Any] = []
+    if schedules:
+        found.append(SelectionSchedule(**schedules, total_steps=total_steps))
+    fraction = choose_after(config.method, options)
+    if fraction is not None:
+        found.append(StageSchedule({fraction: "codewords"}, total_steps=total_steps))
+    return found
