@@ -1,4 +1,4 @@
-"""Pictures to train on: scikit-learn's digits, or any TFDS image-classification dataset.
+"""Pictures to train on: bundled digits, CIFAR-10's own files, or any TFDS dataset.
 
 The order of the training pictures is a pure function of (seed, epoch), and augmentation one of
 (seed, epoch, position), so a run that was cut off goes on with exactly the next batch. Small
@@ -13,21 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from keras_sparsebnn import cifar10
 from keras_sparsebnn._keras import tf
-from keras_sparsebnn.dataset_splits import MemorySplit, Split, on_cpu, resize
+from keras_sparsebnn.augmentation import (
+    AUGMENTATIONS,
+    RESIZED_CROPS,
+    crop_and_flip,
+    draw_offsets,
+    random_resized_crop,
+    shift_and_flip,
+)
+from keras_sparsebnn.dataset_splits import Edit, MemorySplit, Portion, Split, on_cpu, resize
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.synthetic_images import CLASSES as SYNTHETIC_CLASSES
+from keras_sparsebnn.synthetic_images import SyntheticSplit
 
 __all__ = ["AUGMENTATIONS", "Dataset", "load"]
-
-AUGMENTATIONS = ("none", "shift", "flip_shift")
-"""`shift`: by up to 1/8 of height and width, edges repeated. `flip_shift`: mirrored, too."""
 
 MEMORY_LIMIT = 1 << 30  # bytes of decoded uint8 pictures
 IMAGE_SIZES = (4, 1024)
 
 # name[/config][:version]; no namespaces, which would load code from elsewhere.
+_SYNTHETIC = re.compile(r"synthetic(?:/(\d{1,7}))?")
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
 
 
@@ -74,38 +82,71 @@ class Dataset:
             )
         return self.train_size // batch_size
 
-    def train(self, epoch: int, seed: int, batch_size: int, skip: int = 0) -> Any:
+    def train(
+        self,
+        epoch: int,
+        seed: int,
+        batch_size: int,
+        skip: int = 0,
+        *,
+        worker: int = 0,
+        workers: int = 1,
+        replicas: int = 1,
+    ) -> Any:
         """One epoch of training batches, without the first `skip`: a `tf.data.Dataset`.
 
+        Args:
+            epoch, seed: decide the order and the augmentation.
+            batch_size: of all workers and replicas together.
+            skip: batches to leave out, because they were trained on already.
+            worker: which of the workers this is: it reads its slice of each batch.
+            workers: how many there are.
+            replicas: of all workers together; each gets `batch_size / replicas` pictures.
+
         Shape:
-            -> `([batch_size, H, W, C]` float32 in [-1, 1], `[batch_size]` int64`)`.
+            -> `([batch_size / replicas, H, W, C]` float32 in [-1, 1], `[...]` int64`)`.
 
         Raises:
-            SparseBNNError: not one batch can be filled.
+            SparseBNNError: not one batch can be filled, or it does not divide among replicas.
         """
-        batches = self.steps(batch_size) - skip
-        raw = self._train.batches((seed, epoch), batch_size, skip).take(batches)
-        if self.augmentation != "none":
-            drawn = self._draw_augmentation(epoch, seed)[skip * batch_size :]
-            draws = tf.data.Dataset.from_tensor_slices(drawn).batch(batch_size)
-            raw = tf.data.Dataset.zip((raw, draws)).map(
-                lambda batch, draw: (_augment(batch[0], draw), batch[1])
+        steps = self.steps(batch_size)
+        if batch_size % replicas or replicas % workers:
+            raise SparseBNNError(
+                f"Expected a batch size that {replicas} replicas can share equally, got "
+                f"{batch_size}. Use a multiple of {replicas}."
             )
-        return self._finish(raw, batch_size)
+        share = batch_size // workers
+        portion = Portion(
+            seed, epoch, skip, steps, batch_size, worker * share, (worker + 1) * share
+        )
+        local = batch_size // replicas
+        edit = self._edit(portion) if self.augmentation in RESIZED_CROPS else None
+        raw = self._train.batches(portion, local, edit)
+        if edit is None and self.augmentation != "none":
+            shape, count = self.input_shape, self.train_size
+            offsets = draw_offsets(self.augmentation, seed, epoch, shape, count)
+            drawn = offsets[portion.positions()]
+            draws = tf.data.Dataset.from_tensor_slices(drawn).batch(local)
+            cropped = self.augmentation in ("crop", "crop_flip")
+            augment = crop_and_flip if cropped else shift_and_flip
+            raw = tf.data.Dataset.zip((raw, draws)).map(
+                lambda batch, draw: (augment(batch[0], draw), batch[1])
+            )
+        return self._finish(raw, local)
 
     def test(self, batch_size: int) -> Any:
         """The test split in stored order, all of it: a `tf.data.Dataset`."""
-        return self._finish(self._test.batches(None, batch_size, 0), None)
+        return self._finish(self._test.batches(None, batch_size, None), None)
 
-    def _draw_augmentation(self, epoch: int, seed: int) -> npt.NDArray[np.int32]:
-        """`[N, 3]`: shift down, shift right, mirrored or not, by position in the epoch."""
-        rng = np.random.default_rng((seed, epoch, 1))
-        height, width, _ = self.input_shape
-        vertical = rng.integers(-(height // 8), height // 8 + 1, self.train_size)
-        horizontal = rng.integers(-(width // 8), width // 8 + 1, self.train_size)
-        mirrored = rng.integers(0, 2, self.train_size) * (self.augmentation == "flip_shift")
-        drawn: npt.NDArray[np.int32] = np.stack([vertical, horizontal, mirrored], 1)
-        return drawn.astype(np.int32)
+    def _edit(self, portion: Portion) -> Edit:
+        key = np.random.SeedSequence((*portion.key, 2)).generate_state(1)[0] >> 1
+        lighting = self.augmentation == "resized_crop_lighting"
+
+        def edit(picture: Any, position: Any) -> Any:
+            seed = tf.stack([tf.constant(int(key), tf.int64), tf.cast(position, tf.int64)])
+            return random_resized_crop(picture, seed, self.input_shape, lighting=lighting)
+
+        return edit
 
     def _finish(self, raw: Any, batch_size: int | None) -> Any:
         def scale(pictures: Any, labels: Any) -> tuple[Any, Any]:
@@ -115,17 +156,11 @@ class Dataset:
 
         options = tf.data.Options()
         options.deterministic = True
+        # Where a strategy splits it after all, by pictures: there may be only one file.
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
         return raw.map(scale).prefetch(2).with_options(options)
-
-
-def _augment(pictures: Any, draws: Any) -> Any:
-    """Shifts with repeated edges and mirrors, as one gather along each axis."""
-    height, width = pictures.shape[1], pictures.shape[2]
-    rows = tf.clip_by_value(tf.range(height) - draws[:, :1], 0, height - 1)
-    columns = tf.clip_by_value(tf.range(width) - draws[:, 1:2], 0, width - 1)
-    columns = tf.where(draws[:, 2:] > 0, width - 1 - columns, columns)
-    pictures = tf.gather(pictures, rows, axis=1, batch_dims=1)
-    return tf.gather(pictures, columns, axis=2, batch_dims=1)
 
 
 def load(
@@ -141,11 +176,14 @@ def load(
 
     Args:
         name: "digits" (1797 pictures of 8x8, bundled with scikit-learn, every fifth of each
-            class for testing), or a TFDS dataset with an image and a class label:
-            `name[/config][:version]`. It is tested on its `test` split, or on `validation` if
-            there is no labelled `test`.
-        data_dir: where TFDS datasets lie prepared; TFDS's own default if None.
-        image_size: resize pictures to this many pixels a side; needed if sizes vary.
+            class for testing); "synthetic[/COUNT]" (noise in 1000 classes, 224x224, to try out
+            a machine); or a TFDS dataset with an image and a class label,
+            `name[/config][:version]`, tested on its `test` split, or on `validation` if there
+            is no labelled `test`. "cifar10" may also lie in its own binary format.
+        data_dir: where TFDS datasets lie prepared, TFDS's own default if None; or the folder
+            with CIFAR-10's `data_batch_*.bin` or its archive.
+        image_size: resize pictures to this many pixels a side; needed if sizes vary. Pictures
+            are squeezed, but with a `resized_crop` keep their aspect and are cropped.
         augmentation: one of `AUGMENTATIONS`.
         download: fetch and prepare a TFDS dataset that is not there. Nothing is ever
             downloaded otherwise.
@@ -170,14 +208,28 @@ def load(
         )
     if name == "digits":
         return _load_digits(image_size, augmentation)
+    synthetic = _SYNTHETIC.fullmatch(name)
+    if synthetic:
+        return _synthetic(name, int(synthetic[1] or 256), image_size or 224, augmentation)
     if not _NAME.fullmatch(name):
         raise SparseBNNError(
-            f'Expected "digits" or a TFDS name like fashion_mnist or name/config:1.0.0, '
-            f"got {name!r}."
+            'Expected "digits", "synthetic" or a TFDS name like fashion_mnist or '
+            f"name/config:1.0.0, got {name!r}."
         )
+    if name == "cifar10" and data_dir is not None:
+        found = cifar10.find(Path(data_dir).expanduser())
+        if found is not None:
+            return _load_cifar10(found, image_size, augmentation)
     from keras_sparsebnn.tfds_images import read_tfds
 
-    shape, classes, train, test = read_tfds(name, data_dir, image_size, download, memory_limit)
+    shape, classes, train, test = read_tfds(
+        name,
+        data_dir,
+        image_size,
+        download,
+        memory_limit,
+        crops=augmentation in RESIZED_CROPS,
+    )
     return Dataset(name, shape, classes, 127.5, augmentation, train, test)
 
 
@@ -203,3 +255,24 @@ def _load_digits(image_size: int | None, augmentation: str) -> Dataset:
         for chosen in (~held_out, held_out)
     )
     return Dataset("digits", pictures.shape[1:], 10, 8.0, augmentation, train, test)
+
+
+def _load_cifar10(path: Path, image_size: int | None, augmentation: str) -> Dataset:
+    splits = [
+        MemorySplit(
+            on_cpu(pictures if image_size is None else resize(pictures, image_size).numpy()),
+            on_cpu(labels),
+        )
+        for pictures, labels in cifar10.read(path)
+    ]
+    shape = tuple(splits[0].pictures.shape[1:])
+    return Dataset("cifar10", shape, cifar10.CLASSES, 127.5, augmentation, *splits)
+
+
+def _synthetic(name: str, count: int, image_size: int, augmentation: str) -> Dataset:
+    if count < 1:
+        raise SparseBNNError(f"Expected at least one picture, got {name}.")
+    shape = (image_size, image_size, 3)
+    train = SyntheticSplit(count, image_size, 0)
+    test = SyntheticSplit(max(1, count // 4), image_size, count)
+    return Dataset(name, shape, SYNTHETIC_CLASSES, 127.5, augmentation, train, test)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_sparsebnn._keras import tf
+from keras_sparsebnn.augmentation import center_crop
 from keras_sparsebnn.dataset_splits import MemorySplit, Split, StreamedSplit, on_cpu, resize
 from keras_sparsebnn.errors import SparseBNNError
 
@@ -22,8 +23,13 @@ def read_tfds(
     image_size: int | None,
     download: bool,
     memory_limit: int,
+    *,
+    crops: bool,
 ) -> tuple[tuple[int, int, int], int, Split, Split]:
     """`((H, W, C), classes, train, test)` of a TFDS dataset.
+
+    With `crops` and an `image_size`, training pictures come whole, to be cropped, and test
+    pictures are the centre of larger ones.
 
     Raises:
         SparseBNNError: it is not there, cannot be read, or is no image classification.
@@ -42,6 +48,13 @@ def read_tfds(
     info = builder.info
     image_key, label_key = _image_and_label(tfds, info)
     decode, shape = _decoder(info.features[image_key], image_size, name)
+    whole = crops and image_size is not None
+
+    def fit(picture: Any) -> Any:
+        if image_size is None:
+            return picture
+        return center_crop(picture, image_size) if crops else resize(picture, image_size)
+
     classes = info.features[label_key].num_classes
 
     def read(split: str, seed: int | None) -> Any:
@@ -66,12 +79,15 @@ def read_tfds(
     decoded_bytes = sum(sizes.values()) * int(np.prod(shape))
     splits: list[Split] = []
     for split, size in sizes.items():
-        if decoded_bytes <= memory_limit:
-            splits.append(_decode_all(name, split, read(split, None), decode, shape, size))
+        if decoded_bytes <= memory_limit and not (whole and split == "train"):
+            examples = read(split, None)
+            splits.append(
+                _decode_all(name, split, examples, lambda e: fit(decode(e)), shape, size)
+            )
         else:
             encoded_bytes = info.splits[split].num_bytes
             stream = functools.partial(read, split)
-            splits.append(StreamedSplit(stream, decode, size, encoded_bytes))
+            splits.append(StreamedSplit(stream, decode, fit, size, encoded_bytes))
     return shape, classes, splits[0], splits[1]
 
 
@@ -163,7 +179,7 @@ def _image_and_label(tfds: Any, info: Any) -> tuple[str, str]:
 
 
 def _decoder(feature: Any, image_size: int | None, name: str) -> tuple[Any, Any]:
-    """`(encoded picture -> uint8 [H, W, C], (H, W, C))` of a TFDS image feature."""
+    """`(encoded picture -> uint8 [H', W', C], (H, W, C) once fitted)` of an image feature."""
     dtype = np.dtype(feature.np_dtype)
     if dtype not in (np.uint8, np.uint16):
         raise SparseBNNError(
@@ -184,7 +200,7 @@ def _decoder(feature: Any, image_size: int | None, name: str) -> tuple[Any, Any]
             picture = feature.decode_example(encoded)
         if dtype == np.uint16:
             picture = tf.cast(picture // 257, tf.uint8)
-        return picture if image_size is None else resize(picture, image_size)
+        return picture
 
     shape = (image_size or height, image_size or width, channels or 3)
     return decode, shape

@@ -56,7 +56,7 @@ class RestartingDecay(keras.optimizers.schedules.LearningRateSchedule):  # type:
 
     def __call__(self, step: Any) -> Any:
         step = tf.cast(step, tf.int64)
-        value = None
+        value: Any = None
         for start, end in zip(self.starts, (*self.starts[1:], self.total), strict=True):
             warmup = min(self.warmup, end - start)
             done = tf.cast(step - start, tf.float32)

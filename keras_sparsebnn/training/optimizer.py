@@ -83,8 +83,8 @@ class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
         super().build(var_list)
         if getattr(self, "_built", False):
             return
-        self._m = []
-        self._v = []
+        self._m: list[Any] = []
+        self._v: list[Any] = []
         self._velocity_index: dict[str, int] = self._no_dependency({})
         for variable in var_list:
             self._m.append(self.add_variable_from_reference(variable, "m"))

@@ -21,7 +21,7 @@ LAYERS = (
     ("layers",),
     ("cloning", "freezing", "batch_norm", "usage", "summaries", "plots"),
     ("models", "saved_models"),
-    ("dataset_splits", "tfds_images", "data"),
+    ("augmentation", "dataset_splits", "cifar10", "synthetic_images", "tfds_images", "data"),
     ("converters",),
     ("training",),
     ("commands",),

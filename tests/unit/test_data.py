@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from keras_sparsebnn import data
+from keras_sparsebnn import augmentation, cifar10, data
 from keras_sparsebnn._keras import tf
 from keras_sparsebnn.errors import SparseBNNError
 
@@ -79,7 +80,7 @@ class TestDigits:
 
 class TestOrder:
     @pytest.mark.parametrize("augmentation", data.AUGMENTATIONS)
-    @pytest.mark.parametrize("skip", [0, 1, 7, 13])
+    @pytest.mark.parametrize("skip", [1, 13])
     def test_skipping_gives_exactly_the_rest(self, digits, augmentation, skip):
         dataset = dataclasses.replace(digits, augmentation=augmentation)
         all_pictures, all_labels = arrays(dataset.train(3, 1, 100))
@@ -117,7 +118,7 @@ class TestAugmentation:
     def test_is_the_shift_and_flip_that_was_drawn(self, digits):
         dataset = dataclasses.replace(digits, augmentation="flip_shift")
         plain, augmented = arrays(digits.train(5, 2, 7))[0], arrays(dataset.train(5, 2, 7))[0]
-        draws = dataset._draw_augmentation(5, 2)
+        draws = augmentation.draw_offsets("flip_shift", 2, 5, (8, 8, 1), 1442)
         assert {tuple(d) for d in draws} == {
             (y, x, flip) for y in (-1, 0, 1) for x in (-1, 0, 1) for flip in (0, 1)
         }
@@ -132,13 +133,232 @@ class TestAugmentation:
                 shifted = padded[1 - down : 9 - down, 1:9][:, columns]
             np.testing.assert_array_equal(result, shifted)
 
-    def test_leaves_the_test_split_alone(self, digits):
-        dataset = dataclasses.replace(digits, augmentation="flip_shift")
+    def test_is_the_crop_and_flip_that_was_drawn(self, digits):
+        dataset = dataclasses.replace(digits, augmentation="crop_flip")
+        plain, augmented = arrays(digits.train(5, 2, 7))[0], arrays(dataset.train(5, 2, 7))[0]
+        draws = augmentation.draw_offsets("crop_flip", 2, 5, (8, 8, 1), 1442)[: len(plain)]
+        assert draws.min(axis=0).tolist() == [-4, -4, 0]
+        assert draws.max(axis=0).tolist() == [4, 4, 1]
+        for picture, (down, right, mirrored), result in zip(
+            plain, draws, augmented, strict=True
+        ):
+            padded = np.pad(picture, ((4, 4), (4, 4), (0, 0)), constant_values=-1)
+            cropped = padded[4 - down : 12 - down, 4 - right : 12 - right]
+            np.testing.assert_array_equal(result, cropped[:, ::-1] if mirrored else cropped)
+
+    def test_crop_alone_never_mirrors(self):
+        draws = augmentation.draw_offsets("crop", 0, 0, (8, 8, 1), 1000)
+        assert draws[:, 2].max() == 0
+        assert len(np.unique(draws[:, :2], axis=0)) == 81
+
+    @pytest.mark.parametrize("kind", ["flip_shift", "crop_flip", "resized_crop_lighting"])
+    def test_leaves_the_test_split_alone(self, digits, kind):
+        dataset = dataclasses.replace(digits, augmentation=kind)
         np.testing.assert_array_equal(arrays(dataset.test(64))[0], arrays(digits.test(64))[0])
 
     def test_unknown(self):
-        with pytest.raises(SparseBNNError, match="one of none, shift, flip_shift, got 'mixup'"):
+        with pytest.raises(SparseBNNError, match=r"one of none, shift, .*, got 'mixup'"):
             data.load("digits", augmentation="mixup")
+
+
+@pytest.fixture(scope="module")
+def crops():
+    """On a picture whose every pixel tells its place: red is the column, green the row."""
+    rows, columns = np.mgrid[0:60, 0:100]
+    picture = tf.constant(np.stack([columns, rows, 0 * rows], -1).astype(np.uint8))
+
+    def crop(seed, lighting=False):
+        return augmentation.random_resized_crop(
+            picture, tf.stack([tf.constant(3, tf.int64), seed]), (24, 24, 3), lighting=lighting
+        )
+
+    compiled = tf.function(crop)
+    return np.stack([compiled(tf.constant(s, tf.int64)).numpy() for s in range(200)]), crop
+
+
+class TestResizedCrop:
+    def test_is_a_part_of_the_area_and_aspect_asked_for(self, crops):
+        pictures, _ = crops
+        columns, rows = pictures[:, 12, :, 0], pictures[:, :, 12, 1]
+        # 24 samples of a ramp show 23/24 of it; the ends are averaged with what lies inside.
+        width = np.abs(columns[:, -2] - columns[:, 1]) / 21 * 24
+        height = (rows[:, -2] - rows[:, 1]) / 21 * 24
+        area, aspect = width * height / 6000, width / height
+        assert area.min() == pytest.approx(0.08, abs=0.04)
+        assert 0.6 < area.max() < 1.05
+        assert 0.7 < aspect.min() < 0.85
+        assert 1.2 < aspect.max() < 1.45
+        mirrored = columns[:, 0] > columns[:, -1]
+        assert 0.35 < mirrored.mean() < 0.65
+        assert len(np.unique(pictures[:, 0, 0], axis=0)) > 150
+
+    def test_same_seed_same_crop(self, crops):
+        pictures, crop = crops
+        np.testing.assert_array_equal(crop(tf.constant(17, tf.int64)), pictures[17])
+
+    def test_lighting_shifts_all_pixels_alike(self, crops):
+        pictures, crop = crops
+        shifts = np.stack(
+            [crop(tf.constant(s, tf.int64), lighting=True) - pictures[s] for s in range(40)]
+        )
+        spread = shifts - shifts[:, :1, :1]
+        np.testing.assert_allclose(spread, 0, atol=1e-4)
+        # Mostly brightness: 255 * 0.1 * 0.2175 along (-0.57, -0.58, -0.58).
+        first = shifts[:, 0, 0]
+        assert 2 < np.std(first @ [-0.5675, -0.5808, -0.5836]) < 10
+        assert np.std(first @ [0.4009, -0.8140, 0.4203]) < 0.5
+
+    def test_center_crop(self):
+        rows, columns = np.mgrid[0:64, 0:128]
+        picture = np.stack([columns, rows], -1).astype(np.uint8)
+        result = augmentation.center_crop(tf.constant(picture), 28).numpy().astype(int)
+        # 64 rows become 32, each two pixels; the middle 28 of the 64 columns start at the 18th.
+        assert result.shape == (28, 28, 2)
+        np.testing.assert_allclose(result[:, 5, 1], 2 * np.arange(28) + 4.5, atol=1)
+        np.testing.assert_allclose(result[5, :, 0], 2 * np.arange(28) + 36.5, atol=1)
+
+
+class TestWorkers:
+    @pytest.mark.parametrize("augmentation", ["none", "crop_flip", "resized_crop"])
+    def test_share_each_batch(self, digits, augmentation):
+        dataset = dataclasses.replace(digits, augmentation=augmentation)
+        pictures, labels = arrays(dataset.train(1, 0, 12, skip=60))
+        parts = [
+            arrays(dataset.train(1, 0, 12, skip=60, worker=w, workers=2, replicas=4))
+            for w in range(2)
+        ]
+        steps = len(labels) // 12
+        together = np.concatenate(
+            [part.reshape(steps, 6, *part.shape[1:]) for part, _ in parts], 1
+        )
+        np.testing.assert_array_equal(together.reshape(pictures.shape), pictures)
+        (batch, *_) = dataset.train(1, 0, 12, worker=0, workers=2, replicas=4)
+        assert batch[0].shape[0] == 3
+
+    def test_cannot_share_a_batch(self, digits):
+        with pytest.raises(SparseBNNError, match="that 4 replicas can share equally, got 30"):
+            digits.train(0, 0, 30, workers=2, replicas=4)
+
+
+class TestSynthetic:
+    def test_pictures(self):
+        dataset = data.load("synthetic/64", image_size=32)
+        assert (dataset.input_shape, dataset.classes) == ((32, 32, 3), 1000)
+        assert (dataset.train_size, dataset.test_size) == (64, 16)
+        pictures, labels = arrays(dataset.train(0, 0, 8))
+        assert len(np.unique(labels)) == 64
+        # The mean colour tells the class.
+        raw = (pictures.mean(axis=(1, 2)) + 1) * 127.5
+        digits = np.stack([labels // 100, labels // 10 % 10, labels % 10], -1)
+        np.testing.assert_allclose(raw, digits * 20 + 20, atol=3)
+
+    def test_resuming(self):
+        dataset = data.load("synthetic/64", image_size=16, augmentation="resized_crop")
+        whole, rest = (arrays(dataset.train(2, 1, 8, skip))[0] for skip in (0, 5))
+        np.testing.assert_array_equal(rest, whole[40:])
+
+    def test_no_picture(self):
+        with pytest.raises(SparseBNNError, match="at least one picture, got synthetic/0"):
+            data.load("synthetic/0")
+
+
+@pytest.fixture(scope="module")
+def cifar(tmp_path_factory):
+    """Six files of eight records each: (folder, pictures, labels), the test file last."""
+    folder = tmp_path_factory.mktemp("cifar") / "cifar-10-batches-bin"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (48, 32, 32, 3), np.uint8)
+    labels = np.arange(48) % 10
+    names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+    for index, name in enumerate(names):
+        with (folder / name).open("wb") as file:
+            for i in range(8 * index, 8 * index + 8):
+                file.write(bytes([labels[i]]))
+                for channel in range(3):
+                    file.write(pictures[i, :, :, channel].tobytes())
+    return folder, pictures, labels
+
+
+class TestCIFAR10:
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch):
+        monkeypatch.setattr(cifar10, "RECORDS", 8)
+
+    def check(self, dataset, pictures, labels):
+        assert (dataset.train_size, dataset.test_size) == (40, 8)
+        assert (dataset.input_shape, dataset.classes) == ((32, 32, 3), 10)
+        raw, found = arrays(dataset.test(8))
+        np.testing.assert_array_equal(np.round((raw + 1) * 127.5), pictures[40:])
+        np.testing.assert_array_equal(found, labels[40:])
+        np.testing.assert_array_equal(np.asarray(dataset._train.pictures), pictures[:40])
+
+    def test_folder(self, cifar):
+        folder, pictures, labels = cifar
+        for place in (folder, folder.parent):
+            self.check(data.load("cifar10", data_dir=place), pictures, labels)
+
+    def test_archive(self, cifar, tmp_path):
+        folder, pictures, labels = cifar
+        path = tmp_path / "cifar-10-binary.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(folder, "cifar-10-batches-bin")
+        for place in (path, tmp_path):
+            self.check(data.load("cifar10", data_dir=place), pictures, labels)
+
+    def test_image_size(self, cifar):
+        dataset = data.load("cifar10", data_dir=cifar[0], image_size=16)
+        assert dataset.input_shape == (16, 16, 3)
+        assert arrays(dataset.test(8))[0].shape == (8, 16, 16, 3)
+
+    @pytest.mark.parametrize(
+        ("damage", "message"),
+        [
+            (lambda f: (f / "test_batch.bin").unlink(), "Expected test_batch.bin and"),
+            (lambda f: (f / "data_batch_2.bin").write_bytes(b"x"), "24584 bytes.*got 1 .*_2"),
+            (
+                lambda f: (f / "data_batch_3.bin").write_bytes(bytes([10]) * 24584),
+                "labels below 10, got 10 .*data_batch_3",
+            ),
+        ],
+    )
+    def test_damaged(self, cifar, tmp_path, damage, message):
+        folder = tmp_path / "damaged"
+        shutil.copytree(cifar[0], folder)
+        damage(folder)
+        with pytest.raises(SparseBNNError, match=message):
+            data.load("cifar10", data_dir=folder)
+
+    @pytest.mark.parametrize("keep", [0, 10, 1000])
+    def test_damaged_archive(self, cifar, tmp_path, keep):
+        path = tmp_path / "cut.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(cifar[0], "x")
+        path.write_bytes(path.read_bytes()[:keep])
+        with pytest.raises(
+            SparseBNNError, match=r"Expected .* of CIFAR-10, .*Get cifar-10-bin"
+        ):
+            data.load("cifar10", data_dir=path)
+
+    def test_links_and_foreign_members_are_passed_over(self, tmp_path):
+        path = tmp_path / "cifar-10-binary.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            link = tarfile.TarInfo("../data_batch_1.bin")
+            link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
+            archive.addfile(link)
+        with pytest.raises(SparseBNNError, match=r"Expected data_batch_1\.bin and five more"):
+            data.load("cifar10", data_dir=tmp_path)
+
+    def test_pickles_are_refused(self, tmp_path):
+        (tmp_path / "cifar-10-batches-py").mkdir()
+        with pytest.raises(SparseBNNError, match="binary version, got its Python version"):
+            data.load("cifar10", data_dir=tmp_path)
+
+    def test_tfds_form_on_disk(self, tmp_path):
+        version = tfds.builder_cls("cifar10").VERSION
+        root = prepared(tmp_path, "cifar10", SHAPE=(32, 32, 3), VERSION=version)
+        dataset = data.load("cifar10", data_dir=root)
+        assert (dataset.train_size, dataset.input_shape) == (40, (32, 32, 3))
 
 
 class _Synthetic(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -212,6 +432,26 @@ class TestTFDS:
         pictures, _ = arrays(dataset.train(0, 0, 8))
         assert pictures.shape == (40, 8, 8, 1)
         assert len(np.unique(pictures)) == 40  # one-coloured pictures stay so
+
+    def test_crops_of_sizes_that_vary_stream_and_resume(self, tmp_path):
+        """What imagenet2012 needs: whole pictures in training, the centre in testing."""
+        root = prepared(tmp_path, "photos", SHAPE=(None, None, 3))
+        dataset = data.load(
+            "photos", data_dir=root, image_size=8, augmentation="resized_crop_lighting"
+        )
+        pictures, labels = arrays(dataset.train(0, 0, 8))
+        assert pictures.shape == (40, 8, 8, 3)
+        np.testing.assert_array_equal(arrays(dataset.train(0, 0, 8, 3))[0], pictures[24:])
+        halves = [
+            arrays(dataset.train(0, 0, 8, 3, worker=w, workers=2, replicas=2)) for w in (0, 1)
+        ]
+        shares = np.concatenate([part.reshape(2, 4) for _, part in halves], 1)
+        np.testing.assert_array_equal(shares.reshape(-1), labels[24:])
+        # One-coloured pictures show nothing but the lighting.
+        assert np.std(pictures, axis=(1, 2)).max() < 1e-4
+        tested, _ = arrays(dataset.test(10))
+        values = np.sort(tested[:, 0, 0, 0])
+        np.testing.assert_allclose(values, np.arange(10) / 127.5 - 1, atol=1e-6)
 
     def test_sixteen_bit_pictures(self, tmp_path):
         root = prepared(tmp_path, "deep", DTYPE=np.uint16, SHAPE=(6, 5, 1))
@@ -288,7 +528,9 @@ class TestTFDS:
         "name", ["", "../x", "/etc", "huggingface:mnist", "a b", "A", "x\n"]
     )
     def test_names_that_are_none(self, name):
-        with pytest.raises(SparseBNNError, match='Expected "digits" or a TFDS name'):
+        with pytest.raises(
+            SparseBNNError, match='Expected "digits", "synthetic" or a TFDS name'
+        ):
             data.load(name)
 
     @pytest.mark.parametrize("image_size", [0, 3, 1025])
