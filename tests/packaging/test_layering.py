@@ -24,6 +24,7 @@ LAYERS = (
     ("augmentation", "dataset_splits", "cifar10", "synthetic_images", "tfds_images", "data"),
     ("converters",),
     ("training",),
+    ("experiments",),
     ("commands",),
     ("cli",),
     ("__main__",),

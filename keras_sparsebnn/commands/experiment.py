@@ -1,0 +1,161 @@
+"""`sparsebnn experiment`: a matrix of runs, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_arguments", "run"]
+
+DESCRIPTION = """\
+Makes all runs of a matrix - methods, codewords, networks, datasets, seeds - resumable.
+
+Each finished run leaves one small JSON in the folder. Stop it any way you like and start it
+again: finished runs are not made again, unfinished ones go on from their checkpoints. Runs of
+one seed come before those of the next, so what is there can always be compared.
+"""
+
+EPILOG = """\
+examples:
+  sparsebnn experiment matrix.json --out results/ --dry-run    # what there is to do
+  sparsebnn experiment matrix.json --out results/ --jobs 2 --data-dir ~/tensorflow_datasets
+
+a matrix:
+  {"version": 1,
+   "datasets": ["digits"], "networks": ["small"], "seeds": [0, 1, 2],
+   "settings": {"epochs": 5},
+   "variants": [{"name": "one_bit", "method": "one_bit"},
+                {"name": "random", "method": "random", "codewords": [16, 32]},
+                {"name": "frozen", "method": "learned", "codewords": [16, 32],
+                 "options": {"freeze_after": 0.4}}]}
+
+"settings" are those of run.json; a variant may have its own, too.
+"""
+
+FAILED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `sparsebnn experiment`."""
+    parser.description = DESCRIPTION
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("matrix", metavar="MATRIX.json", help="the runs to make; see below")
+    group = parser.add_argument_group("running")
+    group.add_argument("--out", metavar="DIR", help="gets a JSON for each finished run")
+    group.add_argument(
+        "--runs-dir",
+        metavar="DIR",
+        help="gets a folder for each run, with its model (default: runs/ in --out)",
+    )
+    group.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time (default: 1)"
+    )
+    group.add_argument("--data-dir", metavar="DIR", help="where datasets lie prepared")
+    group.add_argument(
+        "--dry-run", action="store_true", help="say what there is to do, and do nothing"
+    )
+    group.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs or compares. Status 0; 1 if runs failed; 130 or 143 if a signal stopped them.
+
+    Raises:
+        SparseBNNError: anything that the user can act on.
+    """
+    from keras_sparsebnn.errors import SparseBNNError
+
+    if args.out is None:
+        raise SparseBNNError("Expected --out DIR, the folder of the results.")
+    if not 1 <= args.jobs <= 1024:
+        raise SparseBNNError(f"Expected --jobs in [1, 1024], got {args.jobs}.")
+    from keras_sparsebnn.experiments.matrix import Matrix
+
+    matrix = Matrix.load(Path(args.matrix))
+    out = Path(args.out)
+    runs_dir = Path(args.runs_dir) if args.runs_dir else out / "runs"
+    return (
+        _dry_run(args, matrix, out, runs_dir)
+        if args.dry_run
+        else _run(args, matrix, out, runs_dir)
+    )
+
+
+def _dry_run(args: argparse.Namespace, matrix: Any, out: Path, runs_dir: Path) -> int:
+    from keras_sparsebnn.experiments.runner import states
+
+    found = states(matrix, out, runs_dir)
+    if args.json:
+        print(json.dumps({"runs": found}))
+        return 0
+    for name, state in found.items():
+        print(f"{name}  {state}")
+    done = sum(state == "finished" for state in found.values())
+    print(f"{done} of {len(found)} runs are finished{_cost(matrix, found, out)}.")
+    return 0
+
+
+def _cost(matrix: Any, found: dict[str, str], out: Path) -> str:
+    """What the rest may take, judged by the runs that are there."""
+    from keras_sparsebnn.experiments.results import read_results
+
+    results = read_results(out)[0] if out.is_dir() else []
+    if not results:
+        return ""
+    rest = [run.config for run in matrix.runs if found[run.name] in ("started", "to do")]
+    epochs = sum(len(result.epochs) for result in results)
+    per_epoch = sum(result.cpu_seconds for result in results) / max(1, epochs)
+    hours = per_epoch * sum(config.epochs for config in rest) / 3600
+    return f"; the others may take about {hours:.1f} CPU hours"
+
+
+def _run(args: argparse.Namespace, matrix: Any, out: Path, runs_dir: Path) -> int:
+    from tqdm import tqdm
+
+    from keras_sparsebnn.experiments.runner import run_matrix, states
+
+    found = states(matrix, out, runs_dir)
+    finished = sum(state == "finished" for state in found.values())
+    with tqdm(
+        total=len(found),
+        initial=finished,
+        unit="run",
+        smoothing=0,  # the mean pace: runs of one matrix differ little
+        bar_format="{percentage:3.0f}%|{bar}| {n:.1f}/{total} runs, {remaining} left",
+        disable=True if args.quiet or args.json else None,  # None: only on a terminal
+    ) as bar:
+
+        def report(line: str) -> None:
+            if not args.quiet:
+                bar.write(line, file=sys.stderr)
+
+        outcome = run_matrix(
+            matrix,
+            out,
+            runs_dir=runs_dir,
+            data_dir=args.data_dir,
+            jobs=args.jobs,
+            report=report,
+            progress=bar.update,
+        )
+    if args.json:
+        print(
+            json.dumps(
+                {"finished": outcome.finished, "failed": outcome.failed, "left": outcome.left}
+            )
+        )
+    else:
+        print(
+            f"{len(outcome.finished)} of {len(matrix.runs)} runs are finished, "
+            f"{len(outcome.failed)} failed, {len(outcome.left)} are left."
+        )
+        for name, reason in outcome.failed.items():
+            print(f"failed  {name}: {reason}")
+    if outcome.signal is not None:
+        return 128 + outcome.signal
+    return FAILED if outcome.failed else 0

@@ -1,0 +1,192 @@
+"""The matrix of an experiment: a JSON file, validated, and the runs that it stands for.
+
+    {"version": 1,
+     "datasets": ["fashion_mnist"], "networks": ["small"], "seeds": [0, 1, 2],
+     "settings": {"epochs": 5, "batch_size": 128},
+     "variants": [{"name": "one_bit", "method": "one_bit"},
+                  {"name": "random", "method": "random", "codewords": [16, 32]},
+                  {"name": "learned_noise", "method": "learned", "codewords": [16, 32],
+                   "options": {"noise_scale": 0.3}, "settings": {"epochs": 6}}]}
+
+`settings` are those of a run (`RunConfig`) and hold for all; a variant's own go first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.training.atomic import read_json
+from keras_sparsebnn.training.config import RunConfig
+
+__all__ = ["Matrix", "Run"]
+
+VERSION = 1
+MOST_RUNS = 100_000
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+_KEYS = {"version", "description", "datasets", "networks", "seeds", "settings", "variants"}
+_VARIANT_KEYS = {"name", "method", "codewords", "options", "settings"}
+# The matrix itself says these.
+_TAKEN = ("version", "dataset", "model", "method", "codewords", "options", "seed", "data_dir")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One cell of a matrix: a name for its setting, and the setting."""
+
+    variant: str
+    config: RunConfig
+
+    @property
+    def name(self) -> str:
+        """What its files are called; says all that tells the runs of a matrix apart."""
+        config = self.config
+        dataset = re.sub(r"[^A-Za-z0-9_-]", "_", config.dataset)
+        network = re.sub(r"[^A-Za-z0-9_-]", "_", config.model)
+        return f"{dataset}.{network}.{self.variant}.n{config.codewords}.seed{config.seed}"
+
+
+def _expect(holds: bool, what: str, value: Any, where: str) -> None:
+    if not holds:
+        raise SparseBNNError(f"Expected {what}, got {value!r:.60} ({where}).")
+
+
+def _list(data: Mapping[str, Any], key: str, kind: type, default: Any, where: str) -> list[Any]:
+    values = data.get(key, default)
+    what = f"`{key}` to be a list of {'integers' if kind is int else 'texts'}, each once"
+    holds = isinstance(values, list) and len(values) > 0
+    holds = holds and all(type(value) is kind for value in values)
+    _expect(holds and len(set(values)) == len(values), what, values, where)
+    return list(values)
+
+
+def _object(data: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    value = data.get(key, {})
+    _expect(isinstance(value, dict), f"`{key}` to be an object", value, where)
+    return dict(value)
+
+
+def _known(data: Mapping[str, Any], keys: set[str], where: str) -> None:
+    unknown = sorted(set(data) - keys)
+    _expect(not unknown, f"only {', '.join(sorted(keys))}", (unknown or [""])[0], where)
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """All runs of an experiment, in the order in which they are made.
+
+    Seeds come first: whenever an experiment is cut off, each variant has had about as many.
+
+    Attributes:
+        runs: each with another name.
+
+    Raises:
+        SparseBNNError: no runs, too many, or two of one name.
+
+    Example:
+        >>> matrix = Matrix.from_dict({
+        ...     "version": 1, "datasets": ["digits"], "networks": ["small"], "seeds": [0, 1],
+        ...     "variants": [{"name": "random", "method": "random", "codewords": [16, 32]}]})
+        >>> [run.name for run in matrix.runs][:2]
+        ['digits.small.random.n16.seed0', 'digits.small.random.n32.seed0']
+    """
+
+    runs: tuple[Run, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.runs) <= MOST_RUNS:
+            raise SparseBNNError(f"Expected 1 to {MOST_RUNS} runs, got {len(self.runs)}.")
+        seen: set[str] = set()
+        for run in self.runs:
+            if run.name in seen:
+                raise SparseBNNError(
+                    f"Expected runs of different names, got {run.name} twice. Rename a variant."
+                )
+            seen.add(run.name)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "matrix") -> Matrix:
+        """From what a matrix file holds, or something that claims to be that.
+
+        Raises:
+            SparseBNNError: what is wrong first, and `where`.
+        """
+        version = data.get("version")
+        _expect(
+            version == VERSION and type(version) is int, f"version {VERSION}", version, where
+        )
+        _known(data, _KEYS, where)
+        datasets = _list(data, "datasets", str, None, where)
+        networks = _list(data, "networks", str, None, where)
+        seeds = _list(data, "seeds", int, None, where)
+        settings = _object(data, "settings", where)
+        variants = data.get("variants")
+        _expect(
+            isinstance(variants, list) and all(isinstance(v, dict) for v in variants),
+            "`variants` to be a list of objects",
+            variants,
+            where,
+        )
+        cells = len(seeds) * len(datasets) * len(networks) * len(variants or [])
+        _expect(cells <= MOST_RUNS, f"at most {MOST_RUNS} runs", cells, where)
+        runs = []
+        for seed in seeds:
+            for dataset in datasets:
+                for network in networks:
+                    for variant in variants or []:
+                        fixed = {"dataset": dataset, "model": network, "seed": seed}
+                        runs += _cells(variant, fixed, settings, where)
+        try:
+            return cls(tuple(runs))
+        except SparseBNNError as error:
+            raise SparseBNNError(f"{error} ({where})") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Matrix:
+        """Reads a matrix file.
+
+        Raises:
+            SparseBNNError: it is none.
+            OSError: it cannot be read.
+        """
+        return cls.from_dict(read_json(path), str(path))
+
+
+def _cells(
+    variant: Mapping[str, Any],
+    fixed: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    where: str,
+) -> list[Run]:
+    name = variant.get("name")
+    fits = isinstance(name, str) and _NAME.fullmatch(name) is not None
+    _expect(fits, "a variant's `name` to have 1 to 60 of A-Z, a-z, 0-9, _ and -", name, where)
+    where = f"{where}: variant {name}"
+    _known(variant, _VARIANT_KEYS, where)
+    method = variant.get("method")
+    _expect(isinstance(method, str), "`method` to be a text", method, where)
+    default = [512] if method == "one_bit" else None
+    merged = {**settings, **_object(variant, "settings", where)}
+    taken = next((key for key in _TAKEN if key in merged), None)
+    _expect(taken is None, "`settings` without what the matrix itself says", taken, where)
+    return [
+        Run(
+            str(name),
+            RunConfig.from_dict(
+                {
+                    **merged,
+                    **fixed,
+                    "method": method,
+                    "codewords": codewords,
+                    "options": _object(variant, "options", where),
+                },
+                where,
+            ),
+        )
+        for codewords in _list(variant, "codewords", int, default, where)
+    ]
