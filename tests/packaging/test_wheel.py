@@ -97,6 +97,7 @@ def test_contains_every_source_file_and_nothing_else(wheel):
         for path in (ROOT / folder).rglob("*.py")
     }
     expected.add("keras_sparsebnn/py.typed")
+    expected.add("keras_sparsebnn/converters/FORMAT.md")
     expected.add("keras_sparsebnn/runtime/libsparsebnn_delegate.so")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}

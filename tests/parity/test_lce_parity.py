@@ -113,7 +113,7 @@ def test_bits_handed_from_layer_to_layer(rng, pool):
     inputs = rng.normal(size=(6, 8, 8, 64)).astype(np.float32)
     report = verify(model, flat, inputs)
     assert report.sign_flips == 0
-    held = Interpreter(flat, runtime="lce").predict(inputs)
+    held = Interpreter(flat).predict(inputs)
     ours = freeze(model).predict(inputs, verbose=0)
     # The last batch norm rounds 10 times, in Keras and in the file, sums of magnitude
     # |gamma / sigma| (576 + |mean|) + |beta|, which is below 3000 for these.
