@@ -20,7 +20,14 @@ from keras_sparsebnn.errors import SparseBNNError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["bits_per_layer", "codeword_usage", "selection_overlap"]
+__all__ = [
+    "bits_per_layer",
+    "codeword_usage",
+    "new_figure",
+    "saved",
+    "selection_overlap",
+    "tidy",
+]
 
 # Okabe and Ito's palette: told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -36,7 +43,12 @@ Path = str | os.PathLike[str]
 Counts = Mapping[str, npt.ArrayLike]
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that size in inches, which needs no display.
+
+    Raises:
+        SparseBNNError: matplotlib is missing.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -50,13 +62,19 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _tidy(axes: Any) -> None:
+def tidy(axes: Any) -> None:
+    """The look of all pictures: two spines, a pale grid behind."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, which="major", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _saved(figure: Figure, path: Path | None) -> Figure:
+def saved(figure: Figure, path: Path | None) -> Figure:
+    """The figure, written to `path` unless that is None.
+
+    Raises:
+        SparseBNNError: a format that matplotlib cannot write.
+    """
     if path is not None:
         try:
             figure.savefig(path, dpi=150)
@@ -106,7 +124,7 @@ def codeword_usage(models: Mapping[str, Any], path: Path | None = None) -> Figur
         raise SparseBNNError(f"Expected 1 to {len(COLOURS)} models to draw, got {len(models)}.")
     counts = {label: _layer_counts(label, source) for label, source in models.items()}
     heights = [4.2, 0.2 + 0.95 * len(counts)]
-    figure = _figure(8, sum(heights))
+    figure = new_figure(8, sum(heights))
     (curve_area,), (picture_area,) = figure.subfigures(
         2, 1, height_ratios=heights, squeeze=False
     )
@@ -148,9 +166,9 @@ def codeword_usage(models: Mapping[str, Any], path: Path | None = None) -> Figur
     axes.set_ylabel("share of the layer's kernels")
     axes.set_title("Codeword usage", loc="left", weight="bold")
     axes.legend(frameon=False, loc="upper right")
-    _tidy(axes)
+    tidy(axes)
     _draw_favourites(picture_area, counts)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def _draw_favourites(area: Any, counts: Mapping[str, Counts]) -> None:
@@ -227,7 +245,7 @@ def selection_overlap(history: Sequence[Mapping[str, Any]], path: Path | None = 
         SparseBNNError: fewer than 2 epochs, or no selections.
     """
     from_epochs, layers = _selections(history)
-    figure = _figure(12, 3.9)
+    figure = new_figure(12, 3.9)
     to_last, to_first, swaps = figure.subplots(1, 3)
     import matplotlib
 
@@ -266,7 +284,7 @@ def selection_overlap(history: Sequence[Mapping[str, Any]], path: Path | None = 
     for axes in (to_last, to_first, swaps):
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        _tidy(axes)
+        tidy(axes)
     swaps.yaxis.get_major_locator().set_params(integer=True)
     figure.legend(
         *to_last.get_legend_handles_labels(),
@@ -274,7 +292,7 @@ def selection_overlap(history: Sequence[Mapping[str, Any]], path: Path | None = 
         ncols=min(6, len(layers)),
         frameon=False,
     )
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def bits_per_layer(summary: Mapping[str, Any], path: Path | None = None) -> Figure:
@@ -299,7 +317,7 @@ def bits_per_layer(summary: Mapping[str, Any], path: Path | None = None) -> Figu
     entropy = np.array([layer["usage_entropy"] for layer in layers]) / taps
     kbit = 1e3 * np.array([layer["mbit"] for layer in layers])
     codebook_kbit = np.array([layer["codebook_bits"] for layer in layers]) / 1e3
-    figure = _figure(10, 1.9 + 0.32 * len(layers))
+    figure = new_figure(10, 1.9 + 0.32 * len(layers))
     rate, storage = figure.subplots(1, 2, sharey=True)
     rows = np.arange(len(layers))
     rate.barh(rows, bits, color=COLOURS[0], height=0.62, label="stored")
@@ -336,7 +354,7 @@ def bits_per_layer(summary: Mapping[str, Any], path: Path | None = None) -> Figu
     storage.set_xlabel("kbit")
     for axes, title in ((rate, "Bits per weight"), (storage, "Storage")):
         axes.set_title(title, loc="left", weight="bold")
-        _tidy(axes)
+        tidy(axes)
         axes.grid(visible=False, axis="y")
         axes.legend(
             frameon=False,
@@ -344,4 +362,4 @@ def bits_per_layer(summary: Mapping[str, Any], path: Path | None = None) -> Figu
             bbox_to_anchor=(0.5, -0.16 - 0.5 / len(layers)),
             ncols=3,
         )
-    return _saved(figure, path)
+    return saved(figure, path)

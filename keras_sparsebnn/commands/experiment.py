@@ -1,4 +1,4 @@
-"""`sparsebnn experiment`: a matrix of runs, resumable."""
+"""`sparsebnn experiment`: a matrix of runs, resumable; tables and plots of what is there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
-Makes all runs of a matrix - methods, codewords, networks, datasets, seeds - resumable.
+Makes all runs of a matrix - methods, codewords, networks, datasets, seeds - or compares those
+that are there.
 
 Each finished run leaves one small JSON in the folder. Stop it any way you like and start it
 again: finished runs are not made again, unfinished ones go on from their checkpoints. Runs of
@@ -22,6 +23,8 @@ EPILOG = """\
 examples:
   sparsebnn experiment matrix.json --out results/ --dry-run    # what there is to do
   sparsebnn experiment matrix.json --out results/ --jobs 2 --data-dir ~/tensorflow_datasets
+  sparsebnn experiment --table results/                        # now, or while it runs
+  sparsebnn experiment --plot results/ -o results.png
 
 a matrix:
   {"version": 1,
@@ -43,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("matrix", metavar="MATRIX.json", help="the runs to make; see below")
+    parser.add_argument(
+        "matrix", nargs="?", metavar="MATRIX.json", help="the runs to make; see below"
+    )
     group = parser.add_argument_group("running")
     group.add_argument("--out", metavar="DIR", help="gets a JSON for each finished run")
     group.add_argument(
@@ -59,6 +64,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="say what there is to do, and do nothing"
     )
     group.add_argument("--quiet", action="store_true", help="no progress")
+    group = parser.add_argument_group("comparing")
+    group.add_argument("--table", metavar="DIR", help="compare the results in a folder")
+    group.add_argument("--plot", metavar="DIR", help="draw them; needs --output")
+    group.add_argument("-o", "--output", metavar="FILE", help="the picture: .png, .svg, .pdf")
+    group.add_argument(
+        "--baseline",
+        action="append",
+        metavar="VARIANT",
+        help="compare with this one, seed by seed; may be repeated (default: random and "
+        "one_bit, if they are there)",
+    )
+    group.add_argument(
+        "--curves", action="store_true", help="with --plot: test accuracy epoch by epoch"
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
@@ -70,6 +89,13 @@ def run(args: argparse.Namespace) -> int:
     """
     from keras_sparsebnn.errors import SparseBNNError
 
+    chosen = [args.matrix, args.table, args.plot]
+    if sum(value is not None for value in chosen) != 1:
+        raise SparseBNNError("Expected a matrix, --table DIR or --plot DIR: one of them.")
+    if args.table is not None:
+        return _table(args)
+    if args.plot is not None:
+        return _plot(args)
     if args.out is None:
         raise SparseBNNError("Expected --out DIR, the folder of the results.")
     if not 1 <= args.jobs <= 1024:
@@ -159,3 +185,43 @@ def _run(args: argparse.Namespace, matrix: Any, out: Path, runs_dir: Path) -> in
     if outcome.signal is not None:
         return 128 + outcome.signal
     return FAILED if outcome.failed else 0
+
+
+def _read(folder: str) -> list[Any]:
+    from keras_sparsebnn.errors import SparseBNNError
+    from keras_sparsebnn.experiments.results import read_results
+
+    results, left_out = read_results(Path(folder))
+    for reason in left_out:
+        print(f"sparsebnn experiment: left out: {reason}", file=sys.stderr)
+    if not results:
+        raise SparseBNNError(f"Expected results of finished runs, found none ({folder}).")
+    return results
+
+
+def _table(args: argparse.Namespace) -> int:
+    from keras_sparsebnn.experiments.comparison import compare
+    from keras_sparsebnn.experiments.tables import as_text
+
+    comparisons = compare(_read(args.table), baselines=args.baseline)
+    if args.json:
+        print(json.dumps([comparison.to_dict() for comparison in comparisons]))
+    else:
+        print("\n\n".join(as_text(comparison) for comparison in comparisons))
+    return 0
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from keras_sparsebnn.errors import SparseBNNError
+    from keras_sparsebnn.experiments import figures
+    from keras_sparsebnn.experiments.comparison import compare
+
+    if args.output is None:
+        raise SparseBNNError("Expected --output FILE, the picture to write.")
+    results = _read(args.plot)
+    if args.curves:
+        figures.learning_curves(results, args.output)
+    else:
+        figures.comparison(compare(results, baselines=args.baseline), args.output)
+    print(f"Wrote {args.output}")
+    return 0
