@@ -142,7 +142,7 @@ def detectable_difference(
 
     Example:
         >>> round(detectable_difference(0.3, 5), 2)
-        0.51
+        0.5
     """
     if seeds < 2 or deviation < 0:
         raise SparseBNNError(

@@ -88,9 +88,9 @@ def power_note(comparison: Comparison) -> list[str]:
             continue
         needed = "more than 10,000" if seeds is None else str(seeds)
         notes.append(
-            f"Paired differences to {name} deviate by {100 * deviation:.2f} points from seed to "
-            f"seed (pooled over rows): telling {100 * TOLD_APART:g} points apart takes {needed} "
-            "seeds (power 80 %, level 5 %); "
+            f"Paired differences to {name} deviate by {100 * deviation:.2f} points from seed "
+            f"to seed (pooled over rows): telling {100 * TOLD_APART:g} points apart takes "
+            f"{needed} seeds (power 80 %, level 5 %); "
             + ", ".join(f"{s} seeds tell {100 * d:.2f} points" for s, d in told.items())
             + "."
         )
