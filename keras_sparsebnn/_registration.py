@@ -27,22 +27,26 @@ def _register() -> None:
 
 
 class _AfterKeras(MetaPathFinder):
-    """Finds nothing itself: lets the other finders find Keras and larq, and hooks their end.
+    """Finds nothing itself: lets the other finders find a module, and hooks its end.
 
-    larq imports Keras in its middle, where registering would import a half-made larq: only the
-    outermost of these imports registers.
+    larq imports Keras in its middle, and this package's modules import both in theirs, where
+    registering would import half-made modules: only the end of the outermost of these imports
+    registers, once Keras is among them.
     """
 
     watched = frozenset({"keras", "tf_keras", "larq"})
+    own = __name__.rpartition(".")[0] + "."
 
     def __init__(self) -> None:
         self.asking = False
         self.executing = 0
+        self.has_keras = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in self.watched or self.asking:
+        is_keras = fullname in self.watched
+        if self.asking or not (is_keras or fullname.startswith(self.own)):
             return None
         self.asking = True
         try:
@@ -57,9 +61,10 @@ class _AfterKeras(MetaPathFinder):
             self.executing += 1
             try:
                 execute(module)
+                self.has_keras |= is_keras
             finally:
                 self.executing -= 1
-            if self.executing == 0 and self in sys.meta_path:
+            if self.executing == 0 and self.has_keras and self in sys.meta_path:
                 sys.meta_path.remove(self)
                 _register()
 

@@ -7,7 +7,9 @@ For a `k x k` layer with n codewords, `Cin` inputs (of a group), `Cout` outputs 
   codebook, which published tables leave out and ours prints;
 * binary operations (BOPs): `Cin Cout k^2 H W` for plain binary kernels. With n < Cout
   codewords, each input channel is convolved with the n codewords once and the results are
-  looked up and added: `H W Cin (k^2 n + Cout / 2)`.
+  looked up and added: `H W Cin (k^2 n + Cout / 2)`. The whole codebook is plain kernels.
+
+A layer with G groups is G such layers of `Cin` and `Cout / G` channels.
 
 Reference: Wang et al., "Sub-bit Neural Networks", ICCV 2021, arXiv:2110.09195, whose published
 1.677 / 0.883 / 0.501 / 0.297 GBOPs for ResNet-18 these reproduce.
@@ -33,6 +35,7 @@ class BinaryConv:
         height: output rows H.
         width: output columns W.
         codewords: n; None for plain 1-bit kernels.
+        groups: G.
     """
 
     kernel_size: int
@@ -41,6 +44,7 @@ class BinaryConv:
     height: int
     width: int
     codewords: int | None = None
+    groups: int = 1
 
     @property
     def taps(self) -> int:
@@ -78,10 +82,12 @@ class BinaryConv:
     def bops(self) -> float:
         """Binary operations of one picture."""
         pixels = self.height * self.width
-        if self.codewords is None or self.channels_out <= self.codewords:
+        of_a_group = self.channels_out // self.groups
+        if self.codewords in (None, 2**self.taps) or of_a_group <= self.codewords:
             return float(pixels * self.channels_in * self.channels_out * self.taps)
-        lookups = self.channels_out / 2
-        return pixels * self.channels_in * (self.taps * self.codewords + lookups)
+        lookups = of_a_group / 2
+        convolutions = self.taps * self.codewords
+        return pixels * self.groups * self.channels_in * (convolutions + lookups)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def _summarise(layer: Any) -> tuple[LayerSummary, BinaryConv]:
         height=height or 0,
         width=width or 0,
         codewords=None if quantizer is None else quantizer.codewords,
+        groups=layer.groups,
     )
     return (
         LayerSummary(

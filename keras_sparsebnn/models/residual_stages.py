@@ -12,7 +12,7 @@ __all__ = ["classifier", "downsampled", "is_large", "residual_stages", "stem"]
 
 def is_large(pictures: Any) -> bool:
     """Whether pictures are of ImageNet's kind (64 pixels or more) and not of CIFAR's."""
-    return min(pictures.shape[1:3]) >= 64
+    return bool(min(pictures.shape[1:3]) >= 64)
 
 
 def stem(pictures: Any, width: int) -> Any:

@@ -77,3 +77,17 @@ def test_all_codewords_cost_one_bit():
 
 def test_nothing_sums_to_nothing():
     assert totals([]).bits_per_weight == 0
+
+
+def test_the_whole_codebook_is_plain_kernels():
+    plain = BinaryConv(3, 64, 1024, 4, 4)
+    assert BinaryConv(3, 64, 1024, 4, 4, codewords=512).bops == plain.bops
+    assert BinaryConv(1, 64, 64, 4, 4, codewords=2).bops == 64 * 64 * 16
+
+
+@pytest.mark.parametrize("codewords", [None, 16, 64])
+def test_a_grouped_layer_is_that_many_layers(codewords):
+    one = BinaryConv(3, 32, 48, 4, 4, codewords)
+    grouped = BinaryConv(3, 32, 3 * 48, 4, 4, codewords, groups=3)
+    assert grouped.weights == 3 * one.weights
+    assert grouped.bops == 3 * one.bops

@@ -1,0 +1,121 @@
+"""Every network through LCE's converter, in both formats, with random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+lce_interpreter = pytest.importorskip(
+    "larq_compute_engine.tflite.python.interpreter", reason="needs the [convert] extra"
+)
+
+from keras_sparsebnn._keras import keras, lq  # noqa: E402
+from keras_sparsebnn.converters import convert_file, convert_keras_model, inspect  # noqa: E402
+from keras_sparsebnn.freezing import freeze  # noqa: E402
+from keras_sparsebnn.models import MODELS  # noqa: E402
+from keras_sparsebnn.quantizers import FixedSubset  # noqa: E402
+from keras_sparsebnn.runtime import Interpreter  # noqa: E402
+
+SHAPE, CLASSES = (8, 8, 3), 4
+RESIDUAL = {"width": 16, "depths": (1, 1)}
+SMALL = {
+    "ftbnn18": {**RESIDUAL, "non_linearity": "two_sided_prelu"},
+    "ftbnn18_grouped": {"width": 64, "groups": 2, "depths": (1, 1)},
+    "quicknet": {"widths": (16, 32), "depths": (1, 1)},
+    "resnet18": RESIDUAL,
+    "resnet20": {**RESIDUAL, "block": "bireal"},
+    "resnet34": {"width": 16, "depths": (2, 1)},
+    "small": {"widths": (16, 32)},
+    "small_vgg": {"widths": (16, 32)},
+    "sparks_deep": {"widths": (16, 24), "depths": (2, 1)},
+    "sparks_wide": {"widths": (16, 40), "depths": (1, 1)},
+    "vgg_small": {"widths": (16, 64)},
+}
+BINARY = {"ftbnn18_grouped": 4, "resnet34": 3, "small_vgg": 3, "sparks_deep": 3, "vgg_small": 3}
+
+
+def scramble(model, rng):
+    """Parameters as training may leave them: no zero shift, scale or slope that folds away."""
+    for layer in model.layers:
+        weights = layer.get_weights()
+        if isinstance(layer, keras.layers.BatchNormalization):
+            (count,) = weights[0].shape
+            gamma, beta, mean = rng.normal(size=(3, count)) * [[1], [1], [10]]
+            layer.set_weights([gamma, beta, mean, rng.uniform(0.5, 20, count)])
+        elif weights and not isinstance(layer, (lq.layers.QuantConv2D, keras.layers.Dense)):
+            layer.set_weights([rng.normal(size=w.shape) for w in weights])
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def converted(request):
+    """Name, model, LCE file; converting asserts that every binary layer is one operator."""
+    name = request.param
+    keras.utils.set_random_seed(2)
+    options = {"codewords": 16, "kernel_quantizer": lambda n: FixedSubset(n, seed=n)}
+    model = MODELS[name](SHAPE, CLASSES, **options, **SMALL[name])
+    scramble(model, np.random.default_rng(2))
+    return name, model, convert_keras_model(model)
+
+
+def outputs(flat, x):
+    return Interpreter(flat, runtime="delegate").predict(x)
+
+
+def test_every_binary_layer_is_one_operator(converted):
+    name, _, flat = converted
+    found = inspect(flat)
+    assert found.operators["LceBconv2d"] == BINARY.get(name, 2)
+    # SAME, padded with +1: nothing is left for another operator to do.
+    assert all(x.options["padding"] == 0 for x in found.binary_layers)
+    assert all(x.options["pad_values"] == 1 for x in found.binary_layers)
+
+
+def test_the_sub_bit_file_holds_the_same(converted):
+    _, _, flat = converted
+    small = convert_file(flat, "subbit")
+    assert len(small) < len(flat)
+    ours, theirs = (inspect(convert_file(small, "lce")), inspect(flat))
+    assert ours.operators == theirs.operators
+    x = np.random.default_rng(3).normal(size=(4, *SHAPE)).astype(np.float32)
+    np.testing.assert_array_equal(outputs(small, x), outputs(flat, x))
+
+
+def test_the_file_computes_what_keras_does(converted):
+    _, model, flat = converted
+    x = np.random.default_rng(3).normal(size=(4, *SHAPE)).astype(np.float32)
+    # Float layers round differently; a sum that this moves over zero flips a sign, which it
+    # does for none of these pictures.
+    expected = freeze(model)(x).numpy()
+    np.testing.assert_allclose(outputs(flat, x), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_lce_and_the_delegate_agree(converted):
+    name, _, flat = converted
+    x = np.random.default_rng(4).normal(size=(4, *SHAPE)).astype(np.float32)
+    # LCE's optimised kernel refuses groups.
+    grouped = name == "ftbnn18_grouped"
+    theirs = lce_interpreter.Interpreter(flat, use_reference_bconv=grouped).predict(x)
+    # The float operators are of two versions of TFLite: sums of up to 27 * 64 products.
+    np.testing.assert_allclose(outputs(flat, x), theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_what_each_network_is_made_for(converted):
+    name, _, flat = converted
+    found = inspect(flat)
+    if name == "quicknet":
+        # ReLU is in the convolution: only the transition's and the stem's may be left.
+        assert {x.options["fused_activation_function"] for x in found.binary_layers} == {1}
+        assert "RELU" not in found.operators
+    elif "vgg" in name:
+        types = [x.output_type for x in found.binary_layers]
+        assert types == ["bits", "bits", "FLOAT32"]
+        assert found.operators["LceQuantize"] == found.operators["LceBMaxPool2d"] == 1
+    elif name == "ftbnn18_grouped":
+        assert sorted(x.groups for x in found.binary_layers) == [1, 1, 2, 2]
+        kernels = {x.filter_shape[1] for x in found.binary_layers}
+        assert kernels == {1, 3}
+    elif name in ("resnet18", "resnet34", "sparks_wide", "sparks_deep"):
+        layers = len(found.binary_layers)
+        assert found.operators["PRELU"] == layers
+        # The shift before the sign, the shortcut, and RPReLU's two shifts.
+        assert found.operators["ADD"] + found.operators.get("SUB", 0) == 4 * layers
