@@ -311,7 +311,9 @@ class SparseKernel(SubsetKernel):
             return super()._codewords(training)
         # The noise of the last matching, also between two of them.
         step = tf.convert_to_tensor(self.step)
-        p = _plan_compiled(
+        # TensorFlow cannot differentiate XLA's loops from outside of a graph.
+        plan = _plan if tf.executing_eagerly() else _plan_compiled
+        p = plan(
             tf.convert_to_tensor(self.logits),
             tf.convert_to_tensor(self.noise_scale),
             tf.convert_to_tensor(self.temperature),

@@ -10,12 +10,23 @@ import numpy.typing as npt
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.estimators import nearest_codeword_ste
+from keras_sparsebnn.estimators import (
+    approx_identity,
+    clipped_identity,
+    ede_identity,
+    nearest_codeword_ste,
+    standardized,
+)
+from keras_sparsebnn.estimators.ir_net import T_MIN
 
 __all__ = ["STAGES", "FixedSubset", "SubsetKernel", "validate_codewords"]
 
 STAGES = ("float", "sign", "codewords")
 """What a layer's kernels are, in the order in which training passes through them."""
+
+GRADIENTS = ("clip", "approx", "ede")
+"""How gradients of binary kernels reach latent ones: `estimators.straight_through`,
+`estimators.approx_sign`, `estimators.ir_net`."""
 
 
 def validate_codewords(codewords: int, kernel_size: int = 3, where: str = "") -> int:
@@ -38,7 +49,7 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
     r"""Replaces every kernel by the nearest of n codewords.
 
     Forward:   `what_c = alpha_o argmin_{u in U} ||u - w_c||^2`, `U` the n selected codewords.
-    Backward:  `g(w_c) = alpha_o g(what_c) 1[|w_c| <= clip_value]`.
+    Backward:  `g(w_c) = alpha_o g(what_c) 1[|w_c| <= clip_value]`, or as `gradient` says.
 
     Subclasses say which codewords: `selection` holds their ids, sorted by nothing. With
     n = N, the whole codebook, this is `ste_sign`, forward and backward.
@@ -50,7 +61,13 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
 
     Args:
         codewords: n, a power of two; 2..512 for 3x3, 2..16 for 2x2, 2 for 1x1 kernels.
-        clip_value: gradients pass where `|w|` is at most this; everywhere if None.
+        clip_value: gradients pass where `|w|` is at most this; everywhere if None. Of
+            `gradient="clip"` only.
+        gradient: "clip", "approx" (Bi-Real Net's, for `|w| <= 1`) or "ede" (IR-Net's, whose t
+            is the variable `ede_t`: 0.1 until `training.SelectionSchedule(ede_t=...)`, or
+            `sparsebnn train`, raises it).
+        standardize: binarise, and choose codewords for, kernels of zero mean and unit variance
+            per output channel, as IR-Net does. Kernels in the stage "float" stay as they are.
         magnitude_scale: multiply by `alpha_o = mean |W_o|` per output channel (its gradient
             stopped), as in ReActNet. Folds into batch norm at conversion.
         starts_as: the stage at the start, a key of `STAGES`. With "codewords" there is no such
@@ -73,6 +90,8 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         codewords: int = 32,
         *,
         clip_value: float | None = 1.0,
+        gradient: str = "clip",
+        standardize: bool = False,
         magnitude_scale: bool = False,
         starts_as: str = "codewords",
         seed: int | None = None,
@@ -83,7 +102,14 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         kwargs = {**kwargs, "dtype": "float32", "autocast": False}
         super().__init__(**kwargs)
         self.codewords = validate_codewords(codewords)
+        if gradient not in GRADIENTS:
+            raise ValueError(
+                f"Expected `gradient` to be one of {', '.join(GRADIENTS)}, got "
+                f"{gradient!r:.60}."
+            )
         self.clip_value = clip_value
+        self.gradient = gradient
+        self.standardize = standardize
         self.magnitude_scale = magnitude_scale
         self.starts_as = _validated_stage("starts_as", starts_as)
         self.seed = random.randrange(2**31) if seed is None else int(seed)
@@ -102,6 +128,8 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         self.selection = self._add_state("selection", self._initial_selection(), tf.int64)
         if self.starts_as != "codewords":
             self._stage = self._add_state("stage", STAGES.index(self.starts_as), tf.int64)
+        if self.gradient == "ede":
+            self.ede_t = self._add_state("ede_t", T_MIN, tf.float32)
         super().build(input_shape)
 
     def _add_state(self, name: str, value: Any, dtype: Any) -> Any:
@@ -157,8 +185,8 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
                 "Say so when making it, and build its layer."
             )
         if stage == "codewords" and self.stage != stage and not self.covers_codebook:
-            latent = np.asarray(kernel, np.float32)
-            self._choose(latent.reshape(self.kernel_size**2, -1).T)
+            latent = self._binarised_latent(tf.cast(kernel, tf.float32))
+            self._choose(latent.numpy().reshape(self.kernel_size**2, -1).T)
         self._stage.assign(STAGES.index(stage))
 
     def _choose(self, kernels: npt.NDArray[np.float32]) -> None:
@@ -178,34 +206,38 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         latent = tf.cast(inputs, tf.float32)
-        kernel = self._restricted(latent, training)
-        if self._stage is not None:
-            # All of them, then one of them: a branch would cost more in tracing than it saves,
-            # and cannot be differentiated from outside of its graph.
-            signs = self._scaled(self._signs(latent), latent)
-            stage = tf.convert_to_tensor(self._stage)
-            kernel = tf.where(tf.equal(stage, STAGES.index("sign")), signs, kernel)
+        binarised = self._binarised_latent(latent)
+        shaped = self._shaped(binarised)
+        if self.covers_codebook:
+            kernel = _sign(shaped)
+        else:
+            u, ids = self._codewords(training)
+            flat = tf.reshape(shaped, [self.kernel_size**2, -1])
+            kernel = nearest_codeword_ste(flat, u, ids, clip_value=None)
+            kernel = tf.reshape(kernel, tf.shape(latent))
+        stage = None if self._stage is None else tf.convert_to_tensor(self._stage)
+        # With stages: all of them, then one of them. A branch would cost more in tracing than
+        # it saves, and cannot be differentiated from outside of its graph.
+        if stage is not None:
+            kernel = tf.where(tf.equal(stage, STAGES.index("sign")), _sign(shaped), kernel)
+        if self.magnitude_scale:
+            scale = tf.reduce_mean(tf.abs(binarised), axis=[0, 1, 2])
+            kernel *= tf.stop_gradient(scale)
+        if stage is not None:
             kernel = tf.where(tf.equal(stage, STAGES.index("float")), latent, kernel)
         return tf.cast(kernel, inputs.dtype)
 
-    def _signs(self, latent: Any) -> Any:
-        return lq.quantizers.ste_sign(latent, clip_value=self.clip_value)
+    def _binarised_latent(self, latent: Any) -> Any:
+        """What the codewords are to be near to."""
+        return standardized(latent) if self.standardize else latent
 
-    def _restricted(self, latent: Any, training: Any) -> Any:
-        """The last stage: kernels out of the selection."""
-        if self.covers_codebook:
-            kernel = self._signs(latent)
-        else:
-            flat = tf.reshape(latent, [self.kernel_size**2, -1])
-            u, ids = self._codewords(training)
-            kernel = nearest_codeword_ste(flat, u, ids, self.clip_value)
-            kernel = tf.reshape(kernel, tf.shape(latent))
-        return self._scaled(kernel, latent)
-
-    def _scaled(self, kernel: Any, latent: Any) -> Any:
-        if not self.magnitude_scale:
-            return kernel
-        return kernel * tf.stop_gradient(tf.reduce_mean(tf.abs(latent), axis=[0, 1, 2]))
+    def _shaped(self, latent: Any) -> Any:
+        """The same, with the gradient's shape."""
+        if self.gradient == "ede":
+            return ede_identity(latent, tf.convert_to_tensor(self.ede_t))
+        if self.gradient == "approx":
+            return approx_identity(latent)
+        return clipped_identity(latent, self.clip_value)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -214,10 +246,17 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
             **config,
             "codewords": self.codewords,
             "clip_value": self.clip_value,
+            "gradient": self.gradient,
+            "standardize": self.standardize,
             "magnitude_scale": self.magnitude_scale,
             "starts_as": self.starts_as,
             "seed": self.seed,
         }
+
+
+def _sign(latent: Any) -> Any:
+    """The sign, +1 for 0; gradients pass unchanged."""
+    return lq.quantizers.ste_sign(latent, clip_value=None)
 
 
 def _validated_stage(name: str, stage: str) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         SelectionSchedule,
         cosine,
         freeze_after,
+        geometric,
         linear,
     )
     from keras_sparsebnn.training.checkpoint import CheckpointStore
@@ -27,6 +28,7 @@ _HOME = {
     "TrainingInterruptedError": "run",
     "cosine": "callbacks",
     "freeze_after": "callbacks",
+    "geometric": "callbacks",
     "linear": "callbacks",
     "train": "run",
 }
@@ -40,6 +42,7 @@ __all__ = [
     "TrainingInterruptedError",
     "cosine",
     "freeze_after",
+    "geometric",
     "linear",
     "train",
 ]

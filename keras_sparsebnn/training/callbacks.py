@@ -13,7 +13,7 @@ import numpy as np
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
-from keras_sparsebnn.quantizers import SparseKernel
+from keras_sparsebnn.quantizers import SubsetKernel
 from keras_sparsebnn.training.event_log import write_epoch
 from keras_sparsebnn.usage import binary_layers, codeword_counts, usage_entropy
 
@@ -22,6 +22,7 @@ __all__ = [
     "SelectionSchedule",
     "cosine",
     "freeze_after",
+    "geometric",
     "linear",
     "selections",
 ]
@@ -60,6 +61,20 @@ def cosine(start: float, end: float, *, until: float = 1.0) -> Progress:
     )
 
 
+def geometric(start: float, end: float, *, until: float = 1.0) -> Progress:
+    """From `start` to `end` by equal factors, there after the fraction `until`.
+
+    Example:
+        >>> [round(geometric(0.1, 10.0)(p), 3) for p in (0.0, 0.25, 0.5, 1.0)]
+        [0.1, 0.316, 1.0, 10.0]
+    """
+    _fraction("until", until)
+    for name, value in (("start", start), ("end", end)):
+        if not value > 0:
+            raise SparseBNNError(f"Expected `{name}` to be > 0, got {value}.")
+    return lambda progress: start * (end / start) ** min(1.0, progress / until)
+
+
 def freeze_after(fraction: float, interval: int = 1) -> Progress:
     """A `refresh_interval`: `interval`, then 0 (frozen) after that fraction of training.
 
@@ -71,13 +86,11 @@ def freeze_after(fraction: float, interval: int = 1) -> Progress:
     return lambda progress: float(interval) if progress < fraction else 0.0
 
 
-def _learning_quantizers(model: Any) -> Iterator[SparseKernel]:
-    """Those that select by learned logits, nested models included."""
+def _subset_quantizers(model: Any) -> Iterator[SubsetKernel]:
+    """Those that are built, nested models included."""
     for layer in model._flatten_layers(include_self=False):
         quantizer = sparse_quantizer(layer)
-        if not isinstance(quantizer, SparseKernel):
-            continue
-        if quantizer.built and not quantizer.covers_codebook:
+        if quantizer is not None and quantizer.built:
             yield quantizer
 
 
@@ -101,7 +114,10 @@ def selections(model: Any) -> dict[str, list[int]]:
 
 
 class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
-    r"""Anneals temperature, noise and refresh interval of every `SparseKernel` of the model.
+    r"""Anneals options of every quantizer of the model that has them.
+
+    Temperature, noise and refresh interval are `SparseKernel`'s; `ede_t` any quantizer's with
+    `gradient="ede"`.
 
     Each is a number, a function of progress in [0, 1] (`linear`, `cosine`, `freeze_after`) or
     a Keras `LearningRateSchedule`, a function of the step. What is set before step `t` depends
@@ -112,6 +128,8 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         noise_scale: factor of the Gumbel noise, >= 0; untouched if None.
         refresh_interval: updates between two matchings, rounded; 0 freezes the selection, and
             training then uses the one that evaluation uses. Untouched if None.
+        ede_t: t of the error decay estimator, > 0; untouched if None. IR-Net:
+            `geometric(0.1, 10)`.
         total_steps: where progress is 1; epochs x steps of the running `fit` if None.
 
     Raises:
@@ -128,6 +146,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         noise_scale: Any = None,
         refresh_interval: Any = None,
         *,
+        ede_t: Any = None,
         total_steps: int | None = None,
     ) -> None:
         super().__init__()
@@ -135,6 +154,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             "temperature": temperature,
             "noise_scale": noise_scale,
             "refresh_interval": refresh_interval,
+            "ede_t": ede_t,
         }
         self.schedules = {k: v for k, v in schedules.items() if v is not None}
         self.total_steps = total_steps
@@ -176,11 +196,12 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         changed = {k: v for k, v in values.items() if self._assigned.get(k) != v}
         if not changed:
             return
-        for quantizer in _learning_quantizers(self.model):
+        for quantizer in _subset_quantizers(self.model):
             for name, value in changed.items():
-                variable = getattr(quantizer, name)
-                variable.assign(tf.cast(value, variable.dtype))
-            if changed.get("refresh_interval") == 0:
+                variable = getattr(quantizer, name, None)
+                if isinstance(variable, tf.Variable):
+                    variable.assign(tf.cast(value, variable.dtype))
+            if changed.get("refresh_interval") == 0 and hasattr(quantizer, "refresh_interval"):
                 # Without this, the last noisy selection would stay for the rest of training.
                 quantizer.training_selection.assign(quantizer.selection)
         self._assigned = values
@@ -188,8 +209,9 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
 
 def _in_range(name: str, value: Any, when: str) -> float:
     number = round(value) if name == "refresh_interval" and math.isfinite(value) else value
-    if not math.isfinite(number) or number < 0 or (name == "temperature" and number == 0):
-        bound = "> 0" if name == "temperature" else ">= 0"
+    above_zero = name in ("temperature", "ede_t")
+    if not math.isfinite(number) or number < 0 or (above_zero and number == 0):
+        bound = "> 0" if above_zero else ">= 0"
         raise SparseBNNError(f"Expected `{name}` to be {bound}, got {value} ({when}).")
     return float(number)
 

@@ -23,7 +23,9 @@ __all__ = ["METHODS", "OPTIONS", "SCHEDULED", "choose_after"]
 
 _SUBSET: dict[str, Rule] = {
     "clip_value": or_none(positive(1e6)),
+    "gradient": one_of("clip", "approx", "ede"),
     "magnitude_scale": BOOLEAN,
+    "standardize": BOOLEAN,
 }
 
 # Of methods that may start as 1-bit networks.

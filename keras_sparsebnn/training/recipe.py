@@ -11,9 +11,15 @@ import numpy as np
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.data import Dataset
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.estimators.ir_net import T_MAX, T_MIN
 from keras_sparsebnn.models import MODELS
 from keras_sparsebnn.quantizers import METHODS
-from keras_sparsebnn.training.callbacks import SelectionSchedule, freeze_after, linear
+from keras_sparsebnn.training.callbacks import (
+    SelectionSchedule,
+    freeze_after,
+    geometric,
+    linear,
+)
 from keras_sparsebnn.training.config import RunConfig
 from keras_sparsebnn.training.method_options import SCHEDULED, choose_after
 from keras_sparsebnn.training.stages import StageSchedule
@@ -93,6 +99,8 @@ def selection_schedules(config: RunConfig, total_steps: int) -> list[Any]:
     for name in ("temperature", "noise_scale"):
         if f"{name}_end" in options:
             schedules[name] = linear(options[name], options[f"{name}_end"], until=until)
+    if options.get("gradient") == "ede":
+        schedules["ede_t"] = geometric(T_MIN, T_MAX)
     if "freeze_after" in options:
         interval = options.get("refresh_interval", 1)
         schedules["refresh_interval"] = freeze_after(until, interval)

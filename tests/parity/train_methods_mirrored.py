@@ -1,0 +1,77 @@
+"""Trains one network with a layer of every method on two replicas; writes their states.
+
+python train_methods_mirrored.py OUT.npz
+"""
+
+import sys
+
+import numpy as np
+
+from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.quantizers import METHODS
+from keras_sparsebnn.training import StageSchedule
+
+# A few steps are enough to change codewords.
+LIVELY = {
+    "learned": {"logit_scale": 0.05, "temperature": 1.0, "noise_scale": 0.5},
+    "snn": {"refinement_interval": 2, "pattern_scale": 0.05},
+}
+
+
+def layer(method, x):
+    n = 512 if method == "one_bit" else 16
+    x = lq.layers.QuantConv2D(
+        8,
+        3,
+        padding="same",
+        pad_values=1.0,
+        input_quantizer="approx_sign",
+        kernel_quantizer=METHODS[method](n, seed=1, **LIVELY.get(method, {})),
+        kernel_constraint="weight_clip",
+        name=method,
+    )(x)
+    return keras.layers.BatchNormalization()(x)
+
+
+def main(out):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    keras.utils.set_random_seed(7)
+    with strategy.scope():
+        pictures = x = keras.layers.Input((6, 6, 8))
+        for method in sorted(METHODS):
+            x = keras.layers.Add()([x, layer(method, x)])
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        model = keras.Model(pictures, keras.layers.Dense(4)(x))
+        model.compile(
+            keras.optimizers.Adam(0.05),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+
+    def states():
+        for method in METHODS:
+            for variable in model.get_layer(method).kernel_quantizer.weights:
+                yield f"{method}/{variable.name.split('/')[-1].split(':')[0]}", variable
+
+    results = {f"start/{name}": variable.numpy() for name, variable in states()}
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 6, 6, 8)).astype(np.float32)
+    y = rng.integers(0, 4, 64)
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(8).with_options(options)
+    schedule = StageSchedule({0.5: "codewords"}, total_steps=8)
+    model.fit(batches, epochs=1, verbose=0, callbacks=[schedule])
+    for name, variable in states():
+        for replica, value in enumerate(variable.values):
+            results[f"end{replica}/{name}"] = value.numpy()
+    np.savez(out, **results)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
