@@ -63,12 +63,11 @@ def freeze(model: Any) -> Any:
         if quantizer is None:
             copy = type(layer).from_config(config)
         else:
-            final = ("sign", "codewords") if quantizer.covers_codebook else ("codewords",)
-            if quantizer.stage not in final:
+            if not quantizer.is_restricted:
                 raise SparseBNNError(
-                    f'Expected the stage "codewords", got "{quantizer.stage}" (layer '
-                    f"{layer.name}). Train with training.StageSchedule, or call its "
-                    'kernel_quantizer.enter("codewords", kernel).'
+                    f"Expected all kernels to be codewords, got others (layer {layer.name}, "
+                    f'stage "{quantizer.stage}"). Train it to the end of its schedules, or '
+                    'call kernel_quantizer.enter("codewords", kernel).'
                 )
             # The kernel is binary already: mark it so, and leave it alone.
             config["kernel_quantizer"] = lq.quantizers.NoOp(precision=1)

@@ -3,6 +3,7 @@
 from keras_sparsebnn.quantizers.chosen_kernel import ChosenKernel
 from keras_sparsebnn.quantizers.facility_location import FacilityLocation
 from keras_sparsebnn.quantizers.frequent import Frequent
+from keras_sparsebnn.quantizers.incremental import Incremental
 from keras_sparsebnn.quantizers.one_bit import OneBit
 from keras_sparsebnn.quantizers.product_quantization import ProductQuantization
 from keras_sparsebnn.quantizers.snn import SNN
@@ -17,6 +18,7 @@ __all__ = [
     "FacilityLocation",
     "FixedSubset",
     "Frequent",
+    "Incremental",
     "OneBit",
     "ProductQuantization",
     "SparseKernel",
@@ -26,6 +28,7 @@ __all__ = [
 METHODS: dict[str, type[SubsetKernel]] = {
     "facility_location": FacilityLocation,
     "frequent": Frequent,
+    "incremental": Incremental,
     "learned": SparseKernel,
     "one_bit": OneBit,
     "product_quantization": ProductQuantization,

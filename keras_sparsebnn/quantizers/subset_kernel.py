@@ -19,7 +19,7 @@ from keras_sparsebnn.estimators import (
 )
 from keras_sparsebnn.estimators.ir_net import T_MIN
 
-__all__ = ["STAGES", "FixedSubset", "SubsetKernel", "validate_codewords"]
+__all__ = ["STAGES", "FixedSubset", "SubsetKernel", "sign", "validate_codewords"]
 
 STAGES = ("float", "sign", "codewords")
 """What a layer's kernels are, in the order in which training passes through them."""
@@ -161,6 +161,11 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
             return self.starts_as
         return STAGES[int(keras.backend.get_value(self._stage))]
 
+    @property
+    def is_restricted(self) -> bool:
+        """Whether evaluation uses codewords of the selection only."""
+        return self.stage == "codewords" or (self.stage == "sign" and self.covers_codebook)
+
     def enter(self, stage: str, kernel: Any) -> None:
         """Goes over to a stage, eagerly, between two steps.
 
@@ -208,24 +213,25 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         latent = tf.cast(inputs, tf.float32)
         binarised = self._binarised_latent(latent)
         shaped = self._shaped(binarised)
-        if self.covers_codebook:
-            kernel = _sign(shaped)
-        else:
-            u, ids = self._codewords(training)
-            flat = tf.reshape(shaped, [self.kernel_size**2, -1])
-            kernel = nearest_codeword_ste(flat, u, ids, clip_value=None)
-            kernel = tf.reshape(kernel, tf.shape(latent))
+        kernel = sign(shaped) if self.covers_codebook else self._nearest(shaped, training)
         stage = None if self._stage is None else tf.convert_to_tensor(self._stage)
         # With stages: all of them, then one of them. A branch would cost more in tracing than
         # it saves, and cannot be differentiated from outside of its graph.
         if stage is not None:
-            kernel = tf.where(tf.equal(stage, STAGES.index("sign")), _sign(shaped), kernel)
+            kernel = tf.where(tf.equal(stage, STAGES.index("sign")), sign(shaped), kernel)
         if self.magnitude_scale:
             scale = tf.reduce_mean(tf.abs(binarised), axis=[0, 1, 2])
             kernel *= tf.stop_gradient(scale)
         if stage is not None:
             kernel = tf.where(tf.equal(stage, STAGES.index("float")), latent, kernel)
         return tf.cast(kernel, inputs.dtype)
+
+    def _nearest(self, latent: Any, training: Any) -> Any:
+        """The nearest selected codeword of each kernel; gradients pass unchanged."""
+        u, ids = self._codewords(training)
+        flat = tf.reshape(latent, [self.kernel_size**2, -1])
+        kernel = nearest_codeword_ste(flat, u, ids, clip_value=None)
+        return tf.reshape(kernel, tf.shape(latent))
 
     def _binarised_latent(self, latent: Any) -> Any:
         """What the codewords are to be near to."""
@@ -254,7 +260,7 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         }
 
 
-def _sign(latent: Any) -> Any:
+def sign(latent: Any) -> Any:
     """The sign, +1 for 0; gradients pass unchanged."""
     return lq.quantizers.ste_sign(latent, clip_value=None)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         cosine,
         freeze_after,
         geometric,
+        incremental,
         linear,
     )
     from keras_sparsebnn.training.checkpoint import CheckpointStore
@@ -29,6 +30,7 @@ _HOME = {
     "cosine": "callbacks",
     "freeze_after": "callbacks",
     "geometric": "callbacks",
+    "incremental": "callbacks",
     "linear": "callbacks",
     "train": "run",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "cosine",
     "freeze_after",
     "geometric",
+    "incremental",
     "linear",
     "train",
 ]

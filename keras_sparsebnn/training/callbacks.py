@@ -14,6 +14,7 @@ from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import SubsetKernel
+from keras_sparsebnn.quantizers.incremental import ALL_KERNELS
 from keras_sparsebnn.training.event_log import write_epoch
 from keras_sparsebnn.usage import binary_layers, codeword_counts, usage_entropy
 
@@ -23,6 +24,7 @@ __all__ = [
     "cosine",
     "freeze_after",
     "geometric",
+    "incremental",
     "linear",
     "selections",
 ]
@@ -75,6 +77,29 @@ def geometric(start: float, end: float, *, until: float = 1.0) -> Progress:
     return lambda progress: start * (end / start) ** min(1.0, progress / until)
 
 
+def incremental(since: float, until: float) -> Progress:
+    """The `tolerance` of `quantizers.Incremental`: 0, then rising to 1, then all kernels.
+
+    Args:
+        since: the fraction of training up to which no kernel has to be a codeword, >= 0.
+        until: the fraction from which on all have to, above `since`, at most 1.
+
+    Example:
+        >>> [incremental(0.2, 0.6)(p) for p in (0.2, 0.4, 0.6)]
+        [0.0, 0.5, 3.0]
+    """
+    _fraction("until", until)
+    if not 0 <= since < until:
+        raise SparseBNNError(f"Expected `since` in [0, {until}), got {since}.")
+
+    def tolerance(progress: float) -> float:
+        if progress >= until:
+            return ALL_KERNELS
+        return max(0.0, (progress - since) / (until - since))
+
+    return tolerance
+
+
 def freeze_after(fraction: float, interval: int = 1) -> Progress:
     """A `refresh_interval`: `interval`, then 0 (frozen) after that fraction of training.
 
@@ -108,7 +133,7 @@ def selections(model: Any) -> dict[str, list[int]]:
         quantizer = sparse_quantizer(layer)
         if quantizer is None or quantizer.covers_codebook:
             continue
-        if quantizer.stage == "codewords":
+        if quantizer.is_restricted:
             found[layer.name] = sorted(int(i) for i in quantizer.selection.numpy())
     return found
 
@@ -128,6 +153,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         noise_scale: factor of the Gumbel noise, >= 0; untouched if None.
         refresh_interval: updates between two matchings, rounded; 0 freezes the selection, and
             training then uses the one that evaluation uses. Untouched if None.
+        tolerance: `Incremental`'s, see `incremental`; untouched if None.
         ede_t: t of the error decay estimator, > 0; untouched if None. IR-Net:
             `geometric(0.1, 10)`.
         total_steps: where progress is 1; epochs x steps of the running `fit` if None.
@@ -146,6 +172,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         noise_scale: Any = None,
         refresh_interval: Any = None,
         *,
+        tolerance: Any = None,
         ede_t: Any = None,
         total_steps: int | None = None,
     ) -> None:
@@ -154,6 +181,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             "temperature": temperature,
             "noise_scale": noise_scale,
             "refresh_interval": refresh_interval,
+            "tolerance": tolerance,
             "ede_t": ede_t,
         }
         self.schedules = {k: v for k, v in schedules.items() if v is not None}

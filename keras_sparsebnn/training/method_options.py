@@ -19,7 +19,7 @@ from keras_sparsebnn.training.rules import (
     positive,
 )
 
-__all__ = ["METHODS", "OPTIONS", "SCHEDULED", "choose_after"]
+__all__ = ["METHODS", "OPTIONS", "SCHEDULED", "choose_after", "settle_after"]
 
 _SUBSET: dict[str, Rule] = {
     "clip_value": or_none(positive(1e6)),
@@ -41,6 +41,7 @@ _STAGED: dict[str, Rule] = {
 OPTIONS: dict[str, dict[str, Rule]] = {
     "facility_location": _STAGED,
     "frequent": _STAGED,
+    "incremental": {**_STAGED, "settle_after": positive(1)},
     "one_bit": _SUBSET,
     "product_quantization": _STAGED,
     "random": _STAGED,
@@ -67,13 +68,23 @@ OPTIONS: dict[str, dict[str, Rule]] = {
 """Options by method. `*_end` is reached in a straight line at `freeze_after` (or the end of
 training); `freeze_after` is the fraction of training after which nothing is matched. Until the
 fraction `choose_after`, layers are in the stage `starts_as`, plain 1-bit when nothing is said;
-then they enter the stage "codewords"."""
+then they enter the stage "codewords". `settle_after` is the share of the training after that by
+which all kernels are codewords."""
 
-_CHOOSE_AFTER = {"facility_location": 0.3, "frequent": 0.3, "product_quantization": 0.3}
+_CHOOSE_AFTER = {
+    "facility_location": 0.3,
+    "frequent": 0.3,
+    "incremental": 0.2,
+    "product_quantization": 0.3,
+}
+_SETTLE_AFTER = {"incremental": 0.5}
+
 METHODS = tuple(sorted(OPTIONS))
 """What `sparsebnn train --method` accepts."""
 
-SCHEDULED = frozenset({"choose_after", "freeze_after", "noise_scale_end", "temperature_end"})
+SCHEDULED = frozenset(
+    {"choose_after", "freeze_after", "noise_scale_end", "settle_after", "temperature_end"}
+)
 """Options that training acts on over time; all others are the quantizer's arguments."""
 
 
@@ -85,4 +96,17 @@ def choose_after(method: str, options: Mapping[str, Any]) -> float | None:
         (0.3, None)
     """
     fraction: float | None = options.get("choose_after", _CHOOSE_AFTER.get(method))
+    return fraction
+
+
+def settle_after(method: str, options: Mapping[str, Any]) -> float | None:
+    """The share of the training after `choose_after` that ends with codewords only.
+
+    None: the method restricts all kernels at once.
+
+    Example:
+        >>> settle_after("incremental", {}), settle_after("facility_location", {})
+        (0.5, None)
+    """
+    fraction: float | None = options.get("settle_after", _SETTLE_AFTER.get(method))
     return fraction

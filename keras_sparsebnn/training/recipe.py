@@ -18,10 +18,11 @@ from keras_sparsebnn.training.callbacks import (
     SelectionSchedule,
     freeze_after,
     geometric,
+    incremental,
     linear,
 )
 from keras_sparsebnn.training.config import RunConfig
-from keras_sparsebnn.training.method_options import SCHEDULED, choose_after
+from keras_sparsebnn.training.method_options import SCHEDULED, choose_after, settle_after
 from keras_sparsebnn.training.stages import StageSchedule
 
 __all__ = ["compiled_model", "selection_schedules"]
@@ -105,9 +106,12 @@ def selection_schedules(config: RunConfig, total_steps: int) -> list[Any]:
         interval = options.get("refresh_interval", 1)
         schedules["refresh_interval"] = freeze_after(until, interval)
     found: list[Any] = []
+    fraction = choose_after(config.method, options)
+    settled = settle_after(config.method, options)
+    if fraction is not None and settled is not None:
+        schedules["tolerance"] = incremental(fraction, fraction + settled * (1 - fraction))
     if schedules:
         found.append(SelectionSchedule(**schedules, total_steps=total_steps))
-    fraction = choose_after(config.method, options)
     if fraction is not None:
         found.append(StageSchedule({fraction: "codewords"}, total_steps=total_steps))
     return found

@@ -7,7 +7,8 @@ from keras_sparsebnn import codebook, freezing
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import METHODS
-from keras_sparsebnn.training import StageSchedule
+from keras_sparsebnn.quantizers.incremental import ALL_KERNELS
+from keras_sparsebnn.training import SelectionSchedule, StageSchedule, incremental
 from keras_sparsebnn.usage import kernel_patterns
 
 SHAPE = (3, 3, 8, 32)
@@ -76,9 +77,19 @@ def train(model):
     model.compile(keras.optimizers.Adam(0.05), loss)
     x, y = pictures()
     staged = sparse_quantizer(model.layers[0]).has_stages
-    callbacks = [StageSchedule({0.5: "codewords"}, total_steps=STEPS)] if staged else []
+    callbacks = [SelectionSchedule(tolerance=incremental(0.5, 0.75), total_steps=STEPS)]
+    callbacks += [StageSchedule({0.5: "codewords"}, total_steps=STEPS)] if staged else []
     model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=callbacks)
     return model
+
+
+def restrict(quantizer, w):
+    """Takes it to where all kernels are codewords."""
+    if quantizer.has_stages:
+        quantizer.enter("codewords", w)
+    if hasattr(quantizer, "tolerance"):
+        quantizer.tolerance.assign(ALL_KERNELS)
+    assert quantizer.is_restricted
 
 
 def predictions(model):
@@ -119,7 +130,7 @@ class TestTraining:
         chosen = method in LEARNS_CODEWORDS or q.has_stages
         moved = set(before["selection"]) != set(after["selection"])
         assert moved == chosen
-        assert q.stage == "codewords"
+        assert q.is_restricted
         assert len(set(after["selection"].tolist())) == codewords_of(method)
 
     def test_kernels_are_codewords(self, trained):
@@ -191,8 +202,7 @@ class TestCall:
         w = tf.constant(rng.normal(size=SHAPE), tf.float32)
         g = tf.constant(rng.normal(size=SHAPE), tf.float32)
         q.build(SHAPE)
-        if q.has_stages:
-            q.enter("codewords", w)
+        restrict(q, w)
 
         def both(latent):
             with tf.GradientTape() as tape:
@@ -214,8 +224,7 @@ class TestCall:
         w = (1.2 * rng.normal(size=SHAPE)).astype(np.float32)
         g = rng.normal(size=SHAPE).astype(np.float32)
         q.build(SHAPE)
-        if q.has_stages:
-            q.enter("codewords", w)
+        restrict(q, w)
         latent = tf.constant(w)
         with tf.GradientTape() as tape:
             tape.watch(latent)
