@@ -23,6 +23,7 @@ EPILOG = """\
 examples:
   sparsebnn experiment matrix.json --out results/ --dry-run    # what there is to do
   sparsebnn experiment matrix.json --out results/ --jobs 2 --data-dir ~/tensorflow_datasets
+  sparsebnn experiment matrix.json --out results/ --only '*.random.n16.*'
   sparsebnn experiment --table results/                        # now, or while it runs
   sparsebnn experiment --plot results/ -o results.png
 
@@ -58,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="runs at a time (default: 1)"
+    )
+    group.add_argument(
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help="make these runs alone, e.g. '*.random.n16.*'; may be repeated",
     )
     group.add_argument("--data-dir", metavar="DIR", help="where datasets lie prepared")
     group.add_argument(
@@ -103,6 +110,8 @@ def run(args: argparse.Namespace) -> int:
     from keras_sparsebnn.experiments.matrix import Matrix
 
     matrix = Matrix.load(Path(args.matrix))
+    if args.only:
+        matrix = matrix.only(args.only)
     out = Path(args.out)
     runs_dir = Path(args.runs_dir) if args.runs_dir else out / "runs"
     return (

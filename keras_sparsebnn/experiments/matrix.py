@@ -14,8 +14,9 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,26 @@ class Matrix:
                     f"Expected runs of different names, got {run.name} twice. Rename a variant."
                 )
             seen.add(run.name)
+
+    def only(self, patterns: Sequence[str]) -> Matrix:
+        """The runs whose names match one of the shell patterns (`*.random.n16.*`), in order.
+
+        Raises:
+            SparseBNNError: a pattern that matches none.
+        """
+        for pattern in patterns:
+            if not any(fnmatch.fnmatchcase(run.name, pattern) for run in self.runs):
+                raise SparseBNNError(
+                    f"Expected a pattern that matches runs like {self.runs[0].name}, got "
+                    f"{pattern!r:.80}."
+                )
+        return Matrix(
+            tuple(
+                run
+                for run in self.runs
+                if any(fnmatch.fnmatchcase(run.name, pattern) for pattern in patterns)
+            )
+        )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "matrix") -> Matrix:

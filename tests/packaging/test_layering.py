@@ -145,7 +145,9 @@ def loaded_after(code: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(result.stdout.splitlines()[-1])}
 
 
-@pytest.mark.parametrize("command", ["", "train", "convert", "inspect", "benchmark", "plot"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "experiment", "convert", "inspect", "benchmark", "plot"]
+)
 def test_help_imports_nothing_heavy(command):
     arguments = [*command.split(), "--help"]
     loaded = loaded_after(

@@ -101,7 +101,15 @@ class TestMatrix:
         with pytest.raises(SparseBNNError, match=message):
             Matrix.from_dict(changed(**keys))
 
-    def test_names_the_file(self, tmp_path):
+    def test_only_some(self):
+        matrix = Matrix.from_dict(MATRIX)
+        names = [run.name for run in matrix.only(["*.random.n16.*", "*.seed2"]).runs]
+        assert len(names) == 3 + 4 - 1
+        assert names[0] == "digits.small.random.n16.seed0"
+        with pytest.raises(SparseBNNError, match=r"a pattern that matches .*got '\*\.n3\.\*'"):
+            matrix.only(["*.n16.*", "*.n3.*"])
+
+    def test_names_the_file(, tmp_path):
         (tmp_path / "m.json").write_text('{"version": 1, "seeds": [')
         with pytest.raises(SparseBNNError, match=r"Expected JSON.*m\.json"):
             Matrix.load(tmp_path / "m.json")
