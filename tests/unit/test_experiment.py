@@ -109,7 +109,7 @@ class TestMatrix:
         with pytest.raises(SparseBNNError, match=r"a pattern that matches .*got '\*\.n3\.\*'"):
             matrix.only(["*.n16.*", "*.n3.*"])
 
-    def test_names_the_file(, tmp_path):
+    def test_names_the_file(self, tmp_path):
         (tmp_path / "m.json").write_text('{"version": 1, "seeds": [')
         with pytest.raises(SparseBNNError, match=r"Expected JSON.*m\.json"):
             Matrix.load(tmp_path / "m.json")
