@@ -1,6 +1,7 @@
 """The methods' names and options, as data and as classes."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,10 @@ def test_every_class_is_registered_under_its_name(method):
 
     cls = METHODS[method]
     assert keras.utils.get_registered_object(f"keras_sparsebnn>{cls.__name__}") is cls
+
+
+def test_the_page_explains_all_methods_and_options():
+    page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text("utf-8")
+    for method, options in method_options.OPTIONS.items():
+        assert f"| `{method}` | `{METHODS[method].__name__}` |" in page
+        assert [name for name in options if f"`{name}`" not in page] == []
