@@ -71,7 +71,7 @@ def small_vgg(
     name: str = "small_vgg",
     **options: Any,
 ) -> Any:
-    """`vgg_small` at a quarter of its width, for experiments: 29 M multiplications at 28x28.
+    """`vgg_small` at a quarter of its width, for experiments: 29 M binary operations at 28x28.
 
     The last stage has four times as many outputs as the default n = 32, so that selection
     saves operations, too. Arguments and reference as in `vgg_small`.

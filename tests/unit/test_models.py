@@ -10,9 +10,10 @@ import pytest
 from keras_sparsebnn import models
 from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.freezing import frozen_kernel
 from keras_sparsebnn.layers import LearnableShift, RPReLU, TwoSidedPReLU
 from keras_sparsebnn.models import MODELS
-from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
+from keras_sparsebnn.quantizers import METHODS, FixedSubset, SparseKernel
 from keras_sparsebnn.usage import binary_layers
 
 SHAPE, CLASSES = (8, 8, 3), 4
@@ -176,6 +177,19 @@ class TestQuantizers:
             kernel_quantizer=lambda n: asked.append(n) or FixedSubset(n),
         )
         assert asked == [64, 2, 8]  # a 1x1 kernel has two codewords
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_every_method_also_in_binary_shortcuts(self, method, rng):
+        """Kernels of 1x1 have a whole codebook of two, whatever the method."""
+        n = 512 if method == "one_bit" else 16
+        options = {"binary_shortcuts": True, "kernel_quantizer": METHODS[method]}
+        model = build("ftbnn18", codewords=n, **options)
+        assert np.isfinite(train_a_step(model, rng))
+        layer = model.get_layer("stage1_0_shortcut_conv")
+        if layer.kernel_quantizer.stage != "codewords":
+            layer.kernel_quantizer.enter("codewords", layer.kernel)
+        signs = np.where(layer.kernel.numpy() >= 0, 1, -1)
+        np.testing.assert_array_equal(frozen_kernel(layer), signs)
 
     def test_binary_activations_with_float_kernels(self, rng):
         """Step 1 of two-step training."""
