@@ -103,7 +103,10 @@ def comparison(comparisons: Sequence[Comparison], path: Path | str | None = None
         tidy(left)
         for variant in variants:
             left.plot([], [], linestyle="", label=variant, **styles[variant])
-        left.legend(frameon=False, fontsize=7, loc="lower right", ncols=2)
+        # Below: wherever it lay inside, it would hide some point of some experiment.
+        left.legend(
+            frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3
+        )
     return saved(figure, path)
 
 

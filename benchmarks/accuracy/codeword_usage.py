@@ -1,0 +1,53 @@
+"""How often a trained network uses each of the 512 codewords, before and after training.
+
+Writes the counts, which are small, beside the results; docs/results.md draws them.
+
+    python benchmarks/accuracy/codeword_usage.py RUN_FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from keras_sparsebnn.commands.environment import import_keras
+
+OUT = Path(__file__).parent / "codeword_usage.json"
+
+
+def counts(model: Any) -> dict[str, list[int]]:
+    from keras_sparsebnn.usage import binary_layers, codeword_counts
+
+    return {layer.name: codeword_counts(layer).tolist() for layer in binary_layers(model)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of a finished run of method one_bit")
+    args = parser.parse_args()
+    import_keras()
+    from keras_sparsebnn._keras import keras
+    from keras_sparsebnn.experiments.provenance import provenance
+    from keras_sparsebnn.saved_models import load_model
+    from keras_sparsebnn.training.atomic import read_json, write_json
+
+    metrics = read_json(args.run / "metrics.json")
+    config = {**metrics["config"], "data_dir": None}
+    model = load_model(args.run / "model.keras")
+    keras.utils.set_random_seed(config["seed"])
+    write_json(
+        OUT,
+        {
+            "config": config,
+            "test_accuracy": metrics["final"]["test_accuracy"],
+            "environment": provenance(),
+            "trained": counts(model),
+            "untrained": counts(keras.models.clone_model(model)),
+        },
+    )
+    print(f"Wrote {OUT}")
+
+
+if __name__ == "__main__":
+    main()
