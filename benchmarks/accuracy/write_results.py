@@ -262,7 +262,7 @@ def usage() -> str:
             "",
             f"Network `{config['model']}`, {config['dataset']}, {config['epochs']} epochs, "
             f"seed {config['seed']}, test accuracy {100 * data['test_accuracy']:.1f} %. Thin "
-            "lines are layers. Layers have 1,024 to 4,096 kernels, 2 to 8 for each codeword, so even "
+            "lines are layers. They have 1,024 to 4,096 kernels, 2 to 8 a codeword, so even "
             "equally likely codewords would not come equally often: the network before "
             "training shows by how much. It is a short run; longer ones were not counted.",
             "",
