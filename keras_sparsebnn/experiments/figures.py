@@ -105,7 +105,7 @@ def comparison(comparisons: Sequence[Comparison], path: Path | str | None = None
             left.plot([], [], linestyle="", label=variant, **styles[variant])
         # Below: wherever it lay inside, it would hide some point of some experiment.
         left.legend(
-            frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3
+            frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=3
         )
     return saved(figure, path)
 
