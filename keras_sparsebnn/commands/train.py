@@ -32,13 +32,63 @@ examples:
   sparsebnn train --dataset fashion_mnist --data-dir ~/tensorflow_datasets \\
       --batch-size 128 --epochs 20 --checkpoint-every 200 --out run-fashion/
 
+  # ReActNet's two steps with a float teacher, shortened
+  sparsebnn train --recipe reactnet-two-step --epochs 12 --out run-two-step/
+
   # noise that fades, and a selection that stands still after 40 % of training
   sparsebnn train --set noise_scale=0.3 --set noise_scale_end=0 --set freeze_after=0.4 \\
       --out run-noisy/
 
+  # the same settings as another run, with another seed
+  sparsebnn train --recipe run/run.json --seed 1 --out run-seed1/
+
 next:
   sparsebnn convert run/ -o model.tflite      tensorboard --logdir run/logs
 """
+
+
+class _ListRecipes(argparse.Action):
+    """Prints the recipes and ends, as --help does."""
+
+    def __init__(self, option_strings: Any, dest: str, **kwargs: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **kwargs)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from keras_sparsebnn.training.recipes import RECIPES
+
+        for recipe in RECIPES.values():
+            print(f"{recipe.name}: {recipe.summary}")
+            for key, value in recipe.settings.items():
+                print(f"    {key}={value if isinstance(value, str) else json.dumps(value)}")
+        parser.exit()
+
+
+# RunConfig's own; a test compares them.
+_DEFAULTS: dict[str, Any] = {
+    "dataset": "digits",
+    "augmentation": "none",
+    "model": "small",
+    "method": "learned",
+    "epochs": 10,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "learning_rate": 3e-3,
+    "schedule": "cosine",
+    "warmup_epochs": 0.0,
+    "batch_norm_batches": 100,
+    "label_smoothing": 0.0,
+    "seed": 0,
+    "mixed_precision": "none",
+    "strategy": "none",
+    "checkpoint_every": 0,
+}
+
+
+def _add(group: Any, name: str, help: str, **kwargs: Any) -> None:
+    """A flag that only counts when it is given: otherwise the recipe decides."""
+    field = name.removeprefix("--").replace("-", "_")
+    text = help if "(default" in help else f"{help} (default: {_DEFAULTS[field]})"
+    group.add_argument(name, default=argparse.SUPPRESS, help=text, **kwargs)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,127 +99,146 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("where")
     group.add_argument("--out", required=True, metavar="DIR", help="the folder of this run")
-    group.add_argument(
+    _add(
+        group,
         "--checkpoint-every",
+        "checkpoints within an epoch, too (default: only after each epoch)",
         type=int,
-        default=0,
         metavar="STEPS",
-        help="checkpoints within an epoch, too (default: only after each epoch)",
+    )
+
+    group = parser.add_argument_group("recipe")
+    group.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="settings to start from: a name (see --list-recipes), or a .json file such as "
+        "another run's run.json (default: quick)",
+    )
+    group.add_argument(
+        "--list-recipes",
+        action=_ListRecipes,
+        default=argparse.SUPPRESS,
+        help="print all recipes and their settings",
+    )
+    options = "; ".join(f"{m}: {', '.join(sorted(OPTIONS[m]))}" for m in METHODS)
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="any setting of run.json (docs/training.md), or an option of the method; may be "
+        f"repeated. Options: {options}",
     )
 
     group = parser.add_argument_group("data")
-    group.add_argument(
+    _add(
+        group,
         "--dataset",
-        default="digits",
+        "digits (bundled, offline), synthetic, or a TFDS name, name[/config][:version]",
         metavar="NAME",
-        help='"digits" (bundled, offline) or a TFDS name, name[/config][:version] '
-        "(default: %(default)s)",
     )
-    group.add_argument(
+    _add(
+        group,
         "--data-dir",
+        "where TFDS datasets lie prepared, or CIFAR-10's binary files (default: TFDS's own)",
         metavar="DIR",
-        help="where TFDS datasets lie prepared (default: TFDS's own)",
     )
     group.add_argument(
         "--download",
         action="store_true",
         help="let TFDS fetch the dataset if it is not there; nothing is fetched otherwise",
     )
-    group.add_argument(
+    _add(
+        group,
         "--image-size",
+        "resize pictures to this height and width; needed where sizes vary (default: as they "
+        "are)",
         type=int,
         metavar="PIXELS",
-        help="resize pictures to this height and width; needed where sizes vary",
     )
-    group.add_argument(
+    _add(
+        group,
         "--augmentation",
-        default="none",
-        choices=("none", "shift", "flip_shift"),
-        help="of training pictures (default: %(default)s)",
+        "of training pictures",
+        choices=(
+            *("none", "shift", "flip_shift", "crop", "crop_flip"),
+            *("resized_crop", "resized_crop_lighting"),
+        ),
     )
 
-    options = {name for rules in OPTIONS.values() for name in rules}
     group = parser.add_argument_group("network and kernels")
-    group.add_argument(
-        "--model", default="small", metavar="NAME", help="which network (default: %(default)s)"
-    )
-    group.add_argument(
-        "--method",
-        default="learned",
-        choices=METHODS,
-        help="how a layer comes by its kernels: learned selection, all 512 (one_bit), a fixed "
-        "random subset, or a rival, see docs/methods.md (default: %(default)s)",
-    )
-    group.add_argument(
+    _add(group, "--model", "which network", metavar="NAME")
+    _add(group, "--method", "how a layer comes by its kernels", choices=METHODS)
+    _add(
+        group,
         "--codewords",
+        "kernels a layer may use, a power of two in [2, 512]: log2(N)/9 bits a weight "
+        "(default: 32, so 0.56 bit)",
         type=int,
         metavar="N",
-        help="kernels a layer may use, a power of two in [2, 512]: log2(N)/9 bits a weight "
-        "(default: 32, so 0.56 bit)",
-    )
-    group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="options",
-        help=f"an option of the method, may be repeated: {', '.join(sorted(options))}",
     )
 
     group = parser.add_argument_group("training")
-    group.add_argument(
-        "--epochs", type=int, default=10, metavar="N", help="default: %(default)s"
-    )
-    group.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="default: %(default)s"
-    )
-    group.add_argument(
+    _add(group, "--epochs", "passes over the training pictures", type=int, metavar="N")
+    _add(group, "--batch-size", "of all devices together", type=int, metavar="N")
+    _add(group, "--optimizer", "of the weights", choices=("adam", "sgd"))
+    _add(
+        group,
         "--learning-rate",
+        "at its highest",
         type=float,
-        default=3e-3,
         metavar="RATE",
-        help="Adam's, at its highest (default: %(default)s)",
     )
-    group.add_argument(
-        "--schedule",
-        default="cosine",
-        choices=("cosine", "constant"),
-        help="of the learning rate (default: %(default)s)",
-    )
-    group.add_argument(
+    _add(group, "--schedule", "of the learning rate", choices=("cosine", "linear", "constant"))
+    _add(
+        group,
         "--warmup-epochs",
+        "of linear warm-up; may be a fraction",
         type=float,
-        default=0.0,
         metavar="N",
-        help="of linear warm-up; may be a fraction (default: 0)",
     )
-    group.add_argument(
+    _add(
+        group,
+        "--teacher",
+        "learn from a float network: auto trains one first; or a .keras or .h5 file, or the "
+        "folder of a run (default: none)",
+        metavar="MODEL",
+    )
+    _add(
+        group,
         "--batch-norm-batches",
+        "average batch norm's statistics anew over N batches at the end; 0: keep the moving "
+        "averages",
         type=int,
-        default=100,
         metavar="N",
-        help="average batch norm's statistics anew over N batches at the end; 0: keep the "
-        "moving averages (default: %(default)s)",
     )
-    group.add_argument(
-        "--label-smoothing", type=float, default=0.0, metavar="X", help="in [0, 1) (default: 0)"
-    )
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
-    group.add_argument(
+    _add(group, "--label-smoothing", "in [0, 1)", type=float, metavar="X")
+    _add(group, "--seed", "of everything random", type=int, metavar="N")
+    _add(
+        group,
         "--mixed-precision",
-        default="none",
+        "bfloat16 is faster on CPUs with AMX and on TPUs",
         choices=("none", "bfloat16"),
-        help="bfloat16 is faster on CPUs with AMX and on TPUs (default: %(default)s)",
     )
-    group.add_argument(
+    _add(
+        group,
         "--strategy",
-        default="none",
-        choices=("none", "mirrored"),
-        help="mirrored: all devices of this machine (default: %(default)s)",
+        "mirrored: the devices of this machine; multi_worker: the machines in TF_CONFIG",
+        choices=("none", "mirrored", "multi_worker", "tpu"),
+    )
+    _add(
+        group,
+        "--devices",
+        "so many of this machine (default: all)",
+        type=int,
+        metavar="N",
     )
     group.add_argument(
         "--nondeterministic",
-        action="store_true",
+        action="store_false",
+        dest="deterministic",
+        default=argparse.SUPPRESS,
         help="allow TensorFlow's non-deterministic kernels; only matters on GPUs",
     )
 
@@ -178,22 +247,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quiet", action="store_true", help="no progress, no summary")
 
 
-def _parse_options(texts: list[str]) -> dict[str, Any]:
+def _parse_settings(texts: list[str]) -> dict[str, Any]:
     """`KEY=VALUE`s; a value is JSON (0.3, true, null) or else a text (partial)."""
     from keras_sparsebnn.errors import SparseBNNError
 
-    options: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise SparseBNNError(f"Expected --set KEY=VALUE, got {text!r:.80}.")
-        if key in options:
+        if key in settings:
             raise SparseBNNError(f"Expected --set {key} once, got it twice.")
         try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return options
+            settings[key] = json.loads(value)
+        except (ValueError, RecursionError):
+            settings[key] = value
+    return settings
+
+
+_NO_SETTINGS = {"command", "out", "recipe", "settings", "download", "json", "quiet"}
+
+
+def _configuration(args: argparse.Namespace) -> Any:
+    """The recipe, changed by flags, changed by --set."""
+    from keras_sparsebnn.errors import SparseBNNError
+    from keras_sparsebnn.training.recipes import configured
+
+    flags = {k: v for k, v in vars(args).items() if k not in _NO_SETTINGS}
+    settings = _parse_settings(args.settings)
+    twice = sorted(set(flags) & set(settings))
+    if twice:
+        flag = twice[0].replace("_", "-")
+        raise SparseBNNError(f"Expected --{flag} or --set {twice[0]}, got both.")
+    return configured(args.recipe, {**flags, **settings})
 
 
 def run(args: argparse.Namespace) -> int:
@@ -202,41 +288,16 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SparseBNNError: anything that the user can act on.
     """
-    from keras_sparsebnn.training.config import RunConfig
-
-    codewords = args.codewords
-    if codewords is None:
-        codewords = 512 if args.method == "one_bit" else 32
     # Before TensorFlow is imported: a wrong option is answered at once.
-    config = RunConfig(
-        dataset=args.dataset,
-        data_dir=args.data_dir,
-        image_size=args.image_size,
-        augmentation=args.augmentation,
-        model=args.model,
-        method=args.method,
-        codewords=codewords,
-        options=_parse_options(args.options),
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
-        schedule=args.schedule,
-        warmup_epochs=args.warmup_epochs,
-        batch_norm_batches=args.batch_norm_batches,
-        label_smoothing=args.label_smoothing,
-        seed=args.seed,
-        mixed_precision=args.mixed_precision,
-        strategy=args.strategy,
-        deterministic=not args.nondeterministic,
-        checkpoint_every=args.checkpoint_every,
-    )
+    config = _configuration(args)
 
     import logging
 
     from keras_sparsebnn.commands.environment import import_keras
 
     import_keras()
-    from keras_sparsebnn.training.run import TrainingInterruptedError, train
+    from keras_sparsebnn.training.interruption import TrainingInterruptedError
+    from keras_sparsebnn.training.run import train
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS's notes about itself
 
@@ -265,10 +326,17 @@ def run(args: argparse.Namespace) -> int:
 def _summary(config: Any, metrics: dict[str, Any], out: str) -> str:
     final = metrics["final"]
     folder = out.rstrip("/") or "/"
-    bits = f"{config.bits_per_kernel / 9:.2f} bit"
+    if config.float_network:
+        kernels = "float"
+    elif isinstance(config.codewords, int):
+        bits = f"{config.bits_per_kernel / 9:.2f} bit"
+        kernels = f"{config.method}, {config.codewords} a layer, {bits} per 3x3 weight"
+    else:
+        each = ", ".join(f"{k}: {n}" for k, n in config.codewords.items())
+        kernels = f"{config.method}, {each}"
     return (
         f"test accuracy  {final['test_accuracy']:.2%} of {final['test_size']} pictures\n"
-        f"kernels        {config.method}, {config.codewords} a layer, {bits} per 3x3 weight\n"
+        f"kernels        {kernels}\n"
         f"trained        {config.epochs} epochs, {final['steps']} steps, "
         f"{final['seconds']:.1f} s\n"
         f"model          {folder}/model.keras\n"

@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     )
     from keras_sparsebnn.training.checkpoint import CheckpointStore
     from keras_sparsebnn.training.config import RunConfig
-    from keras_sparsebnn.training.run import TrainingInterruptedError, train
+    from keras_sparsebnn.training.interruption import TrainingInterruptedError
+    from keras_sparsebnn.training.recipes import RECIPES, Recipe, configured
+    from keras_sparsebnn.training.run import train
     from keras_sparsebnn.training.stages import StageSchedule
 
 _HOME = {
+    "RECIPES": "recipes",
+    "Recipe": "recipes",
+    "configured": "recipes",
     "CheckpointStore": "checkpoint",
     "CodewordUsage": "callbacks",
     "RunConfig": "config",
     "SelectionSchedule": "callbacks",
     "StageSchedule": "stages",
-    "TrainingInterruptedError": "run",
+    "TrainingInterruptedError": "interruption",
     "cosine": "callbacks",
     "freeze_after": "callbacks",
     "geometric": "callbacks",
@@ -36,12 +41,15 @@ _HOME = {
 }
 
 __all__ = [
+    "RECIPES",
     "CheckpointStore",
     "CodewordUsage",
+    "Recipe",
     "RunConfig",
     "SelectionSchedule",
     "StageSchedule",
     "TrainingInterruptedError",
+    "configured",
     "cosine",
     "freeze_after",
     "geometric",

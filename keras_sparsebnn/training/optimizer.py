@@ -112,9 +112,9 @@ class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
         logits = self._is_logits(variable)
         rate = tf.cast(self.learning_rate, dtype)
         if logits:
-            rate *= self.logit_rate_factor
+            rate = rate * self.logit_rate_factor
         elif any(self.decay_by_part) and variable.shape.rank >= 2:
-            gradient += self._of_part(self.decay_by_part, dtype) * variable
+            gradient = gradient + self._of_part(self.decay_by_part, dtype) * variable
         key = self._var_key(variable)
         m = self._m[self._index_dict[key]]
         if self._kind_of(variable) == "sgd":

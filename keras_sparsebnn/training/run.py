@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import math
-import os
-import platform
 import signal
-import threading
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,23 +22,23 @@ from keras_sparsebnn.training.atomic import replaced, write_json
 from keras_sparsebnn.training.callbacks import CodewordUsage, selections
 from keras_sparsebnn.training.checkpoint import CheckpointStore
 from keras_sparsebnn.training.config import RunConfig
+from keras_sparsebnn.training.distillation import Teacher
+from keras_sparsebnn.training.environment import environment
 from keras_sparsebnn.training.event_log import write_epoch
 from keras_sparsebnn.training.folder import check, locked, one_line_os_errors
-from keras_sparsebnn.training.recipe import compiled_model, selection_schedules
+from keras_sparsebnn.training.interruption import (
+    TrainingInterruptedError,
+    collected_signals,
+)
+from keras_sparsebnn.training.recipe import (
+    compiled_model,
+    part_starts,
+    selection_schedules,
+    teacher_config,
+)
+from keras_sparsebnn.training.strategies import Cluster, start
 
 __all__ = ["TrainingInterruptedError", "train"]
-
-
-class TrainingInterruptedError(SparseBNNError):
-    """SIGINT or SIGTERM stopped a run, after a checkpoint.
-
-    Attributes:
-        signal: which.
-    """
-
-    def __init__(self, message: str, number: int) -> None:
-        super().__init__(message)
-        self.signal = number
 
 
 def train(
@@ -79,11 +76,28 @@ def train(
         TrainingInterruptedError: SIGINT or SIGTERM came; a checkpoint was saved.
     """
     out = Path(out)
-    with one_line_os_errors(out), locked(out):
-        finished = check(out, config)
-        if finished is not None:
-            report(f"Already finished: {out}. Nothing to train.")
-            return finished
+    cluster = start(config)
+    if not cluster.is_chief:
+        report, progress = (lambda line: None), False
+    with one_line_os_errors(out), locked(out) if cluster.is_chief else contextlib.nullcontext():
+        return _train(config, out, cluster, None, download, progress, report, callbacks)
+
+
+def _train(
+    config: RunConfig,
+    out: Path,
+    cluster: Cluster,
+    dataset: data.Dataset | None,
+    download: bool,
+    progress: bool,
+    report: Callable[[str], None],
+    callbacks: Sequence[Any],
+) -> dict[str, Any]:
+    finished = check(out, config)
+    if finished is not None:
+        report(f"Already finished: {out}. Nothing to train.")
+        return finished
+    if dataset is None:
         dataset = data.load(
             config.dataset,
             data_dir=config.data_dir,
@@ -91,13 +105,32 @@ def train(
             augmentation=config.augmentation,
             download=download,
         )
-        with _mixed_precision(config.mixed_precision):
-            run = _Run(config, out, dataset, report, progress=progress)
-            if not (out / "run.json").exists():
-                # Only now: settings that do not work must not claim the folder.
-                config.save(out / "run.json")
-            run.fit(callbacks)
-            return run.finish()
+    with _mixed_precision(config.mixed_precision):
+        run = _Run(config, out, cluster, dataset, report, progress=progress)
+        if cluster.is_chief and not (out / "run.json").exists():
+            # Only now: settings that do not work must not claim the folder.
+            config.save(out / "run.json")
+        if config.teacher == "auto":
+
+            def say(line: str) -> None:
+                report(f"teacher: {line}")
+
+            _train(
+                teacher_config(config),
+                _made(out / "teacher", cluster),
+                *(cluster, dataset, download, progress, say, ()),
+            )
+            run.learn_from(str(out / "teacher"))
+        elif config.teacher is not None:
+            run.learn_from(config.teacher)
+        run.fit(callbacks)
+        return run.finish()
+
+
+def _made(folder: Path, cluster: Cluster) -> Path:
+    if cluster.is_chief:
+        folder.mkdir(exist_ok=True)
+    return folder
 
 
 class _Run:
@@ -107,6 +140,7 @@ class _Run:
         self,
         config: RunConfig,
         out: Path,
+        cluster: Cluster,
         dataset: data.Dataset,
         report: Callable[[str], None],
         *,
@@ -114,6 +148,8 @@ class _Run:
     ) -> None:
         self.config = config
         self.out = out
+        self.cluster = cluster
+        self.strategy = cluster.strategy
         self.dataset = dataset
         self.report = report
         self.progress = progress
@@ -121,11 +157,6 @@ class _Run:
         keras.utils.set_random_seed(config.seed)
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
-        self.strategy = (
-            tf.distribute.MirroredStrategy()
-            if config.strategy == "mirrored"
-            else tf.distribute.get_strategy()
-        )
         with self.strategy.scope():
             self.model = compiled_model(config, dataset, self.steps)
             self._create_state()
@@ -134,6 +165,7 @@ class _Run:
         self.step = 0  # within the epoch
         self.seconds = 0.0  # of the epoch so far
         self.history: list[dict[str, Any]] = []
+        self.teacher: str | None = None  # its weights, as a digest
         self.initial_selection = selections(self.model)
         self.store = CheckpointStore(out / "checkpoints")
         self.checkpoint = tf.train.Checkpoint(model=self.model, metrics=self.model.metrics)
@@ -160,8 +192,14 @@ class _Run:
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
+            "teacher": self.teacher,
         }
-        self.store.save(self.checkpoint, self.epoch * self.steps + self.step, state)
+        if self.cluster.is_chief:
+            self.store.save(self.checkpoint, self.epoch * self.steps + self.step, state)
+            return
+        # Values that workers average are averaged when they are read, by all of them together.
+        with tempfile.TemporaryDirectory() as folder:
+            self.checkpoint.write(str(Path(folder) / "variables"))
 
     def _resume(self) -> None:
         state = self.store.restore(self.checkpoint)
@@ -186,10 +224,50 @@ class _Run:
                 f"{step!r:.20} ({self.store.folder}). Remove that folder to start again."
             )
         self.epoch, self.step, self.seconds, self.history = epoch, step, seconds, history
+        self.teacher = state.get("teacher")
         if epoch < self.config.epochs:
             self.report(f"Resuming at epoch {epoch + 1}, step {step + 1} of {self.steps}.")
 
     # Training.
+
+    def learn_from(self, source: str) -> None:
+        """Sets the teacher.
+
+        Raises:
+            SparseBNNError: it does not fit, or is another one than before an interruption.
+        """
+        with self.strategy.scope():
+            teacher = Teacher(source, self.dataset)
+        digest = teacher.sha256()
+        if self.teacher is None:
+            tested = self.dataset.test(self.config.batch_size)
+            self.report(f"teacher: test accuracy {teacher.accuracy(tested):.4f} ({source})")
+        elif self.teacher != digest:
+            raise SparseBNNError(
+                f"Expected the teacher that this run began with, got another one ({source}). "
+                "Put the first one back, or use another folder."
+            )
+        self.teacher = digest
+        self.model.set_teacher(teacher)
+        # Whether a teacher has just been trained here must not show.
+        keras.utils.set_random_seed(self.config.seed)
+
+    def _batches(self) -> Any:
+        """What is left of this epoch, as an iterator of what the strategy hands out."""
+        config = self.config
+        order = (self.epoch, config.seed, config.batch_size, self.step)
+        if self.cluster.replicas == 1:
+            return iter(self.dataset.train(*order))
+
+        def share(context: Any) -> Any:
+            return self.dataset.train(
+                *order,
+                worker=context.input_pipeline_id,
+                workers=context.num_input_pipelines,
+                replicas=context.num_replicas_in_sync,
+            )
+
+        return iter(self.strategy.distribute_datasets_from_function(share))
 
     def fit(self, callbacks: Sequence[Any]) -> None:
         """Trains all epochs that are left."""
@@ -197,16 +275,23 @@ class _Run:
         callback_list = keras.callbacks.CallbackList(
             [
                 *selection_schedules(self.config, self.config.epochs * self.steps),
-                CodewordUsage(self.out / "logs", previous=previous),
+                *(
+                    [CodewordUsage(self.out / "logs", previous=previous)]
+                    if self.cluster.is_chief
+                    else []
+                ),
                 *callbacks,
             ],
             model=self.model,
             epochs=self.config.epochs,
             steps=self.steps,
         )
-        with _signals() as received:
+        with collected_signals() as received:
             callback_list.on_train_begin()
+            boundaries = part_starts(self.config, self.steps)[1:]
             while self.epoch < self.config.epochs:
+                if self.step == 0 and self.epoch * self.steps in boundaries:
+                    self.model.optimizer.restart()
                 callback_list.on_epoch_begin(self.epoch)
                 self._train_epoch(callback_list, received)
                 self._end_epoch(callback_list)
@@ -218,8 +303,7 @@ class _Run:
         config = self.config
         if self.step == 0:
             self.model.reset_metrics()
-        batches = self.dataset.train(self.epoch, config.seed, config.batch_size, self.step)
-        iterator = iter(self.strategy.experimental_distribute_dataset(batches))
+        iterator = self._batches()
         started = time.perf_counter() - self.seconds
         with tqdm(
             total=self.steps,
@@ -240,20 +324,24 @@ class _Run:
                 bar.update()
                 if self.step == self.steps:
                     return  # the checkpoint comes with the epoch's evaluation
-                if config.checkpoint_every and self.step % config.checkpoint_every == 0:
+                due = config.checkpoint_every and self.step % config.checkpoint_every == 0
+                if due:
                     self._save()
-                self._stop_if(received)
+                if due or self.cluster.workers == 1:
+                    self._stop_if(received)
 
     def _stop_if(self, received: list[int]) -> None:
-        if not received or self.epoch == self.config.epochs:
+        # Workers agree on where to stop when they have saved; alone, it can be at any step.
+        if not self.cluster.any(bool(received)) or self.epoch == self.config.epochs:
             return
         if self.step:  # otherwise the epoch has just been saved
             self._save()
-        name = signal.Signals(received[0]).name
+        number = received[0] if received else signal.SIGTERM  # another worker's
+        name = signal.Signals(number).name
         raise TrainingInterruptedError(
             f"Stopped by {name} in epoch {self.epoch + 1}, step {self.step} of {self.steps}; a "
             f"checkpoint is in {self.store.folder}. Run the same command to go on.",
-            received[0],
+            number,
         )
 
     def _end_epoch(self, callbacks: Any) -> None:
@@ -276,14 +364,15 @@ class _Run:
         record = {"epoch": self.epoch, **scalars, "selection": selections(self.model)}
         # The logs come first: should the checkpoint fail, the epoch is trained and logged anew.
         callbacks.on_epoch_end(self.epoch, record)
-        write_epoch(
-            self.out / "logs",
-            self.epoch,
-            name="metrics",
-            scalars=scalars,
-            counts={},
-            wall_time=time.time(),
-        )
+        if self.cluster.is_chief:
+            write_epoch(
+                self.out / "logs",
+                self.epoch,
+                name="metrics",
+                scalars=scalars,
+                counts={},
+                wall_time=time.time(),
+            )
         self.history = [*self.history, record]
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
         self._save()
@@ -298,11 +387,12 @@ class _Run:
         metrics = {
             "version": 1,
             "config": self.config.to_dict(),
-            "environment": _environment(),
+            "environment": environment(),
             "history": self.history,
             **final,
         }
-        write_json(self.out / "metrics.json", metrics)
+        if self.cluster.is_chief:
+            write_json(self.out / "metrics.json", metrics)
         return metrics
 
     # The end.
@@ -314,8 +404,8 @@ class _Run:
             # Moving averages lag behind a short training, and noisy selections distort them.
             batches = self.dataset.train(config.epochs, config.seed, config.batch_size)
             steps = min(self.steps, config.batch_norm_batches)
-            reestimate_batch_norm(self.model, batches, steps=steps)
-        frozen = freeze(self.model)
+            reestimate_batch_norm(self._plain_model(), batches, steps=steps)
+        frozen = freeze(self._plain_model())
         frozen.compile(
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
@@ -323,7 +413,8 @@ class _Run:
         tested = frozen.evaluate(
             self.dataset.test(self.config.batch_size), verbose=0, return_dict=True
         )
-        self._save_model(self.out / "model.keras")
+        if self.cluster.is_chief:
+            self._save_model(self.out / "model.keras")
         return self._write_metrics(
             final={
                 "test_accuracy": float(tested["accuracy"]),
@@ -334,12 +425,14 @@ class _Run:
             }
         )
 
+    def _plain_model(self) -> Any:
+        """The same layers without optimizer, a third of the size, and without teacher."""
+        return keras.Model(self.model.inputs, self.model.outputs, name=self.model.name)
+
     def _save_model(self, path: Path) -> None:
-        # The same layers without optimizer: a third of the size.
-        model = keras.Model(self.model.inputs, self.model.outputs, name=self.model.name)
         try:
             with replaced(path) as temporary:
-                model.save(temporary)
+                self._plain_model().save(temporary)
         except (OSError, RuntimeError, tf.errors.OpError) as error:  # h5py: RuntimeError
             reason = getattr(error, "strerror", None) or str(error).split("\n")[0][:200]
             raise SparseBNNError(
@@ -357,30 +450,6 @@ def _is_record(record: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM instead of dying; a second one kills as usual."""
-    received: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread():
-        yield received  # Python allows handlers in the main thread only
-        return
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def handle(number: int, frame: Any) -> None:
-        received.append(number)
-        for each in numbers:
-            signal.signal(each, before[each])
-
-    for number in numbers:
-        signal.signal(number, handle)
-    try:
-        yield received
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])
-
-
-@contextlib.contextmanager
 def _mixed_precision(kind: str) -> Iterator[None]:
     before = keras.mixed_precision.global_policy()
     if kind == "bfloat16":
@@ -389,17 +458,3 @@ def _mixed_precision(kind: str) -> Iterator[None]:
         yield
     finally:
         keras.mixed_precision.set_global_policy(before)
-
-
-def _environment() -> dict[str, Any]:
-    versions = {}
-    for name in ("keras-sparsebnn", "tensorflow", "tf-keras", "keras", "larq", "numpy"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpus": os.cpu_count(),
-        "devices": [device.device_type for device in tf.config.list_logical_devices()],
-        "versions": versions,
-    }

@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,21 @@ from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.commands import train as command
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
-from keras_sparsebnn.training import RunConfig, TrainingInterruptedError, run, train
-from keras_sparsebnn.training.recipe import compiled_model, selection_schedules
+from keras_sparsebnn.models import MODELS
+from keras_sparsebnn.training import (
+    RECIPES,
+    RunConfig,
+    TrainingInterruptedError,
+    configured,
+    run,
+    train,
+)
+from keras_sparsebnn.training.config import OPTIONS
+from keras_sparsebnn.training.recipe import (
+    compiled_model,
+    selection_schedules,
+    stage_starts,
+)
 from keras_sparsebnn.usage import binary_layers
 
 _QUICK = {"epochs": 2, "batch_size": 200, "method": "random", "codewords": 16}
@@ -45,12 +59,41 @@ class TestConfig:
         config = RunConfig(codewords=16, options={"temperature": 2, "formulation": "full"})
         config.save(tmp_path / "run.json")
         assert RunConfig.load(tmp_path / "run.json") == config
-        assert json.loads((tmp_path / "run.json").read_text())["version"] == 1
+        assert json.loads((tmp_path / "run.json").read_text())["version"] == 2
+
+    def test_version_1_still_loads(self):
+        new = {
+            *(
+                "recipe",
+                "model_options",
+                "float_network",
+                "first_step",
+                "optimizer",
+                "momentum",
+            ),
+            *("weight_decay", "first_step_weight_decay", "logit_optimizer"),
+            *("logit_rate_factor", "teacher", "teacher_weight", "teacher_temperature"),
+            *("teacher_epochs", "devices"),
+        }
+        old = {k: v for k, v in RunConfig(codewords=16).to_dict().items() if k not in new}
+        assert RunConfig.from_dict({**old, "version": 1}) == RunConfig(codewords=16)
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"version": 2}, "`version` to be 1, got 2"),
+            ({"version": 3}, "`version` to be 2, got 3"),
+            ({"codewords": {}}, "or an object of them"),
+            ({"codewords": {"*": 48}}, "or an object of them"),
+            (
+                {"first_step": 0.01},
+                "`first_step` to leave a whole epoch to each step, got 0.01",
+            ),
+            ({"first_step": 0.5, "float_network": True}, "`first_step` to be 0 with `float_"),
+            ({"teacher_weight": 0}, r"`teacher_weight` to be a number in \(0, 1\], got 0"),
+            (
+                {"strategy": "tpu", "options": {"matcher": "scipy"}},
+                '`matcher` to be "graph" on a TPU',
+            ),
             ({"surprise": 1}, "keys of a run, got 'surprise'"),
             ({"dataset": ""}, "`dataset` to be a text of 1 to 200 characters, got ''"),
             ({"dataset": "x" * 10**6}, "`dataset` to be a text"),
@@ -61,7 +104,7 @@ class TestConfig:
                 "`method` to be one of .*learned, .*one_bit, .*got 'magic'",
             ),
             ({"method": []}, "`method` to be one of"),
-            ({"codewords": 48}, r"`codewords` to be a power of two in \[2, 512\], got 48"),
+            ({"codewords": 48}, r"a power of two in \[2, 512\], or .* pattern, got 48"),
             ({"codewords": 32.0}, "`codewords` to be a power of two"),
             ({"codewords": True}, "`codewords` to be a power of two"),
             ({"epochs": 0}, r"`epochs` to be an integer in \[1, 100000\], got 0"),
@@ -154,6 +197,20 @@ class TestRecipe:
         np.testing.assert_allclose(
             rates(warmup_epochs=1), [0, half, 0.1, half, 0], rtol=1e-6, atol=1e-9
         )
+        np.testing.assert_allclose(
+            rates(schedule="linear", first_step=0.5), [0.1, 0.075, half, 0.075, 0], atol=1e-8
+        )
+
+    def test_logits_are_a_group_of_their_own(self, digits):
+        config = RunConfig(optimizer="sgd", logit_rate_factor=0.25, weight_decay=0.1)
+        model = compiled_model(config, digits, 10)
+        logits = [sparse_quantizer(layer).logits for layer in binary_layers(model)]
+        assert len(logits) == 5
+        optimizer = model.optimizer
+        grouped = [v for v in model.trainable_variables if optimizer._is_logits(v)]
+        assert {id(v) for v in grouped} == {id(v) for v in logits}
+        assert (optimizer.kind, optimizer.logit_kind) == ("sgd", "adam")
+        assert (optimizer.logit_rate_factor, optimizer.decay_by_part) == (0.25, (0.1,))
 
     def test_label_smoothing(self, digits):
         model = compiled_model(RunConfig(label_smoothing=0.2), digits, 5)
@@ -165,11 +222,76 @@ class TestRecipe:
         loss = float(model.compute_loss(y=labels, y_pred=logits))
         assert loss == pytest.approx(expected, rel=1e-5)
 
+    def test_codewords_by_layer_and_model_options(self, digits):
+        config = RunConfig(
+            codewords={"binary0": 8, "*": 16}, model_options={"widths": [8, 8, 16]}
+        )
+        found = binary_layers(compiled_model(config, digits, 5))
+        assert [sparse_quantizer(layer).codewords for layer in found] == [8, 16, 16]
+        assert [layer.filters for layer in found] == [8, 8, 16]
+
+    @pytest.mark.parametrize("options", [{"depth": 3}, {"codewords": 3}, {"name": "x"}])
+    def test_model_options_that_are_none(self, digits, options):
+        with pytest.raises(
+            SparseBNNError, match=r"`model_options`: .*(depth|comes from other)"
+        ):
+            compiled_model(RunConfig(model_options=options), digits, 5)
+
+    def test_float_network(self, digits):
+        model = compiled_model(RunConfig(float_network=True), digits, 5)
+        assert binary_layers(model) == []
+        assert model.count_params() > 50_000
+
+    def test_stages(self):
+        def stages(**settings):
+            return stage_starts(RunConfig(**settings))
+
+        assert stages() == {}
+        assert stages(first_step=0.52) == {0.5: "codewords"}  # whole epochs of 10
+        assert stages(method="frequent") == {0.3: "codewords"}
+        assert stages(method="frequent", first_step=0.4) == {0.4: "codewords"}
+        options = {"choose_after": 0.7}
+        expected = {0.2: "sign", 0.7: "codewords"}
+        assert stages(method="learned", first_step=0.2, options=options) == expected
+
     def test_unknown_model(self, digits):
         with pytest.raises(
             SparseBNNError, match=r"Expected a model out of .*small.*, got large"
         ):
             compiled_model(RunConfig(model="large"), digits, 5)
+
+
+class TestRecipes:
+    @pytest.mark.parametrize("name", RECIPES)
+    def test_are_valid_and_say_nothing_twice(self, name):
+        config = configured(name)
+        assert config.recipe == name
+        assert config.model in MODELS
+        changed = {k for k, v in config.to_dict().items() if v != getattr(RunConfig(), k)}
+        # Momentum and the second step's decay are said though they are the defaults.
+        said = set(RECIPES[name].settings) - {"momentum", "weight_decay", "optimizer"}
+        assert said - {"schedule", "logit_optimizer"} <= changed
+
+    def test_settings_and_options_share_no_name(self):
+        names = {name for options in OPTIONS.values() for name in options}
+        assert not names & set(RunConfig().to_dict())
+
+    def test_another_method_leaves_options_behind(self, tmp_path):
+        RunConfig(options={"temperature": 2.0, "magnitude_scale": True}).save(
+            tmp_path / "r.json"
+        )
+        config = configured(str(tmp_path / "r.json"), {"method": "random"})
+        assert config.options == {"magnitude_scale": True}
+
+    def test_no_recipe(self, tmp_path):
+        (tmp_path / "r.json").write_text('{"epoch": 3}')
+        with pytest.raises(SparseBNNError, match=r"keys of a run, got 'epoch' .*r\.json"):
+            configured(str(tmp_path / "r.json"))
+
+    def test_augmentations_are_those_of_the_data(self):
+        names = re.escape(", ".join(data.AUGMENTATIONS))
+        with pytest.raises(SparseBNNError, match=f"one of {names}, got"):
+            RunConfig(augmentation="?")
 
 
 class TestRun:
@@ -309,24 +431,52 @@ def parse(*arguments: str) -> argparse.Namespace:
 
 
 class TestCommand:
-    def test_defaults_are_the_configurations(self):
-        parser = argparse.ArgumentParser()
-        command.add_arguments(parser)
-        arguments = vars(parser.parse_args(["--out", "run"]))
+    def test_help_tells_the_configurations_defaults(self):
         config = RunConfig().to_dict()
-        shared = set(arguments) & set(config) - {"codewords", "options"}
-        assert {key: arguments[key] for key in shared} == {key: config[key] for key in shared}
-        missing = set(config) - set(arguments) - {"version", "deterministic"}
-        assert missing == set()
+        shown = {key: config[key] for key in command._DEFAULTS}
+        assert shown == command._DEFAULTS
+        arguments = vars(parse())  # what is not given is the recipe's affair
+        assert set(arguments) == {"out", "recipe", "settings", "download", "json", "quiet"}
+
+    def test_recipe_flag_and_set_in_rising_order(self, tmp_path):
+        def configuration(*arguments):
+            return command._configuration(parse(*arguments))
+
+        assert configuration() == RunConfig()
+        recipe = configuration("--recipe", "cifar10-sgd")
+        assert (recipe.optimizer, recipe.epochs, recipe.model) == ("sgd", 400, "resnet20")
+        changed = configuration(
+            *("--recipe", "cifar10-sgd", "--epochs", "3", "--set", "momentum=0.8"),
+            *("--set", "temperature=2", "--set", 'codewords={"*": 16}'),
+        )
+        assert (changed.optimizer, changed.epochs, changed.momentum) == ("sgd", 3, 0.8)
+        assert (changed.options, changed.codewords) == ({"temperature": 2}, {"*": 16})
+        changed.save(tmp_path / "run.json")
+        again = configuration("--recipe", str(tmp_path / "run.json"), "--seed", "4")
+        assert again.first_difference(changed) == "seed"
+        assert configuration("--method", "one_bit").codewords == 512
+
+    def test_every_setting_can_be_set(self):
+        for key, value in RunConfig().to_dict().items():
+            if key in ("version", "recipe"):
+                continue
+            config = command._configuration(parse("--set", f"{key}={json.dumps(value)}"))
+            assert config == RunConfig(), key
+
+    def test_list_of_recipes(self, capsys):
+        with pytest.raises(SystemExit, match=r"^0$"):
+            parse("--list-recipes")
+        printed = capsys.readouterr().out
+        for name, recipe in RECIPES.items():
+            assert f"{name}: {recipe.summary}\n" in printed
+        assert "    teacher=auto\n" in printed
 
     def test_help_teaches_all_options_of_the_selection(self):
-        from keras_sparsebnn.training.config import OPTIONS
-
         parser = argparse.ArgumentParser(prog="sparsebnn train")
         command.add_arguments(parser)
         text = parser.format_help()
         assert "examples:" in text
-        assert all(name in text for name in OPTIONS["learned"])
+        assert all(name in text for options in OPTIONS.values() for name in options)
 
     def test_a_whole_run(self, tmp_path, capsys):
         out = str(tmp_path / "run")
@@ -359,6 +509,12 @@ class TestCommand:
             (["--set", "formulation=whole"], "`formulation` to be one of partial, full"),
             (["--codewords", "33"], "a power of two"),
             (["--epochs", "0"], "`epochs` to be an integer"),
+            (["--epochs", "3", "--set", "epochs=4"], "--epochs or --set epochs, got both"),
+            (["--recipe", "reactnet"], "or a .json file, got 'reactnet'"),
+            (["--recipe", "absent.json"], r"no such file \(absent\.json\)"),
+            (["--set", "temprature=1"], "got 'temprature'. Did you mean temperature"),
+            (["--set", "wieght_decay=1"], "got 'wieght_decay'. Did you mean weight_decay"),
+            (["--set", "pattern_scale=1"], "which is one of snn"),
         ],
     )
     def test_wrong_options_leave_no_folder(self, tmp_path, arguments, message):
@@ -367,7 +523,7 @@ class TestCommand:
         assert not (tmp_path / "run").exists()
 
     def test_values_are_json_or_text(self):
-        parsed = command._parse_options(["a=0.5", "b=true", "c=null", "d=full", "e=3"])
+        parsed = command._parse_settings(["a=0.5", "b=true", "c=null", "d=full", "e=3"])
         assert parsed == {"a": 0.5, "b": True, "c": None, "d": "full", "e": 3}
 
     def test_a_dataset_that_cannot_be_had(self, tmp_path):
