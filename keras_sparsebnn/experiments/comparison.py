@@ -15,6 +15,7 @@ from keras_sparsebnn.experiments.statistics import (
     paired_difference,
     seeds_needed,
 )
+from keras_sparsebnn.training.config import RunConfig
 
 __all__ = ["BASELINES", "TOLD_APART", "Comparison", "Row", "compare"]
 
@@ -23,7 +24,7 @@ TOLD_APART = 0.005
 """Half a percentage point: the difference that the power estimate is about."""
 
 # What tells the runs of one row apart, or is this machine's affair.
-_FREE = ("seed", "data_dir", "checkpoint_every")
+_FREE = ("seed", "recipe", "data_dir", "checkpoint_every")
 # What tells the rows apart; all else is the budget.
 _OWN = ("method", "codewords", "options")
 
@@ -113,7 +114,9 @@ class Comparison:
 
 
 def _settings(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
-    return {k: v for k, v in config.items() if k not in without}
+    # Through RunConfig: a file of an earlier version lacks what has become a setting since.
+    whole = RunConfig.from_dict(config, "config of a result").to_dict()
+    return {k: v for k, v in whole.items() if k not in without}
 
 
 def compare(
@@ -127,8 +130,8 @@ def compare(
             with the baseline at its own n or, where that was run at one n only, at that.
 
     Raises:
-        SparseBNNError: runs of one variant, n and seed twice or with different settings; a
-            baseline that nowhere is.
+        SparseBNNError: settings that are none; runs of one variant, n and seed twice or with
+            different settings; a baseline that nowhere is.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:

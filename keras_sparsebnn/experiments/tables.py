@@ -69,7 +69,7 @@ def budget(settings: Mapping[str, Any]) -> str:
 
     asked = ("epochs", "batch_size", "learning_rate", "schedule", "augmentation")
     usual = RunConfig().to_dict()
-    hidden = ("version", "dataset", "model", "seed", "deterministic")
+    hidden = ("version", "recipe", "dataset", "model", "seed", "deterministic")
     shown = {
         key: value
         for key, value in settings.items()

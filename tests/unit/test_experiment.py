@@ -290,6 +290,16 @@ class TestComparison:
         with pytest.raises(SparseBNNError, match="n = 16, to differ in their seeds alone"):
             compare(read_results(folder)[0])
 
+    def test_an_earlier_versions_settings_are_the_same(self, folder):
+        path = folder / "digits.small.random.n16.seed1.json"
+        data = json.loads(path.read_text())
+        kept = ("dataset", "model", "method", "codewords", "options", "epochs", "batch_size")
+        data["config"] = {"version": 1, **{key: data["config"][key] for key in kept}}
+        path.write_text(json.dumps(data))
+        (comparison,) = compare(read_results(folder)[0])
+        (row,) = (r for r in comparison.rows if (r.variant, r.codewords) == ("random", 16))
+        assert len(row.accuracies) == 3
+
     def test_tables(self, folder):
         (comparison,) = compare(read_results(folder)[0])
         text, page = as_text(comparison), as_markdown(comparison)
