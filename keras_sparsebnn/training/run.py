@@ -79,7 +79,8 @@ def train(
     cluster = start(config)
     if not cluster.is_chief:
         report, progress = (lambda line: None), False
-    with one_line_os_errors(out), locked(out) if cluster.is_chief else contextlib.nullcontext():
+    lock = locked(out) if cluster.is_chief else contextlib.nullcontext()
+    with one_line_os_errors(out), lock, cluster.one_line_errors():
         return _train(config, out, cluster, None, download, progress, report, callbacks)
 
 
@@ -197,9 +198,20 @@ class _Run:
         if self.cluster.is_chief:
             self.store.save(self.checkpoint, self.epoch * self.steps + self.step, state)
             return
-        # Values that workers average are averaged when they are read, by all of them together.
+        with self._folder_to_write_in() as folder:
+            self.checkpoint.write(str(folder / "variables"))
+
+    @contextlib.contextmanager
+    def _folder_to_write_in(self) -> Iterator[Path]:
+        """The run's, or one to throw away for all workers but the first.
+
+        Values that workers average are averaged when they are read, by all of them together.
+        """
+        if self.cluster.is_chief:
+            yield self.out
+            return
         with tempfile.TemporaryDirectory() as folder:
-            self.checkpoint.write(str(Path(folder) / "variables"))
+            yield Path(folder)
 
     def _resume(self) -> None:
         state = self.store.restore(self.checkpoint)
@@ -413,8 +425,9 @@ class _Run:
         tested = frozen.evaluate(
             self.dataset.test(self.config.batch_size), verbose=0, return_dict=True
         )
-        if self.cluster.is_chief:
-            self._save_model(self.out / "model.keras")
+        with self._folder_to_write_in() as folder:
+            self._save_model(folder / "model.keras")
+        self.cluster.any(False)  # nobody leaves while others still read shared values
         return self._write_metrics(
             final={
                 "test_accuracy": float(tested["accuracy"]),

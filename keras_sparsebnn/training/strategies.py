@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from keras_sparsebnn._keras import tf
@@ -38,6 +39,19 @@ class Cluster:
     def replicas(self) -> int:
         """Of all workers together."""
         return int(self.strategy.num_replicas_in_sync)
+
+    @contextlib.contextmanager
+    def one_line_errors(self) -> Iterator[None]:
+        """What a worker that is gone does to the others, as a `SparseBNNError`."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self.workers == 1:
+                raise
+            raise SparseBNNError(
+                f"Expected all {self.workers} workers to go on, got: {_first_line(error)} "
+                "Start the same command on all of them: it resumes at the last checkpoint."
+            ) from error
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` holds on any worker; all of them have to ask."""

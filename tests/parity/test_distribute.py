@@ -1,4 +1,4 @@
-"""Selections are identical on all replicas: two logical devices, two worker processes."""
+"""Two logical devices, two worker processes, one XLA program: the same selection everywhere."""
 
 import json
 import os
@@ -9,6 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from keras_sparsebnn import data
+from keras_sparsebnn._keras import tf
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.training import RunConfig, train
+from keras_sparsebnn.training.recipe import compiled_model
 
 SCRIPT = Path(__file__).with_name("train_distributed.py")
 STATE = ("selection", "training_selection", "step", "logits")
@@ -98,3 +104,123 @@ def test_two_runs_with_one_seed_agree(tmp_path):
     assert_learned(first)
     for name in first:
         assert np.array_equal(first[name], second[name]), name
+
+
+# The trainer itself, on pictures of ImageNet's size.
+DRY_RUN = (
+    *("--dataset", "synthetic/8", "--augmentation", "resized_crop", "--batch-size", "4"),
+    *("--set", 'model_options={"widths": [8, 8], "stem_stride": 8}', "--codewords", "16"),
+    *("--set", "batch_norm_batches=1", "--set", "first_step=0.5", "--epochs", "2", "--json"),
+)
+COMMAND = "import sys; from keras_sparsebnn.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def start_training(out, *arguments, **variables):
+    command = [sys.executable, "-W", "ignore", "-c", COMMAND, "train", "--out", str(out)]
+    return subprocess.Popen(
+        [*command, *DRY_RUN, *arguments],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def history(process):
+    """What the run printed, without times."""
+    try:
+        output, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors[-3000:]
+    metrics = json.loads(output)
+    return [{k: v for k, v in r.items() if k != "seconds"} for r in metrics["history"]]
+
+
+def test_trainer_on_logical_devices(tmp_path):
+    records = history(start_training(tmp_path, "--strategy", "mirrored", "--devices", "2"))
+    assert [bool(record["selection"]) for record in records] == [False, True]
+    assert len(records[1]["selection"]["binary0"]) == 16
+    assert (tmp_path / "model.keras").exists()
+
+
+def test_trainer_on_workers(tmp_path):
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    processes = [
+        start_training(
+            tmp_path / "run",
+            *("--strategy", "multi_worker"),
+            TF_CONFIG=json.dumps(
+                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
+            ),
+        )
+        for rank in range(2)
+    ]
+    try:
+        first, second = map(history, processes)
+    finally:
+        for process in processes:
+            process.kill()
+    assert first == second
+    written = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
+    assert [record["loss"] for record in written] == [record["loss"] for record in first]
+    assert (tmp_path / "run" / "model.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("tf_config", "message"),
+    [
+        ("", "TF_CONFIG to be like .* got ''"),
+        ("[", "TF_CONFIG to be like"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"index": 1}}', "TF_CONFIG to be like"),
+        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"index": 0}}', "TF_CONFIG"),
+    ],
+)
+def test_tf_config_that_is_none(monkeypatch, tmp_path, tf_config, message):
+    monkeypatch.setenv("TF_CONFIG", tf_config)
+    with pytest.raises(SparseBNNError, match=message):
+        train(RunConfig(strategy="multi_worker"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_tpu(monkeypatch, tmp_path):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    with pytest.raises(SparseBNNError, match=r"Expected a TPU, found none: .* Set TPU_NAME"):
+        train(RunConfig(strategy="tpu"), tmp_path)
+
+
+def operations(function):
+    """Types of all operations of a concrete function, those of its branches included."""
+    definition = function.graph.as_graph_def()
+    nodes = [*definition.node]
+    for inner in definition.library.function:
+        nodes += inner.node_def
+    return {node.op for node in nodes}
+
+
+@pytest.mark.parametrize("distilled", [False, True])
+def test_a_training_step_is_one_xla_program_without_callbacks(distilled):
+    """What a TPU needs; there is none here to try it on."""
+    config = RunConfig(
+        codewords=16, options={"noise_scale": 0.3}, model_options={"widths": [8, 8]},
+        teacher="auto" if distilled else None, first_step=0.5,
+    )  # fmt: skip
+    dataset = data.load("synthetic/8", image_size=16)
+    model = compiled_model(config, dataset, 2)
+    if distilled:
+        model.set_teacher(lambda pictures: tf.reduce_mean(pictures, [1, 2, 3])[:, None]
+                          * tf.ones([1, dataset.classes]))  # fmt: skip
+    model.optimizer.build(model.trainable_variables)
+    pictures, labels = next(iter(dataset.train(0, 0, 4)))
+    model.compute_loss(y=labels, y_pred=tf.zeros([4, 1000]))  # creates its metrics' variables
+    model.compute_metrics(pictures, labels, tf.zeros([4, 1000]), None)
+    model.reset_metrics()
+    step = tf.function(lambda x, y: model.train_step((x, y)), jit_compile=True)
+    before = model.get_layer("stem").get_weights()[0]
+    found = operations(step.get_concrete_function(pictures, labels))
+    assert {"Conv2D", "ReadVariableOp"} <= found
+    assert not {op for op in found if "PyFunc" in op or "Callback" in op}
+    # It runs only if XLA takes all of it.
+    result = step(pictures, labels)
+    assert np.isfinite(float(result["loss"]))
+    assert not np.array_equal(before, model.get_layer("stem").get_weights()[0])
