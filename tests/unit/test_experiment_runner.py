@@ -19,7 +19,7 @@ MATRIX = {
     "variants": [{"name": "random", "method": "random", "codewords": [4]}],
 }
 NAME = "digits.small.random.n4.seed0"
-PATIENCE = 120.0  # seconds, on a machine that does other things as well
+PATIENCE = 240.0  # seconds, on a machine that does other things as well
 
 
 class Runner:
