@@ -39,6 +39,8 @@ struct Geometry {
   int stride_height = 1, stride_width = 1;
   int dilation_height = 1, dilation_width = 1;
   int padding_top = 0, padding_left = 0;
+  // The outputs before this pixel of each image are somebody else's. Only for the dense kernels.
+  int first_pixel = 0;
 
   int input_words() const { return WordsFor(channels_in); }
   int output_words() const { return WordsFor(channels_out); }

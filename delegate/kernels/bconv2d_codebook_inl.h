@@ -17,6 +17,7 @@
 #include "bconv2d_codebook.h"
 #include "bit_planes_inl.h"
 #include "codebook_plan.h"
+#include "kernel_list.h"
 #include "output_tile_inl.h"
 #include "raster.h"
 
@@ -30,23 +31,27 @@ template <class V>
 class CodebookBconv2d : public Bconv2d {
   using Register = typename V::Register;
   static constexpr int kBytes = V::kBits / 8;
-  static constexpr int kEntryBytes = 2 * kBytes;
+  static constexpr int kRowBytes = kChunkGroups * kBytes;  // a vector of each group of a chunk
+  static constexpr int kMajorities = 24 * kBytes;          // of a group
 
  public:
-  CodebookBconv2d(const Geometry& geometry, const FilterReader& filter,
-                  OutputTransform transform, const char* isa)
+  // `rest` does the pixels from raster.pixels on, if there are any.
+  CodebookBconv2d(const Geometry& geometry, const Raster& raster, const FilterReader& filter,
+                  OutputTransform transform, const char* isa, std::unique_ptr<Bconv2d> rest)
       : g_(geometry),
         transform_(std::move(transform)),
         vector_transform_(transform_, geometry.depth()),
-        raster_(geometry, V::kBits),
-        isa_(isa) {
+        raster_(raster),
+        masks_(raster.ColumnMasks(geometry, V::kBits)),
+        isa_(isa),
+        rest_(std::move(rest)) {
     PadForVectors(&transform_);
     for (int group = 0; group < g_.groups; ++group) {
       plans_.push_back(PlanCodebook(filter, group * g_.channels_out_per_group(),
                                     g_.channels_out_per_group(), g_.channels_in_per_group(),
                                     Raster::PlanesPerPhase(g_), raster_.plane_bytes, raster_.taps));
       for (const Chunk& chunk : plans_.back().chunks) {
-        table_entries_ = std::max(table_entries_, chunk.entries);
+        table_entries_ = std::max(table_entries_, static_cast<int>(chunk.patterns.size()));
       }
     }
     int upper_planes = 1;
@@ -56,6 +61,7 @@ class CodebookBconv2d : public Bconv2d {
 
   bool Run(const uint32_t* input, void* output, Workspace* workspace,
            ThreadPool* threads) const override {
+    if (rest_ != nullptr && !rest_->Run(input, output, workspace, threads)) return false;
     // With fewer blocks than threads the output channels are shared out too; each thread then
     // builds all the tables.
     const int channels_out = g_.channels_out_per_group();
@@ -91,7 +97,7 @@ class CodebookBconv2d : public Bconv2d {
   const char* kernel() const override { return "codebook"; }
   std::string description() const override {
     return std::string("codebook x") + std::to_string(V::kBits) + " " + isa_ + ", " +
-           std::to_string(static_cast<int>(plans_[0].mean_patterns + 0.5)) +
+           std::to_string(plans_[0].chunks[0].patterns.size()) +
            " patterns of 7 taps";
   }
 
@@ -154,11 +160,11 @@ class CodebookBconv2d : public Bconv2d {
   // --- Blocks ---------------------------------------------------------------------------------
 
   struct Scratch {
-    uint8_t* tables;    // [16, 2 planes, entries]
-    uint8_t* patterns;  // [2 halves, 8, 2 planes] counts of three positions
-    uint8_t* parities;  // [groups]
-    uint8_t* sums;      // [channels, sum planes]
-    uint8_t* tile;      // OutputTile's
+    uint8_t* tables;      // [entries, 2 planes, 16 groups]
+    uint8_t* majorities;  // [16 groups, 3 triples, 8 patterns]
+    uint8_t* parities;    // [groups]
+    uint8_t* sums;        // [channels, sum planes]
+    uint8_t* tile;        // OutputTile's
   };
 
   static size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -166,8 +172,9 @@ class CodebookBconv2d : public Bconv2d {
   size_t ScratchBytes(int channels, uint8_t* base = nullptr, Scratch* scratch = nullptr) const {
     size_t groups = 0;
     for (const CodebookPlan& plan : plans_) groups = std::max(groups, plan.groups.size());
-    const size_t sizes[] = {static_cast<size_t>(kChunkGroups) * table_entries_ * kEntryBytes,
-                            32 * kBytes, groups * kBytes,
+    const size_t sizes[] = {static_cast<size_t>(table_entries_) * 2 * kRowBytes,
+                            static_cast<size_t>(kChunkGroups) * kMajorities,
+                            groups * kBytes,
                             static_cast<size_t>(channels) * sum_stride_,
                             OutputTile<V>::kScratchBytes};
     size_t offsets[6] = {0};
@@ -185,25 +192,18 @@ class CodebookBconv2d : public Bconv2d {
     Scratch scratch;
     ScratchBytes(last - first, scratch_bytes, &scratch);
     const uint8_t* block_planes = planes + static_cast<size_t>(block) * kBytes;
+    const uint8_t* masks = &masks_[block * raster_.taps.size() * kBytes];
     std::memset(scratch.sums, 0, static_cast<size_t>(last - first) * sum_stride_);
     for (size_t k = 0; k < plan.chunks.size(); ++k) {
       const Chunk& chunk = plan.chunks[k];
-      BuildTables(plan, chunk, block_planes, scratch);
+      BuildTables(plan, chunk, block_planes, masks, scratch);
       const uint8_t* entries =
           &plan.entries[(k * g_.channels_out_per_group() + first) * kChunkGroups];
       const int carried = __builtin_ctz(~static_cast<unsigned>(k));
-      switch (chunk.entries) {
-        case 16:
-          AddChunk<16>(scratch, entries, last - first, carried);
-          break;
-        case 32:
-          AddChunk<32>(scratch, entries, last - first, carried);
-          break;
-        case 64:
-          AddChunk<64>(scratch, entries, last - first, carried);
-          break;
-        default:
-          AddChunk<128>(scratch, entries, last - first, carried);
+      if (carried == 0) {
+        AddChunk<false>(scratch, entries, last - first, 0);
+      } else {
+        AddChunk<true>(scratch, entries, last - first, carried);
       }
     }
     Finish(plan, b, group, block, first, last, output, scratch);
@@ -212,115 +212,69 @@ class CodebookBconv2d : public Bconv2d {
   // --- Tables ---------------------------------------------------------------------------------
 
   static Register LoadPosition(const Position& position, const uint8_t* planes,
-                               const uint8_t* parities) {
+                               const uint8_t* masks, const uint8_t* parities) {
     if (position.bit < 0) return V::Load(parities + position.offset * kBytes);
-    return V::LoadShifted(planes + position.offset, position.bit);
+    return V::And(V::LoadShifted(planes + position.offset, position.bit),
+                  V::Load(masks + position.tap * kBytes));
   }
 
+  // With the seven positions in three triples, (x0, x1, x2), (x3, x4, x5) and the parities of
+  // these two and x6, the number of a group is
+  //   4 h + 2 m + l = 2 * (majority of the first + that of the second + that of the third) + l
+  // and each triple has eight majorities, for the eight patterns of the filter's bits in it.
   void BuildTables(const CodebookPlan& plan, const Chunk& chunk, const uint8_t* planes,
-                   const Scratch& scratch) const {
-    const int high = chunk.entries * kBytes;  // the offset of the entries' high bits
+                   const uint8_t* masks, const Scratch& scratch) const {
     for (int i = 0; i < kChunkGroups; ++i) {
       const PositionGroup& group = plan.groups[chunk.first_group + i];
       Register x[kMaxGroupSize];
-      Register parity = V::Zero();
       for (int p = 0; p < kMaxGroupSize; ++p) {
-        x[p] = p < group.size ? LoadPosition(group.positions[p], planes, scratch.parities)
-                              : V::Zero();
-        parity = V::Xor(parity, x[p]);
+        x[p] = p < group.size
+                   ? LoadPosition(group.positions[p], planes, masks, scratch.parities)
+                   : V::Zero();
       }
+      uint8_t* majorities = scratch.majorities + i * kMajorities;
+      const Register first = StoreMajorities(x[0], x[1], x[2], majorities);
+      const Register second = StoreMajorities(x[3], x[4], x[5], majorities + 8 * kBytes);
+      const Register parity = StoreMajorities(first, second, x[6], majorities + 16 * kBytes);
       V::Store(scratch.parities + (chunk.first_group + i) * kBytes, parity);
-      uint8_t* table = scratch.tables + static_cast<size_t>(i) * chunk.entries * kEntryBytes;
-      CountThree(x, scratch.patterns);
-      CountThree(x + 3, scratch.patterns + 16 * kBytes);
-      const Register sixth[2] = {x[6], V::Not(x[6])};
-      if (!group.complete) {
-        BuildListed(scratch.patterns, sixth, group.patterns, table, table + high);
-      } else if (group.size == kMaxGroupSize) {
-        BuildComplete<2>(scratch.patterns, sixth, table, table + high);
-      } else {
-        BuildComplete<1>(scratch.patterns, sixth, table, table + high);
-      }
     }
-  }
-
-  // (low, high) bits of (x0 ^ i0) + (x1 ^ i1) + (x2 ^ i2) for the 8 patterns i. Inverting all
-  // inverts both bits.
-  static void CountThree(const Register* x, uint8_t* counts) {
-    const Register differ = V::Xor(x[0], x[1]), same = V::Not(differ), not_0 = V::Not(x[0]);
-    const Register odd = V::Xor(differ, x[2]), even = V::Not(odd);
-    StoreCount(0, odd, V::Carry(differ, x[0], x[2]), even, counts);
-    StoreCount(1, even, V::Carry(same, not_0, x[2]), odd, counts);
-    StoreCount(2, even, V::Carry(same, x[0], x[2]), odd, counts);
-    StoreCount(3, odd, V::Carry(differ, not_0, x[2]), even, counts);
-  }
-  static void StoreCount(int pattern, Register low, Register high, Register inverted_low,
-                         uint8_t* counts) {
-    V::Store(counts + 2 * pattern * kBytes, low);
-    V::Store(counts + (2 * pattern + 1) * kBytes, high);
-    V::Store(counts + 2 * (7 - pattern) * kBytes, inverted_low);
-    V::Store(counts + (2 * (7 - pattern) + 1) * kBytes, V::Not(high));
-  }
-
-  // (m, h) of a + b + c for two-bit a and b: the lowest bit of the sum is left out.
-  __attribute__((always_inline)) static void AddThree(Register a_low, Register a_high,
-                                                      const uint8_t* b, Register c,
-                                                      Register* middle, Register* high) {
-    const Register carry = V::Carry(V::Xor(a_low, V::Load(b)), a_low, c);
-    const Register differ = V::Xor(a_high, V::Load(b + kBytes));
-    *middle = V::Xor(differ, carry);
-    *high = V::Carry(differ, a_high, carry);
-  }
-
-  // All patterns of six positions, or of seven if kSixth is 2.
-  template <int kSixth>
-  static void BuildComplete(const uint8_t* counts, const Register* sixth, uint8_t* middle,
-                            uint8_t* high) {
-    const uint8_t* counts_b = counts + 16 * kBytes;
-    for (int k = 0; k < kSixth; ++k) {
-      const Register c = sixth[k];
-      for (int i = 0; i < 8; ++i, middle += 8 * kBytes, high += 8 * kBytes) {
-        const Register a_low = V::Load(counts_b + 2 * i * kBytes);
-        const Register a_high = V::Load(counts_b + (2 * i + 1) * kBytes);
-        // In pairs, which some instruction sets store at once.
-        for (int j = 0; j < 8; j += 2) {
-          const uint8_t* b = counts + 2 * j * kBytes;
-          Register middle_0, middle_1, high_0, high_1;
-          AddThree(a_low, a_high, b, c, &middle_0, &high_0);
-          AddThree(a_low, a_high, b + 2 * kBytes, c, &middle_1, &high_1);
-          V::Store(middle + j * kBytes, middle_0);
-          V::Store(middle + (j + 1) * kBytes, middle_1);
-          V::Store(high + j * kBytes, high_0);
-          V::Store(high + (j + 1) * kBytes, high_1);
+    uint8_t* entry = scratch.tables;
+    for (const uint8_t pattern : chunk.patterns) {
+      constexpr unsigned kParities = 0x96;  // bit i: the parity of i
+      const int first = pattern & 7, second = pattern >> 3 & 7;
+      const int third = (kParities >> first & 1) | (kParities >> second & 1) << 1 | pattern >> 6 << 2;
+      const uint8_t* a = scratch.majorities + first * kBytes;
+      const uint8_t* b = scratch.majorities + (8 + second) * kBytes;
+      const uint8_t* c = scratch.majorities + (16 + third) * kBytes;
+#pragma GCC unroll 8
+      for (int i = 0; i < kChunkGroups; i += 2, entry += 2 * kBytes) {
+        Register middle[2], high[2];
+        for (int k = 0; k < 2; ++k) {
+          const Register a_k = V::Load(a + (i + k) * kMajorities);
+          const Register b_k = V::Load(b + (i + k) * kMajorities);
+          const Register c_k = V::Load(c + (i + k) * kMajorities);
+          const Register differ = V::Xor(a_k, b_k);
+          middle[k] = V::Xor(differ, c_k);
+          high[k] = V::Carry(differ, a_k, c_k);
         }
+        V::StorePair(entry, middle[0], middle[1]);
+        V::StorePair(entry + kRowBytes, high[0], high[1]);
       }
+      entry += kRowBytes;
     }
   }
 
-  static void BuildListed(const uint8_t* counts, const Register* sixth,
-                          const std::vector<uint8_t>& patterns, uint8_t* middle,
-                          uint8_t* high) {
-    const auto add = [&](unsigned pattern, Register* middle_bits, Register* high_bits) {
-      const uint8_t* a = counts + 16 * kBytes + (pattern >> 3 & 7) * (2 * kBytes);
-      AddThree(V::Load(a), V::Load(a + kBytes), counts + (pattern & 7) * (2 * kBytes),
-               sixth[pattern >> 6], middle_bits, high_bits);
-    };
-    const uint8_t* pattern = patterns.data();
-    const uint8_t* const end = pattern + patterns.size();
-    for (; end - pattern >= 2; pattern += 2, middle += 2 * kBytes, high += 2 * kBytes) {
-      Register middle_0, middle_1, high_0, high_1;
-      add(pattern[0], &middle_0, &high_0);
-      add(pattern[1], &middle_1, &high_1);
-      V::Store(middle, middle_0);
-      V::Store(middle + kBytes, middle_1);
-      V::Store(high, high_0);
-      V::Store(high + kBytes, high_1);
-    }
-    if (pattern == end) return;
-    Register middle_bits, high_bits;
-    add(*pattern, &middle_bits, &high_bits);
-    V::Store(middle, middle_bits);
-    V::Store(high, high_bits);
+  // Stores the majority of (x0 ^ i0, x1 ^ i1, x2 ^ i2) for the 8 patterns i and returns the
+  // parity. Inverting all three inverts the majority.
+  static Register StoreMajorities(Register x0, Register x1, Register x2, uint8_t* majorities) {
+    const Register differ = V::Xor(x0, x1), same = V::Not(differ), not_0 = V::Not(x0);
+    const Register m0 = V::Carry(differ, x0, x2), m1 = V::Carry(same, not_0, x2);
+    const Register m2 = V::Carry(same, x0, x2), m3 = V::Carry(differ, not_0, x2);
+    V::StorePair(majorities, m0, m1);
+    V::StorePair(majorities + 2 * kBytes, m2, m3);
+    V::StorePair(majorities + 4 * kBytes, V::Not(m3), V::Not(m2));
+    V::StorePair(majorities + 6 * kBytes, V::Not(m1), V::Not(m0));
+    return V::Xor(differ, x2);
   }
 
   // --- Sums -----------------------------------------------------------------------------------
@@ -332,8 +286,8 @@ class CodebookBconv2d : public Bconv2d {
   // A carry out of the low planes waits until there is a second one to add with it, so that the
   // upper planes cost one adder a chunk: each plane is a pair, bits and a waiting carry. Before
   // the k-th chunk, carries wait in the planes where k has a 1; `carried` is how many of these
-  // there are before the first 0.
-  template <int kEntries>
+  // there are before the first 0, kCarried whether there are any.
+  template <bool kCarried>
   void AddChunk(const Scratch& scratch, const uint8_t* entries, int channels,
                 int carried) const {
     uint8_t* sum = scratch.sums;
@@ -345,8 +299,8 @@ class CodebookBconv2d : public Bconv2d {
       Register sixteens = V::Load(sum + 4 * kBytes);
       Register thirty_twos = V::Load(sum + 5 * kBytes);
       Register carry[6];  // of weight 8
-      AddEightGroups<kEntries, 0>(scratch.tables, entries, &ones, &twos, &fours, carry);
-      AddEightGroups<kEntries, 8>(scratch.tables, entries, &ones, &twos, &fours, carry + 3);
+      AddEightGroups<0>(scratch.tables, entries, &ones, &twos, &fours, carry);
+      AddEightGroups<8>(scratch.tables, entries, &ones, &twos, &fours, carry + 3);
       V::Store(sum, ones);
       V::Store(sum + kBytes, twos);
       V::Store(sum + 2 * kBytes, fours);
@@ -361,7 +315,7 @@ class CodebookBconv2d : public Bconv2d {
       thirty_twos = V::FullAdd(thirty_two[0], thirty_two[1], thirty_twos, &sixty_four);
       V::Store(sum + 5 * kBytes, thirty_twos);
       uint8_t* upper = sum + kLowPlanes * kBytes;
-      for (int plane = 0; plane < carried; ++plane, upper += 2 * kBytes) {
+      for (int plane = 0; kCarried && plane < carried; ++plane, upper += 2 * kBytes) {
         V::Store(upper, V::FullAdd(V::Load(upper), V::Load(upper + kBytes), sixty_four,
                                    &sixty_four));
       }
@@ -370,15 +324,15 @@ class CodebookBconv2d : public Bconv2d {
   }
 
   // Adds groups kFirst to kFirst + 7 of the chunk; three carries of weight 8 are left.
-  template <int kEntries, int kFirst>
+  template <int kFirst>
   __attribute__((always_inline)) static void AddEightGroups(const uint8_t* tables,
                                                             const uint8_t* entries,
                                                             Register* ones, Register* twos,
                                                             Register* fours,
                                                             Register* eight_carry) {
     Register carry[6];  // of weight 4
-    AddFourGroups<kEntries, kFirst>(tables, entries, ones, twos, carry);
-    AddFourGroups<kEntries, kFirst + 4>(tables, entries, ones, twos, carry + 3);
+    AddFourGroups<kFirst>(tables, entries, ones, twos, carry);
+    AddFourGroups<kFirst + 4>(tables, entries, ones, twos, carry + 3);
     *fours = V::FullAdd(carry[0], carry[1], *fours, &eight_carry[0]);
     *fours = V::FullAdd(carry[2], carry[3], *fours, &eight_carry[1]);
     *fours = V::FullAdd(carry[4], carry[5], *fours, &eight_carry[2]);
@@ -387,27 +341,25 @@ class CodebookBconv2d : public Bconv2d {
   // The empty statement keeps compilers from adding a group's offset first, which would want a
   // register for each group, instead of leaving it to the load.
   __attribute__((always_inline)) static const uint8_t* Entry(const uint8_t* tables, int entry) {
-    const uint8_t* p = tables + entry * kBytes;
+    const uint8_t* p = tables + entry * (2 * kRowBytes);
     asm("" : "+r"(p));
     return p;
   }
 
-  template <int kEntries, int kFirst>
+  template <int kFirst>
   __attribute__((always_inline)) static void AddFourGroups(const uint8_t* tables,
                                                            const uint8_t* entries,
                                                            Register* ones, Register* twos,
                                                            Register* four_carry) {
-    constexpr int kHigh = kEntries * kBytes;  // the offset of the entries' high bits
-    constexpr int kTable = 2 * kHigh;
-    const uint8_t* a = Entry(tables, entries[kFirst]) + kFirst * kTable;
-    const uint8_t* b = Entry(tables, entries[kFirst + 1]) + (kFirst + 1) * kTable;
-    const uint8_t* c = Entry(tables, entries[kFirst + 2]) + (kFirst + 2) * kTable;
-    const uint8_t* d = Entry(tables, entries[kFirst + 3]) + (kFirst + 3) * kTable;
+    const uint8_t* a = Entry(tables, entries[kFirst]) + kFirst * kBytes;
+    const uint8_t* b = Entry(tables, entries[kFirst + 1]) + (kFirst + 1) * kBytes;
+    const uint8_t* c = Entry(tables, entries[kFirst + 2]) + (kFirst + 2) * kBytes;
+    const uint8_t* d = Entry(tables, entries[kFirst + 3]) + (kFirst + 3) * kBytes;
     Register carry_ab, carry_cd;  // of weight 2
     *ones = V::FullAdd(V::Load(a), V::Load(b), *ones, &carry_ab);
     *ones = V::FullAdd(V::Load(c), V::Load(d), *ones, &carry_cd);
-    *twos = V::FullAdd(V::Load(a + kHigh), V::Load(b + kHigh), *twos, &four_carry[0]);
-    *twos = V::FullAdd(V::Load(c + kHigh), V::Load(d + kHigh), *twos, &four_carry[1]);
+    *twos = V::FullAdd(V::Load(a + kRowBytes), V::Load(b + kRowBytes), *twos, &four_carry[0]);
+    *twos = V::FullAdd(V::Load(c + kRowBytes), V::Load(d + kRowBytes), *twos, &four_carry[1]);
     *twos = V::FullAdd(carry_ab, carry_cd, *twos, &four_carry[2]);
   }
 
@@ -464,23 +416,35 @@ class CodebookBconv2d : public Bconv2d {
   OutputTransform transform_;
   const VectorTransform vector_transform_;
   const Raster raster_;
+  const std::vector<uint8_t> masks_;  // raster_.ColumnMasks
   const char* const isa_;
+  const std::unique_ptr<Bconv2d> rest_;
   std::vector<CodebookPlan> plans_;  // one for each group of the convolution
   int table_entries_ = 0;
   int sum_stride_ = 0;               // bytes
 };
 
+// `make_dense`: for the pixels that would leave a block almost empty.
 template <class V>
 std::unique_ptr<Bconv2d> MakeCodebookBconv2d(const Geometry& geometry, const FilterReader& filter,
                                              OutputTransform transform, const char* isa,
-                                             std::string* error) {
+                                             Bconv2dFactory make_dense, std::string* error) {
   if (geometry.depth() > kMaxCodebookDepth) {
     *error = "Expected at most " + std::to_string(kMaxCodebookDepth) +
              " taps times input channels for the codebook kernel, got " +
              std::to_string(geometry.depth());
     return nullptr;
   }
-  return std::make_unique<CodebookBconv2d<V>>(geometry, filter, std::move(transform), isa);
+  const Raster raster(geometry, V::kBits);
+  std::unique_ptr<Bconv2d> rest;
+  if (raster.pixels < geometry.output_height * geometry.output_width) {
+    Geometry others = geometry;
+    others.first_pixel = raster.pixels;
+    rest = make_dense(others, filter, transform, error);
+    if (rest == nullptr) return nullptr;
+  }
+  return std::make_unique<CodebookBconv2d<V>>(geometry, raster, filter, std::move(transform), isa,
+                                              std::move(rest));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // The dense convolution: xor, count, add.
 //
-//   for a tile of kPixels output pixels, numbered through rows and images:
+//   for a tile of kPixels output pixels, numbered through the rows of an image:
 //     rows[pixel] = the input words under its taps, one after the other; zeros (+1) for those
 //                   outside of the image
 //     for each kChannels output channels:
@@ -64,13 +64,15 @@ class XnorBconv2d : public Bconv2d {
     const size_t scratch_words = (kPixels * RowWords() + 15) / 16 * 16;
     if (!workspace->Reserve(threads->threads() * scratch_words * sizeof(uint32_t))) return false;
     uint32_t* scratch = reinterpret_cast<uint32_t*>(workspace->data());
-    const int tiles = (pixels() + kPixels - 1) / kPixels;
+    const int tiles = (pixels() - g_.first_pixel + kPixels - 1) / kPixels;  // of an image
     constexpr int kTilesPerTask = 8;
-    threads->ParallelFor((tiles + kTilesPerTask - 1) / kTilesPerTask, [&](int task, int thread) {
-      const int last = std::min(tiles, (task + 1) * kTilesPerTask);
-      for (int tile = task * kTilesPerTask; tile < last; ++tile) {
+    const int tasks = (tiles + kTilesPerTask - 1) / kTilesPerTask;
+    threads->ParallelFor(g_.batch * tasks, [&](int task, int thread) {
+      const int b = task / tasks, first = task % tasks * kTilesPerTask;
+      for (int tile = first; tile < std::min(tiles, first + kTilesPerTask); ++tile) {
         for (int group = 0; group < g_.groups; ++group) {
-          RunTile(input, output, tile * kPixels, group, scratch + thread * scratch_words);
+          RunTile(input, output, b, g_.first_pixel + tile * kPixels, group,
+                  scratch + thread * scratch_words);
         }
       }
     });
@@ -83,7 +85,7 @@ class XnorBconv2d : public Bconv2d {
   }
 
  private:
-  int pixels() const { return g_.batch * g_.output_height * g_.output_width; }
+  int pixels() const { return g_.output_height * g_.output_width; }
   int Steps() const {
     return (g_.taps() * g_.group_words() + kStepWords - 1) / kStepWords;
   }
@@ -112,9 +114,8 @@ class XnorBconv2d : public Bconv2d {
     return to;
   }
 
-  void FillRow(const uint32_t* input, int pixel, int group, uint32_t* words) const {
-    const int row = pixel / g_.output_width, x = pixel % g_.output_width;
-    const int b = row / g_.output_height, y = row % g_.output_height;
+  void FillRow(const uint32_t* input, int b, int pixel, int group, uint32_t* words) const {
+    const int y = pixel / g_.output_width, x = pixel % g_.output_width;
     const int group_words = g_.group_words();
     const uint32_t* const end = words + RowWords();
     const int first_x = x * g_.stride_width - g_.padding_left;
@@ -147,17 +148,20 @@ class XnorBconv2d : public Bconv2d {
     while (words != end) *words++ = 0;
   }
 
-  void RunTile(const uint32_t* input, void* output, int first_pixel, int group,
+  void RunTile(const uint32_t* input, void* output, int b, int first_pixel, int group,
                uint32_t* rows) const {
     // In the last tile some rows may be of the tile before: their results are not used.
     const int count = std::min(kPixels, pixels() - first_pixel);
-    for (int p = 0; p < count; ++p) FillRow(input, first_pixel + p, group, rows + p * RowWords());
+    for (int p = 0; p < count; ++p) {
+      FillRow(input, b, first_pixel + p, group, rows + p * RowWords());
+    }
     const int channels = g_.channels_out_per_group();
     for (int block = 0; block < BlocksPerGroup(); ++block) {
       alignas(64) Counts counts[kPixels];
       V::CountTile(rows, RowWords(), Block(group, block), Steps(), counts);
       const int first = block * kChannels;
-      StoreTile(counts, first_pixel, count, group * channels + first,
+      StoreTile(counts, static_cast<size_t>(b) * pixels() + first_pixel, count,
+                group * channels + first,
                 std::min(kChannels, channels - first), output);
     }
   }

@@ -18,6 +18,10 @@ struct BitVectorAvx2 {
   static void Store(uint8_t* p, Register v) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
   }
+  static void StorePair(uint8_t* p, Register a, Register b) {
+    Store(p, a);
+    Store(p + kBits / 8, b);
+  }
   static Register Zero() { return _mm256_setzero_si256(); }
   static Register Not(Register a) { return _mm256_xor_si256(a, _mm256_set1_epi8(-1)); }
   static Register Xor(Register a, Register b) { return _mm256_xor_si256(a, b); }

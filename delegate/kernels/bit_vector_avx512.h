@@ -21,6 +21,10 @@ constexpr int kXor3 = 0x96, kMajority = 0xE8, kSelect = 0xCA;
     static void Store(uint8_t* p, Register v) {                                                 \
       prefix##_storeu_si##bits(reinterpret_cast<register_t*>(p), v);                            \
     }                                                                                           \
+    static void StorePair(uint8_t* p, Register a, Register b) {                                 \
+      Store(p, a);                                                                              \
+      Store(p + kBits / 8, b);                                                                  \
+    }                                                                                           \
     static Register Zero() { return prefix##_setzero_si##bits(); }                              \
     static Register Not(Register a) { return prefix##_ternarylogic_epi64(a, a, a, 0x0F); }      \
     static Register Xor(Register a, Register b) { return prefix##_xor_##suffix(a, b); }         \

@@ -14,6 +14,11 @@ struct BitVectorNeon {
 
   static Register Load(const uint8_t* p) { return vld1q_u8(p); }
   static void Store(uint8_t* p, Register v) { vst1q_u8(p, v); }
+  // One instruction that some cores do in half the time of two stores.
+  static void StorePair(uint8_t* p, Register a, Register b) {
+    const uint8x16x2_t pair = {{a, b}};
+    vst1q_u8_x2(p, pair);
+  }
   static Register Zero() { return vdupq_n_u8(0); }
   static Register Not(Register a) { return vmvnq_u8(a); }
   static Register Xor(Register a, Register b) { return veorq_u8(a, b); }

@@ -17,6 +17,10 @@ struct BitVectorScalar {
     return v;
   }
   static void Store(uint8_t* p, Register v) { std::memcpy(p, &v, sizeof v); }
+  static void StorePair(uint8_t* p, Register a, Register b) {
+    Store(p, a);
+    Store(p + kBits / 8, b);
+  }
   static Register Zero() { return 0; }
   static Register Not(Register a) { return ~a; }
   static Register Xor(Register a, Register b) { return a ^ b; }

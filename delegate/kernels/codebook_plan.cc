@@ -72,7 +72,7 @@ class Planner {
 
   Position TapPosition(int c, int tap) const {
     const int plane = taps_[tap].phase * planes_per_phase_ + c;
-    return {plane * plane_bytes_ + taps_[tap].shift / 8, taps_[tap].shift % 8};
+    return {plane * plane_bytes_ + taps_[tap].shift / 8, taps_[tap].shift % 8, tap};
   }
 
   // How many patterns channel `c` has at `taps`.
@@ -119,28 +119,16 @@ class Planner {
     PositionGroup group;
     group.size = size;
     std::copy(positions, positions + size, group.positions);
-    std::vector<uint8_t> patterns(count_);
     Bits parity(count_);
-    std::array<bool, 1 << kMaxGroupSize> seen{};
     for (int o = 0; o < count_; ++o) {
+      uint8_t pattern = 0;
       for (int i = 0; i < size; ++i) {
-        patterns[o] |= bits[i][o] << i;
+        pattern |= bits[i][o] << i;
         parity[o] ^= bits[i][o];
       }
-      seen[patterns[o]] = true;
+      group_patterns_.push_back(pattern);
     }
-    std::array<uint8_t, 1 << kMaxGroupSize> entry{};
-    for (int pattern = 0; pattern < 1 << size; ++pattern) {
-      if (!seen[pattern]) continue;
-      entry[pattern] = static_cast<uint8_t>(group.patterns.size());
-      group.patterns.push_back(static_cast<uint8_t>(pattern));
-    }
-    // All patterns together are cheaper to tabulate than most of them one by one.
-    group.complete = size >= 6 && 4 * static_cast<int>(group.patterns.size()) > 3 << size;
-    for (int o = 0; o < count_; ++o) {
-      group_entries_.push_back(group.complete ? patterns[o] : entry[patterns[o]]);
-    }
-    parities->positions.push_back({static_cast<int32_t>(plan_.groups.size()), -1});
+    parities->positions.push_back({static_cast<int32_t>(plan_.groups.size()), -1, 0});
     parities->bits.push_back(std::move(parity));
     plan_.groups.push_back(std::move(group));
   }
@@ -148,7 +136,6 @@ class Planner {
   Pool GroupTaps() {
     const std::vector<int> chosen = ChooseTaps();
     Pool pool;
-    double patterns = 0;
     for (int c = 0; c < channels_in_; ++c) {
       for (size_t first = 0; first < chosen.size(); first += kMaxGroupSize) {
         Position positions[kMaxGroupSize];
@@ -158,7 +145,6 @@ class Planner {
           group_bits[i] = bits(c, chosen[first + i]);
         }
         AddGroup(positions, group_bits, kMaxGroupSize, &pool);
-        patterns += plan_.groups.back().patterns.size();
       }
       for (int t = 0; t < taps(); ++t) {
         if (std::find(chosen.begin(), chosen.end(), t) != chosen.end()) continue;
@@ -166,7 +152,6 @@ class Planner {
         pool.bits.emplace_back(bits(c, t), bits(c, t) + count_);
       }
     }
-    if (!plan_.groups.empty()) plan_.mean_patterns = patterns / plan_.groups.size();
     return pool;
   }
 
@@ -182,13 +167,11 @@ class Planner {
     return parities;
   }
 
-  // Groups of different table sizes do not share chunks.
+  // Groups of different sizes do not share chunks.
   void FillChunk() {
     while (plan_.groups.size() % kChunkGroups != 0) {
-      PositionGroup empty;
-      empty.patterns.push_back(0);
-      plan_.groups.push_back(std::move(empty));
-      group_entries_.resize(group_entries_.size() + count_);
+      plan_.groups.emplace_back();
+      group_patterns_.resize(group_patterns_.size() + count_);
     }
   }
 
@@ -196,23 +179,26 @@ class Planner {
     const int depth = taps() * channels_in_;
     plan_.sum_planes = BitLength(depth / 2);
     const int chunks = static_cast<int>(plan_.groups.size()) / kChunkGroups;
-    plan_.entries.resize(group_entries_.size());
+    plan_.entries.resize(group_patterns_.size());
     for (int k = 0; k < chunks; ++k) {
       Chunk chunk;
       chunk.first_group = k * kChunkGroups;
-      int entries = 16;
-      for (int g = chunk.first_group; g < chunk.first_group + kChunkGroups; ++g) {
-        const PositionGroup& group = plan_.groups[g];
-        const int needed =
-            group.complete ? 1 << group.size : static_cast<int>(group.patterns.size());
-        while (entries < needed) entries *= 2;
+      const uint8_t* patterns = &group_patterns_[static_cast<size_t>(k) * kChunkGroups * count_];
+      std::array<int, 1 << kMaxGroupSize> entry;
+      entry.fill(-1);
+      for (int i = 0; i < kChunkGroups * count_; ++i) entry[patterns[i]] = 0;
+      for (int pattern = 0; pattern < 1 << kMaxGroupSize; ++pattern) {
+        if (entry[pattern] < 0) continue;
+        entry[pattern] = static_cast<int>(chunk.patterns.size());
+        chunk.patterns.push_back(static_cast<uint8_t>(pattern));
+      }
+      uint8_t* entries = &plan_.entries[static_cast<size_t>(k) * kChunkGroups * count_];
+      for (int g = 0; g < kChunkGroups; ++g) {
         for (int o = 0; o < count_; ++o) {
-          plan_.entries[(static_cast<size_t>(k) * count_ + o) * kChunkGroups + g % kChunkGroups] =
-              group_entries_[static_cast<size_t>(g) * count_ + o];
+          entries[o * kChunkGroups + g] = static_cast<uint8_t>(entry[patterns[g * count_ + o]]);
         }
       }
-      chunk.entries = entries;
-      plan_.chunks.push_back(chunk);
+      plan_.chunks.push_back(std::move(chunk));
     }
     return std::move(plan_);
   }
@@ -221,7 +207,7 @@ class Planner {
   const int first_, count_, channels_in_, planes_per_phase_, plane_bytes_;
   const std::vector<TapSource>& taps_;
   Bits bits_;                           // [channels_in, taps, count]
-  std::vector<uint8_t> group_entries_;  // [groups, count]
+  std::vector<uint8_t> group_patterns_;  // [groups, count]
   CodebookPlan plan_;
 };
 

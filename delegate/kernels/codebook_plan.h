@@ -15,9 +15,10 @@
 //
 //   popcount[o] = 2 * sum over groups g of (2 h_g + m_g)[pattern of o in g]  +  l_last
 //
-// For each group, (m, h) is tabulated for the patterns that occur among the output channels: all
-// 128 for a filter without structure, at most n where the filter holds n codewords. An output
-// channel then costs two bits, not nine, for each group: 3 to 3.2 full adders per 3x3 kernel.
+// For each group, (m, h) is tabulated for the patterns that occur among the output channels of it
+// and its neighbours: all 128 for a filter without structure, at most n where the filter holds n
+// codewords. An output channel then costs two bits, not nine, for each group: 3 to 3.2 full adders
+// per 3x3 kernel.
 //
 // The method of four Russians is V. Arlazarov et al., 1970; counting with carry-save adders is
 // R. Harley's and D. Seal's; the recursion over parities is ours.
@@ -38,23 +39,22 @@ constexpr int kChunkGroups = 16;
 
 // One input of a group: a bit plane of the input, seen through a tap, or a parity.
 struct Position {
-  // Input planes: the byte of the planes, and the bit in it, that the first output of all reads.
-  // Parities: the group whose parity it is, and -1.
+  // Input planes: the byte of the planes, and the bit in it, that the first output of all reads;
+  // the tap. Parities: the group whose parity it is, and -1.
   int32_t offset;
   int32_t bit;
+  int32_t tap;
 };
 
 struct PositionGroup {
   int size = 0;                          // 0 in groups that only fill a chunk up
   Position positions[kMaxGroupSize];
-  std::vector<uint8_t> patterns;         // those that occur, bit i for positions[i]
-  bool complete = false;  // size >= 6, and the table has all 2^size patterns, in order
 };
 
-// kChunkGroups groups whose tables have room for the same number of entries.
+// kChunkGroups groups with a table entry each for every pattern that occurs in any of them.
 struct Chunk {
   int first_group = 0;
-  int entries = 0;                       // 16, 32, 64 or 128
+  std::vector<uint8_t> patterns;         // bit i for positions[i]
 };
 
 // The plan of one group of the convolution (of the whole filter, if it is not grouped).

@@ -75,8 +75,8 @@ CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, double pa
     const char* cross = std::strchr(kernel.tile, 'x');
     const int tile_pixels = std::atoi(kernel.tile), tile_channels = std::atoi(cross + 1);
     const double pixels =
-        std::ceil(static_cast<double>(g.output_width) * g.output_height * g.batch / tile_pixels) *
-        tile_pixels * g.groups;
+        std::ceil(static_cast<double>(g.output_width) * g.output_height / tile_pixels) *
+        tile_pixels * g.batch * g.groups;
     const double padded =
         (g.channels_out_per_group() + tile_channels - 1) / tile_channels * tile_channels;
     terms.sums = pixels * padded * g.taps() * g.group_words();
@@ -84,8 +84,10 @@ CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, double pa
     return terms;
   }
   const int bits = std::atoi(kernel.tile + 1);
-  const double blocks =
-      static_cast<double>(Raster(g, bits).blocks) * g.batch * g.groups;
+  const Raster raster(g, bits);
+  // A pixel of the dense kernel costs about two of a block.
+  const double rest = 2.0 * (g.output_height * g.output_width - raster.pixels) / bits;
+  const double blocks = (raster.blocks + rest) * g.batch * g.groups;
   const double tap_groups = g.channels_in_per_group() * (g.taps() / kMaxGroupSize);
   const double pool_size = g.channels_out_per_group() >= 512 ? 7 : 6;
   // Each pool group takes its size of positions and gives one back.

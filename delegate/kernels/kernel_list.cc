@@ -5,12 +5,6 @@
 
 namespace sparsebnn {
 
-#define SPARSEBNN_KERNEL(kind, tile, isa)                                                       \
-  std::unique_ptr<Bconv2d> Make##kind##Bconv2d_##tile##__##isa(                                 \
-      const Geometry&, const FilterReader&, OutputTransform, std::string* error);
-#include "kernel_list.inc"
-#undef SPARSEBNN_KERNEL
-
 namespace {
 
 constexpr Isa scalar = Isa::kScalar;

@@ -9,6 +9,12 @@ namespace sparsebnn {
 using Bconv2dFactory = std::unique_ptr<Bconv2d> (*)(const Geometry&, const FilterReader&,
                                                     OutputTransform, std::string* error);
 
+#define SPARSEBNN_KERNEL(kind, tile, isa)                                                       \
+  std::unique_ptr<Bconv2d> Make##kind##Bconv2d_##tile##__##isa(                                 \
+      const Geometry&, const FilterReader&, OutputTransform, std::string* error);
+#include "kernel_list.inc"
+#undef SPARSEBNN_KERNEL
+
 struct KernelEntry {
   KernelKind kind;
   const char* tile;  // "x256": pixels of a vector; "8x32": pixels times channels of a tile
