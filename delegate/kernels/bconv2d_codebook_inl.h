@@ -49,7 +49,8 @@ class CodebookBconv2d : public Bconv2d {
     for (int group = 0; group < g_.groups; ++group) {
       plans_.push_back(PlanCodebook(filter, group * g_.channels_out_per_group(),
                                     g_.channels_out_per_group(), g_.channels_in_per_group(),
-                                    Raster::PlanesPerPhase(g_), raster_.plane_bytes, raster_.taps));
+                                    Raster::PlanesPerPhase(g_), raster_.plane_bytes, raster_.taps,
+                                    raster_.half_block ? 2 : 1));
       for (const Chunk& chunk : plans_.back().chunks) {
         table_entries_ = std::max(table_entries_, static_cast<int>(chunk.patterns.size()));
       }
@@ -66,9 +67,9 @@ class CodebookBconv2d : public Bconv2d {
     // builds all the tables.
     const int channels_out = g_.channels_out_per_group();
     const int tiles = (channels_out + 31) / 32;
-    const int tasks_wanted = threads->threads() > raster_.blocks
-                                 ? (threads->threads() + raster_.blocks - 1) / raster_.blocks
-                                 : 1;
+    const int blocks = raster_.blocks + raster_.half_block;
+    const int tasks_wanted =
+        threads->threads() > blocks ? (threads->threads() + blocks - 1) / blocks : 1;
     const int splits = std::min(tasks_wanted, tiles);
     const int tiles_per_split = (tiles + splits - 1) / splits;
     const size_t scratch_bytes = ScratchBytes(tiles_per_split * 32);
@@ -82,12 +83,17 @@ class CodebookBconv2d : public Bconv2d {
       for (int group = 0; group < g_.groups; ++group) {
         threads->ParallelFor(PlaneTasks(),
                              [&](int task, int) { FillPlanes(image, group, task, planes); });
-        threads->ParallelFor(raster_.blocks * splits, [&](int task, int thread) {
+        threads->ParallelFor(blocks * splits, [&](int task, int thread) {
           const int first = task % splits * tiles_per_split * 32;
           const int last = std::min(first + tiles_per_split * 32, channels_out);
           if (first >= last) return;
-          RunBlock(planes, b, group, task / splits, first, last, output,
-                   planes + planes_bytes + thread * scratch_bytes);
+          const int block = task / splits;
+          uint8_t* scratch = planes + planes_bytes + thread * scratch_bytes;
+          if (block < raster_.blocks) {
+            RunBlock<1>(planes, b, group, block, first, last, output, scratch);
+          } else {
+            RunBlock<2>(planes, b, group, block, first, last, output, scratch);
+          }
         });
       }
     }
@@ -174,7 +180,7 @@ class CodebookBconv2d : public Bconv2d {
     for (const CodebookPlan& plan : plans_) groups = std::max(groups, plan.groups.size());
     const size_t sizes[] = {static_cast<size_t>(table_entries_) * 2 * kRowBytes,
                             static_cast<size_t>(kChunkGroups) * kMajorities,
-                            groups * kBytes,
+                            (groups + 1) * kBytes,
                             static_cast<size_t>(channels) * sum_stride_,
                             OutputTile<V>::kScratchBytes};
     size_t offsets[6] = {0};
@@ -186,6 +192,10 @@ class CodebookBconv2d : public Bconv2d {
     return offsets[5];
   }
 
+  // In a half block, kHalves = 2, the halves of a register are the same places for two groups
+  // that follow each other, and two chunks are added at once. What is listed by groups, tables and
+  // parities, is in memory as before, in units of half a register.
+  template <int kHalves>
   void RunBlock(const uint8_t* planes, int b, int group, int block, int first, int last,
                 void* output, uint8_t* scratch_bytes) const {
     const CodebookPlan& plan = plans_[group];
@@ -194,26 +204,30 @@ class CodebookBconv2d : public Bconv2d {
     const uint8_t* block_planes = planes + static_cast<size_t>(block) * kBytes;
     const uint8_t* masks = &masks_[block * raster_.taps.size() * kBytes];
     std::memset(scratch.sums, 0, static_cast<size_t>(last - first) * sum_stride_);
-    for (size_t k = 0; k < plan.chunks.size(); ++k) {
+    const size_t chunk_entries = static_cast<size_t>(g_.channels_out_per_group()) * kChunkGroups;
+    int added = 0;  // chunks, or pairs of them
+    for (size_t k = 0; k < plan.chunks.size(); k += kHalves) {
       const Chunk& chunk = plan.chunks[k];
-      BuildTables(plan, chunk, block_planes, masks, scratch);
-      const uint8_t* entries =
-          &plan.entries[(k * g_.channels_out_per_group() + first) * kChunkGroups];
-      const int carried = __builtin_ctz(~static_cast<unsigned>(k));
+      if (plan.groups[chunk.first_group].size == 0) continue;
+      BuildTables<kHalves>(plan, chunk, block_planes, masks, scratch);
+      const uint8_t* entries = &plan.entries[k * chunk_entries + first * kChunkGroups];
+      const uint8_t* others = entries + (kHalves - 1) * chunk_entries;
+      const int carried = __builtin_ctz(~static_cast<unsigned>(added++));
       if (carried == 0) {
-        AddChunk<false>(scratch, entries, last - first, 0);
+        AddChunk<kHalves, false>(scratch, entries, others, last - first, 0);
       } else {
-        AddChunk<true>(scratch, entries, last - first, carried);
+        AddChunk<kHalves, true>(scratch, entries, others, last - first, carried);
       }
     }
-    Finish(plan, b, group, block, first, last, output, scratch);
+    Finish<kHalves>(plan, b, group, block, first, last, added, output, scratch);
   }
 
   // --- Tables ---------------------------------------------------------------------------------
 
+  template <int kHalves>
   static Register LoadPosition(const Position& position, const uint8_t* planes,
                                const uint8_t* masks, const uint8_t* parities) {
-    if (position.bit < 0) return V::Load(parities + position.offset * kBytes);
+    if (position.bit < 0) return V::Load(parities + position.offset * (kBytes / kHalves));
     return V::And(V::LoadShifted(planes + position.offset, position.bit),
                   V::Load(masks + position.tap * kBytes));
   }
@@ -222,21 +236,23 @@ class CodebookBconv2d : public Bconv2d {
   // these two and x6, the number of a group is
   //   4 h + 2 m + l = 2 * (majority of the first + that of the second + that of the third) + l
   // and each triple has eight majorities, for the eight patterns of the filter's bits in it.
+  template <int kHalves>
   void BuildTables(const CodebookPlan& plan, const Chunk& chunk, const uint8_t* planes,
                    const uint8_t* masks, const Scratch& scratch) const {
     for (int i = 0; i < kChunkGroups; ++i) {
-      const PositionGroup& group = plan.groups[chunk.first_group + i];
+      const int g = chunk.first_group + i * kHalves;
       Register x[kMaxGroupSize];
-      for (int p = 0; p < kMaxGroupSize; ++p) {
-        x[p] = p < group.size
-                   ? LoadPosition(group.positions[p], planes, masks, scratch.parities)
-                   : V::Zero();
+      LoadPositions<kHalves>(plan.groups[g], planes, masks, scratch.parities, x);
+      if (kHalves == 2) {
+        Register upper[kMaxGroupSize];
+        LoadPositions<kHalves>(plan.groups[g + 1], planes, masks, scratch.parities, upper);
+        for (int p = 0; p < kMaxGroupSize; ++p) x[p] = LowerHalves(x[p], upper[p]);
       }
       uint8_t* majorities = scratch.majorities + i * kMajorities;
       const Register first = StoreMajorities(x[0], x[1], x[2], majorities);
       const Register second = StoreMajorities(x[3], x[4], x[5], majorities + 8 * kBytes);
       const Register parity = StoreMajorities(first, second, x[6], majorities + 16 * kBytes);
-      V::Store(scratch.parities + (chunk.first_group + i) * kBytes, parity);
+      V::Store(scratch.parities + g * (kBytes / kHalves), parity);
     }
     uint8_t* entry = scratch.tables;
     for (const uint8_t pattern : chunk.patterns) {
@@ -264,6 +280,23 @@ class CodebookBconv2d : public Bconv2d {
     }
   }
 
+  template <int kHalves>
+  static void LoadPositions(const PositionGroup& group, const uint8_t* planes,
+                            const uint8_t* masks, const uint8_t* parities, Register* x) {
+    for (int p = 0; p < kMaxGroupSize; ++p) {
+      x[p] = p < group.size
+                 ? LoadPosition<kHalves>(group.positions[p], planes, masks, parities)
+                 : V::Zero();
+    }
+  }
+
+  static Register LowerHalves(Register low, Register high) {
+    uint8_t bytes[2 * kBytes];
+    V::Store(bytes, low);
+    V::Store(bytes + kBytes, high);
+    return V::LoadHalves(bytes, bytes + kBytes);
+  }
+
   // Stores the majority of (x0 ^ i0, x1 ^ i1, x2 ^ i2) for the 8 patterns i and returns the
   // parity. Inverting all three inverts the majority.
   static Register StoreMajorities(Register x0, Register x1, Register x2, uint8_t* majorities) {
@@ -287,11 +320,13 @@ class CodebookBconv2d : public Bconv2d {
   // upper planes cost one adder a chunk: each plane is a pair, bits and a waiting carry. Before
   // the k-th chunk, carries wait in the planes where k has a 1; `carried` is how many of these
   // there are before the first 0, kCarried whether there are any.
-  template <bool kCarried>
-  void AddChunk(const Scratch& scratch, const uint8_t* entries, int channels,
-                int carried) const {
+  //
+  // `others`: the entries of the second chunk, of a half block.
+  template <int kHalves, bool kCarried>
+  void AddChunk(const Scratch& scratch, const uint8_t* entries, const uint8_t* others,
+                int channels, int carried) const {
     uint8_t* sum = scratch.sums;
-    for (int o = 0; o < channels; ++o, entries += kChunkGroups, sum += sum_stride_) {
+    for (int o = 0; o < channels; ++o, sum += sum_stride_) {
       Register ones = V::Load(sum);
       Register twos = V::Load(sum + kBytes);
       Register fours = V::Load(sum + 2 * kBytes);
@@ -299,8 +334,11 @@ class CodebookBconv2d : public Bconv2d {
       Register sixteens = V::Load(sum + 4 * kBytes);
       Register thirty_twos = V::Load(sum + 5 * kBytes);
       Register carry[6];  // of weight 8
-      AddEightGroups<0>(scratch.tables, entries, &ones, &twos, &fours, carry);
-      AddEightGroups<8>(scratch.tables, entries, &ones, &twos, &fours, carry + 3);
+      AddEightGroups<kHalves, 0>(scratch.tables, entries, &ones, &twos, &fours, carry);
+      AddEightGroups<kHalves, 8>(scratch.tables, kHalves == 1 ? entries + 8 : others, &ones, &twos,
+                                 &fours, carry + 3);
+      entries += kChunkGroups;
+      others += kChunkGroups;
       V::Store(sum, ones);
       V::Store(sum + kBytes, twos);
       V::Store(sum + 2 * kBytes, fours);
@@ -323,19 +361,37 @@ class CodebookBconv2d : public Bconv2d {
     }
   }
 
-  // Adds groups kFirst to kFirst + 7 of the chunk; three carries of weight 8 are left.
-  template <int kFirst>
+  // Adds the vectors kFirst to kFirst + 7 of 16, whose first entry is *entries; three carries of
+  // weight 8 are left.
+  template <int kHalves, int kFirst>
   __attribute__((always_inline)) static void AddEightGroups(const uint8_t* tables,
                                                             const uint8_t* entries,
                                                             Register* ones, Register* twos,
                                                             Register* fours,
                                                             Register* eight_carry) {
     Register carry[6];  // of weight 4
-    AddFourGroups<kFirst>(tables, entries, ones, twos, carry);
-    AddFourGroups<kFirst + 4>(tables, entries, ones, twos, carry + 3);
+    AddFourGroups<kHalves, kFirst>(tables, entries, ones, twos, carry);
+    AddFourGroups<kHalves, kFirst + 4>(tables, entries + 4 * kHalves, ones, twos,
+                                       carry + 3);
     *fours = V::FullAdd(carry[0], carry[1], *fours, &eight_carry[0]);
     *fours = V::FullAdd(carry[2], carry[3], *fours, &eight_carry[1]);
     *fours = V::FullAdd(carry[4], carry[5], *fours, &eight_carry[2]);
+  }
+
+  // Vector kIndex of the entries of its group, or of its two groups.
+  template <int kHalves, int kIndex>
+  __attribute__((always_inline)) static void LoadEntry(const uint8_t* tables,
+                                                       const uint8_t* entries, Register* middle,
+                                                       Register* high) {
+    const uint8_t* low = Entry(tables, entries[0]) + kIndex * kBytes;
+    if (kHalves == 1) {
+      *middle = V::Load(low);
+      *high = V::Load(low + kRowBytes);
+    } else {
+      const uint8_t* upper = Entry(tables, entries[1]) + kIndex * kBytes + kBytes / 2;
+      *middle = V::LoadHalves(low, upper);
+      *high = V::LoadHalves(low + kRowBytes, upper + kRowBytes);
+    }
   }
 
   // The empty statement keeps compilers from adding a group's offset first, which would want a
@@ -346,25 +402,26 @@ class CodebookBconv2d : public Bconv2d {
     return p;
   }
 
-  template <int kFirst>
+  template <int kHalves, int kFirst>
   __attribute__((always_inline)) static void AddFourGroups(const uint8_t* tables,
                                                            const uint8_t* entries,
                                                            Register* ones, Register* twos,
                                                            Register* four_carry) {
-    const uint8_t* a = Entry(tables, entries[kFirst]) + kFirst * kBytes;
-    const uint8_t* b = Entry(tables, entries[kFirst + 1]) + (kFirst + 1) * kBytes;
-    const uint8_t* c = Entry(tables, entries[kFirst + 2]) + (kFirst + 2) * kBytes;
-    const uint8_t* d = Entry(tables, entries[kFirst + 3]) + (kFirst + 3) * kBytes;
-    Register carry_ab, carry_cd;  // of weight 2
-    *ones = V::FullAdd(V::Load(a), V::Load(b), *ones, &carry_ab);
-    *ones = V::FullAdd(V::Load(c), V::Load(d), *ones, &carry_cd);
-    *twos = V::FullAdd(V::Load(a + kRowBytes), V::Load(b + kRowBytes), *twos, &four_carry[0]);
-    *twos = V::FullAdd(V::Load(c + kRowBytes), V::Load(d + kRowBytes), *twos, &four_carry[1]);
-    *twos = V::FullAdd(carry_ab, carry_cd, *twos, &four_carry[2]);
+    Register middle[4], high[4];
+    LoadEntry<kHalves, kFirst>(tables, entries, &middle[0], &high[0]);
+    LoadEntry<kHalves, kFirst + 1>(tables, entries + kHalves, &middle[1], &high[1]);
+    LoadEntry<kHalves, kFirst + 2>(tables, entries + 2 * kHalves, &middle[2], &high[2]);
+    LoadEntry<kHalves, kFirst + 3>(tables, entries + 3 * kHalves, &middle[3], &high[3]);
+    Register carry[2];  // of weight 2
+    *ones = V::FullAdd(middle[0], middle[1], *ones, &carry[0]);
+    *ones = V::FullAdd(middle[2], middle[3], *ones, &carry[1]);
+    *twos = V::FullAdd(high[0], high[1], *twos, &four_carry[0]);
+    *twos = V::FullAdd(high[2], high[3], *twos, &four_carry[1]);
+    *twos = V::FullAdd(carry[0], carry[1], *twos, &four_carry[2]);
   }
 
   // Adds the waiting carries; the planes then follow each other.
-  static void SettleCarries(size_t chunks, uint8_t* sum) {
+  static void SettleCarries(int chunks, uint8_t* sum) {
     uint8_t* plane = sum + kLowPlanes * kBytes;
     Register carry = V::Zero();
     for (const uint8_t* upper = plane; chunks != 0; chunks >>= 1, upper += 2 * kBytes) {
@@ -375,20 +432,30 @@ class CodebookBconv2d : public Bconv2d {
     V::Store(plane, carry);
   }
 
+  // Adds the upper half of a sum to its lower one.
+  static void AddHalves(int planes, uint8_t* sum) {
+    Register carry = V::Zero();
+    for (int k = 0; k < planes; ++k, sum += kBytes) {
+      V::Store(sum, V::FullAdd(V::Load(sum), V::Load(sum + kBytes / 2), carry, &carry));
+    }
+  }
+
   // --- Outputs --------------------------------------------------------------------------------
 
+  template <int kHalves>
   void Finish(const CodebookPlan& plan, int b, int group, int block, int first, int last,
-              void* output, const Scratch& scratch) const {
+              int chunks, void* output, const Scratch& scratch) const {
     // Where the channels of each place of the block begin in the output, -1 for nowhere.
     const bool packed = transform_.type == OutputType::kBitpacked;
     const int stride = packed ? g_.output_words() : g_.channels_out;
     int64_t offsets[V::kBits];
     int y = block * V::kBits / raster_.pitch, x = block * V::kBits % raster_.pitch;
-    for (int64_t& offset : offsets) {
-      const bool inside = y < g_.output_height && x < g_.output_width;
+    for (int i = 0; i < V::kBits; ++i) {
+      const bool inside =
+          y < g_.output_height && x < g_.output_width && i < V::kBits / kHalves;
       const int64_t pixel =
           (static_cast<int64_t>(b) * g_.output_height + y) * g_.output_width + x;
-      offset = inside ? pixel * stride : -1;
+      offsets[i] = inside ? pixel * stride : -1;
       if (++x == raster_.pitch) {
         x = 0;
         ++y;
@@ -396,17 +463,17 @@ class CodebookBconv2d : public Bconv2d {
     }
     OutputTile<V> tile(transform_, vector_transform_, plan.sum_planes + 1, offsets, output,
                        scratch.tile);
-    const Register parity = V::Load(scratch.parities + plan.last_group * kBytes);
+    const Register parity = V::Load(scratch.parities + plan.last_group * (kBytes / kHalves));
     const Register parities[2] = {parity, V::Not(parity)};
     const int step = packed ? 32 : 8;
     for (int o = first; o < last; o += step) {
       const int count = std::min(step, last - o);
       for (int i = 0; i < count; ++i) {
-        SettleCarries(plan.chunks.size(),
-                      scratch.sums + static_cast<size_t>(o + i - first) * sum_stride_);
+        uint8_t* sum = scratch.sums + static_cast<size_t>(o + i - first) * sum_stride_;
+        SettleCarries(chunks, sum);
+        if (kHalves == 2) AddHalves(plan.sum_planes, sum);
         tile.SetPopcounts(i, o + i + group * g_.channels_out_per_group(),
-                          parities[plan.last_parities[o + i]],
-                          scratch.sums + static_cast<size_t>(o + i - first) * sum_stride_);
+                          parities[plan.last_parities[o + i]], sum);
       }
       tile.Store(o + group * g_.channels_out_per_group(), count);
     }

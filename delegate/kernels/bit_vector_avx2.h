@@ -15,6 +15,12 @@ struct BitVectorAvx2 {
   static Register Load(const uint8_t* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   }
+  // The two halves, each from half as many bytes.
+  static Register LoadHalves(const uint8_t* low, const uint8_t* high) {
+    return _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(low))),
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(high)), 1);
+  }
   static void Store(uint8_t* p, Register v) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
   }

@@ -11,12 +11,31 @@ namespace sparsebnn {
 // Truth tables of VPTERNLOG: bit 4 a + 2 b + c is the result.
 constexpr int kXor3 = 0x96, kMajority = 0xE8, kSelect = 0xCA;
 
+// A vector from two of half as many bytes.
+inline __m128i LoadHalves128(const uint8_t* low, const uint8_t* high) {
+  return _mm_unpacklo_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(low)),
+                            _mm_loadl_epi64(reinterpret_cast<const __m128i*>(high)));
+}
+inline __m256i LoadHalves256(const uint8_t* low, const uint8_t* high) {
+  return _mm256_inserti128_si256(
+      _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(low))),
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(high)), 1);
+}
+inline __m512i LoadHalves512(const uint8_t* low, const uint8_t* high) {
+  return _mm512_inserti64x4(
+      _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(low))),
+      _mm256_loadu_si256(reinterpret_cast<const __m256i*>(high)), 1);
+}
+
 #define SPARSEBNN_AVX512_BIT_VECTOR(bits, register_t, prefix, suffix)                           \
   struct BitVectorAvx512x##bits {                                                               \
     using Register = register_t;                                                                \
     static constexpr int kBits = bits;                                                          \
     static Register Load(const uint8_t* p) {                                                    \
       return prefix##_loadu_si##bits(reinterpret_cast<const register_t*>(p));                   \
+    }                                                                                           \
+    static Register LoadHalves(const uint8_t* low, const uint8_t* high) {                       \
+      return LoadHalves##bits(low, high);                                                       \
     }                                                                                           \
     static void Store(uint8_t* p, Register v) {                                                 \
       prefix##_storeu_si##bits(reinterpret_cast<register_t*>(p), v);                            \

@@ -13,6 +13,10 @@ struct BitVectorNeon {
   static constexpr int kBits = 128;
 
   static Register Load(const uint8_t* p) { return vld1q_u8(p); }
+  // The two halves, each from half as many bytes.
+  static Register LoadHalves(const uint8_t* low, const uint8_t* high) {
+    return vcombine_u8(vld1_u8(low), vld1_u8(high));
+  }
   static void Store(uint8_t* p, Register v) { vst1q_u8(p, v); }
   // One instruction that some cores do in half the time of two stores.
   static void StorePair(uint8_t* p, Register a, Register b) {

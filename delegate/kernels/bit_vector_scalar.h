@@ -16,6 +16,13 @@ struct BitVectorScalar {
     std::memcpy(&v, p, sizeof v);
     return v;
   }
+  // The two halves, each from half as many bytes.
+  static Register LoadHalves(const uint8_t* low, const uint8_t* high) {
+    uint32_t halves[2];
+    std::memcpy(&halves[0], low, sizeof halves[0]);
+    std::memcpy(&halves[1], high, sizeof halves[1]);
+    return halves[0] | static_cast<Register>(halves[1]) << 32;
+  }
   static void Store(uint8_t* p, Register v) { std::memcpy(p, &v, sizeof v); }
   static void StorePair(uint8_t* p, Register a, Register b) {
     Store(p, a);

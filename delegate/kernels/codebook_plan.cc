@@ -23,14 +23,16 @@ int BitLength(int value) {
 class Planner {
  public:
   Planner(const FilterReader& filter, int first, int count, int channels_in,
-          int planes_per_phase, int plane_bytes, const std::vector<TapSource>& taps)
+          int planes_per_phase, int plane_bytes, const std::vector<TapSource>& taps,
+          int chunks_together)
       : filter_(filter),
         first_(first),
         count_(count),
         channels_in_(channels_in),
         planes_per_phase_(planes_per_phase),
         plane_bytes_(plane_bytes),
-        taps_(taps) {}
+        taps_(taps),
+        chunks_together_(chunks_together) {}
 
   CodebookPlan Plan() {
     ReadFilter();
@@ -156,6 +158,7 @@ class Planner {
   }
 
   Pool GroupPool(const Pool& pool, int size) {
+    FillUp(chunks_together_);
     Pool parities;
     const int positions = static_cast<int>(pool.positions.size());
     for (int first = 0; first < positions; first += size) {
@@ -168,8 +171,11 @@ class Planner {
   }
 
   // Groups of different sizes do not share chunks.
-  void FillChunk() {
-    while (plan_.groups.size() % kChunkGroups != 0) {
+  void FillChunk() { FillUp(kChunkGroups * chunks_together_); }
+
+  // Adds empty groups up to a multiple of `count`.
+  void FillUp(int count) {
+    while (plan_.groups.size() % count != 0) {
       plan_.groups.emplace_back();
       group_patterns_.resize(group_patterns_.size() + count_);
     }
@@ -180,25 +186,29 @@ class Planner {
     plan_.sum_planes = BitLength(depth / 2);
     const int chunks = static_cast<int>(plan_.groups.size()) / kChunkGroups;
     plan_.entries.resize(group_patterns_.size());
-    for (int k = 0; k < chunks; ++k) {
-      Chunk chunk;
-      chunk.first_group = k * kChunkGroups;
+    const int groups_together = kChunkGroups * chunks_together_;
+    for (int k = 0; k < chunks; k += chunks_together_) {
       const uint8_t* patterns = &group_patterns_[static_cast<size_t>(k) * kChunkGroups * count_];
       std::array<int, 1 << kMaxGroupSize> entry;
       entry.fill(-1);
-      for (int i = 0; i < kChunkGroups * count_; ++i) entry[patterns[i]] = 0;
+      for (int i = 0; i < groups_together * count_; ++i) entry[patterns[i]] = 0;
+      Chunk chunk;
       for (int pattern = 0; pattern < 1 << kMaxGroupSize; ++pattern) {
         if (entry[pattern] < 0) continue;
         entry[pattern] = static_cast<int>(chunk.patterns.size());
         chunk.patterns.push_back(static_cast<uint8_t>(pattern));
       }
-      uint8_t* entries = &plan_.entries[static_cast<size_t>(k) * kChunkGroups * count_];
-      for (int g = 0; g < kChunkGroups; ++g) {
+      for (int i = 0; i < chunks_together_; ++i) {
+        chunk.first_group = (k + i) * kChunkGroups;
+        plan_.chunks.push_back(chunk);
+      }
+      for (int g = k * kChunkGroups; g < k * kChunkGroups + groups_together; ++g) {
+        uint8_t* entries = &plan_.entries[static_cast<size_t>(g / kChunkGroups) * kChunkGroups *
+                                          count_];
         for (int o = 0; o < count_; ++o) {
-          entries[o * kChunkGroups + g] = static_cast<uint8_t>(entry[patterns[g * count_ + o]]);
+          entries[o * kChunkGroups + g % kChunkGroups] = static_cast<uint8_t>(entry[*patterns++]);
         }
       }
-      plan_.chunks.push_back(std::move(chunk));
     }
     return std::move(plan_);
   }
@@ -206,6 +216,7 @@ class Planner {
   const FilterReader& filter_;
   const int first_, count_, channels_in_, planes_per_phase_, plane_bytes_;
   const std::vector<TapSource>& taps_;
+  const int chunks_together_;
   Bits bits_;                           // [channels_in, taps, count]
   std::vector<uint8_t> group_patterns_;  // [groups, count]
   CodebookPlan plan_;
@@ -215,8 +226,9 @@ class Planner {
 
 CodebookPlan PlanCodebook(const FilterReader& filter, int first_channel, int count,
                           int channels_in, int planes_per_phase, int plane_bytes,
-                          const std::vector<TapSource>& taps) {
-  return Planner(filter, first_channel, count, channels_in, planes_per_phase, plane_bytes, taps)
+                          const std::vector<TapSource>& taps, int chunks_together) {
+  return Planner(filter, first_channel, count, channels_in, planes_per_phase, plane_bytes, taps,
+                 chunks_together)
       .Plan();
 }
 

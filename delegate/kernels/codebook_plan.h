@@ -51,7 +51,8 @@ struct PositionGroup {
   Position positions[kMaxGroupSize];
 };
 
-// kChunkGroups groups with a table entry each for every pattern that occurs in any of them.
+// kChunkGroups groups with a table entry each for every pattern that occurs in any of them, or in
+// any of two chunks.
 struct Chunk {
   int first_group = 0;
   std::vector<uint8_t> patterns;         // bit i for positions[i]
@@ -59,7 +60,7 @@ struct Chunk {
 
 // The plan of one group of the convolution (of the whole filter, if it is not grouped).
 struct CodebookPlan {
-  std::vector<PositionGroup> groups;     // a multiple of kChunkGroups
+  std::vector<PositionGroup> groups;     // fills whole chunks
   std::vector<Chunk> chunks;
   // [chunks, channels_out, kChunkGroups]: the table entry of each output channel.
   std::vector<uint8_t> entries;
@@ -76,11 +77,15 @@ struct TapSource {
   int shift = 0;
 };
 
+// `chunks_together` is 2 if two chunks will be summed at once, as half blocks do it: an even chunk
+// and the next one then have the same patterns, and no group needs the parity of another one if
+// the two are an even one and the next.
+//
 // The plan for the output channels [first, first + count) of a filter of `channels_in` input
 // channels. The plane of phase f and channel c is f * planes_per_phase + c, each of plane_bytes.
 CodebookPlan PlanCodebook(const FilterReader& filter, int first_channel, int count,
                           int channels_in, int planes_per_phase, int plane_bytes,
-                          const std::vector<TapSource>& taps);
+                          const std::vector<TapSource>& taps, int chunks_together);
 
 }  // namespace sparsebnn
 

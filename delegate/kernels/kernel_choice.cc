@@ -85,8 +85,9 @@ CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, double pa
   }
   const int bits = std::atoi(kernel.tile + 1);
   const Raster raster(g, bits);
-  // A pixel of the dense kernel costs about two of a block.
-  const double rest = 2.0 * (g.output_height * g.output_width - raster.pixels) / bits;
+  // As in raster.cc.
+  const double rest = 2.0 * (g.output_height * g.output_width - raster.pixels) / bits +
+                      (raster.half_block ? 0.65 : 0);
   const double blocks = (raster.blocks + rest) * g.batch * g.groups;
   const double tap_groups = g.channels_in_per_group() * (g.taps() / kMaxGroupSize);
   const double pool_size = g.channels_out_per_group() >= 512 ? 7 : 6;

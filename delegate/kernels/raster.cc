@@ -38,16 +38,17 @@ Raster::Raster(const Geometry& g, int block_bits) {
   }
 
   const int places = (g.output_height - 1) * pitch + g.output_width;
-  blocks = (places + block_bits - 1) / block_bits;
-  pixels = g.output_height * g.output_width;
-  // A quarter of a block costs the dense kernel less than a block, on every instruction set.
-  if (blocks > 1 && places % block_bits != 0 && places % block_bits <= block_bits / 4) {
-    --blocks;
-    const int end = blocks * block_bits;
-    pixels = end / pitch * g.output_width + std::min(end % pitch, g.output_width);
-  }
+  const int rest = places % block_bits;
+  blocks = places / block_bits;
+  // A pixel of the dense kernel costs about as much as two places, a half block more than its half.
+  const bool dense_rest = rest <= block_bits / 4 && blocks > 0;
+  half_block = !dense_rest && rest <= block_bits * 5 / 8;
+  if (!dense_rest && !half_block) ++blocks;
+  const int end = blocks * block_bits + (half_block ? block_bits / 2 : 0);
+  pixels = end >= places ? g.output_height * g.output_width
+                         : end / pitch * g.output_width + std::min(end % pitch, g.output_width);
   words = (lead + rows * pitch + 31) / 32;
-  const int last_bit = blocks * block_bits + last_shift;
+  const int last_bit = (blocks + half_block) * block_bits + last_shift;
   plane_bytes = (std::max(last_bit / 8 + 16, words * 4) + 63) / 64 * 64;
 }
 
@@ -68,7 +69,7 @@ void Raster::ListPixels(const Geometry& g, const Phase& phase, int first, int co
 }
 
 std::vector<uint8_t> Raster::ColumnMasks(const Geometry& g, int block_bits) const {
-  const int places = blocks * block_bits;
+  const int places = (blocks + half_block) * block_bits;
   std::vector<uint8_t> masks(taps.size() * places / 8);
   for (int place = 0; place < places; ++place) {
     for (int t = 0; t < g.taps(); ++t) {

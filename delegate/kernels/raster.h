@@ -11,7 +11,8 @@
 // A stride s > 1 makes s * s planes of a channel, its phases: plane (ry, rx) has the padded input's
 // pixels (s * y + ry, s * x + rx), so that a tap is a shift again.
 //
-// The last block may be hardly filled. Its few pixels are then left to the dense kernel.
+// The last block may be hardly filled. Its few pixels are then left to the dense kernel, or it is
+// a half block, of half as many places.
 #ifndef SPARSEBNN_KERNELS_RASTER_H_
 #define SPARSEBNN_KERNELS_RASTER_H_
 
@@ -35,6 +36,7 @@ struct Raster {
   int rows = 0;              // of a plane
   int lead = 0;              // bits of a plane before its first row, for taps left of it
   int blocks = 0;            // of block_bits places
+  bool half_block = false;   // whether a half block follows them
   int pixels = 0;            // of the output that lie in blocks; the dense kernel does the others
   int words = 0;             // of 32 pixels, that a plane needs to be filled
   int plane_bytes = 0;       // with what the last block reads beyond
