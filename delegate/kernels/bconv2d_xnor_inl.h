@@ -32,19 +32,22 @@ class XnorBconv2d : public Bconv2d {
       : g_(geometry),
         transform_(std::move(transform)),
         vector_transform_(transform_, geometry.depth()),
+        channels_(g_.channels_out_per_group()),
+        blocks_((channels_ + kChannels - 1) / kChannels),
+        steps_((g_.taps() * g_.group_words() + kStepWords - 1) / kStepWords),
         isa_(isa) {
     PadForVectors(&transform_);
   }
 
   bool Pack(const FilterReader& filter) {
-    const size_t packed_bytes = g_.groups * BlocksPerGroup() * BlockWords() * sizeof(uint32_t);
+    const size_t packed_bytes = g_.groups * blocks_ * BlockWords() * sizeof(uint32_t);
     if (!packed_.Reserve(packed_bytes)) return false;
     std::memset(packed_.data(), 0, packed_bytes);
     std::vector<uint32_t> words(static_cast<size_t>(g_.taps()) * g_.group_words());
     for (int o = 0; o < g_.channels_out; ++o) {
       filter.ReadChannel(o, words.data());
-      const int in_group = o % g_.channels_out_per_group();
-      uint32_t* block = Block(o / g_.channels_out_per_group(), in_group / kChannels);
+      const int in_group = o % channels_;
+      uint32_t* block = Block(o / channels_, in_group / kChannels);
       for (size_t w = 0; w < words.size(); ++w) {
         block[(w / kStepWords * kChannels + in_group % kChannels) * kStepWords + w % kStepWords] =
             words[w];
@@ -86,17 +89,11 @@ class XnorBconv2d : public Bconv2d {
 
  private:
   int pixels() const { return g_.output_height * g_.output_width; }
-  int Steps() const {
-    return (g_.taps() * g_.group_words() + kStepWords - 1) / kStepWords;
-  }
-  size_t RowWords() const { return static_cast<size_t>(Steps()) * kStepWords; }
+  size_t RowWords() const { return static_cast<size_t>(steps_) * kStepWords; }
   size_t BlockWords() const { return RowWords() * kChannels; }
-  int BlocksPerGroup() const {
-    return (g_.channels_out_per_group() + kChannels - 1) / kChannels;
-  }
   uint32_t* Block(int group, int block) const {
     return reinterpret_cast<uint32_t*>(packed_.data()) +
-           (static_cast<size_t>(group) * BlocksPerGroup() + block) * BlockWords();
+           (static_cast<size_t>(group) * blocks_ + block) * BlockWords();
   }
 
   // For a few words; a call of memcpy would take longer.
@@ -155,14 +152,12 @@ class XnorBconv2d : public Bconv2d {
     for (int p = 0; p < count; ++p) {
       FillRow(input, b, first_pixel + p, group, rows + p * RowWords());
     }
-    const int channels = g_.channels_out_per_group();
-    for (int block = 0; block < BlocksPerGroup(); ++block) {
+    for (int block = 0; block < blocks_; ++block) {
       alignas(64) Counts counts[kPixels];
-      V::CountTile(rows, RowWords(), Block(group, block), Steps(), counts);
+      V::CountTile(rows, RowWords(), Block(group, block), steps_, counts);
       const int first = block * kChannels;
       StoreTile(counts, static_cast<size_t>(b) * pixels() + first_pixel, count,
-                group * channels + first,
-                std::min(kChannels, channels - first), output);
+                group * channels_ + first, std::min(kChannels, channels_ - first), output);
     }
   }
 
@@ -198,7 +193,18 @@ class XnorBconv2d : public Bconv2d {
       const f32x8 bias = VectorTransform::LoadFloats(&transform_.bias[o + first]);
       const int in_vector = kWhole > 0 ? 8 : std::min(8, channels - first);
       T* pixel = output + first;
-      for (int p = 0; p < (kWhole > 0 ? kWhole : count); ++p, pixel += g_.channels_out) {
+      if (kWhole > 0) {
+        // All before the first is stored: for all the compiler knows, that overwrites counts.
+        f32x8 y[kWhole > 0 ? kWhole : 1];
+        for (int p = 0; p < kWhole; ++p) {
+          y[p] = transform.ToFloat(LoadCounts(counts[p] + first), multiplier, bias);
+        }
+        for (int p = 0; p < kWhole; ++p, pixel += g_.channels_out) {
+          VectorTransform::StorePixel(y[p], pixel, 8);
+        }
+        continue;
+      }
+      for (int p = 0; p < count; ++p, pixel += g_.channels_out) {
         const f32x8 y = transform.ToFloat(LoadCounts(counts[p] + first), multiplier, bias);
         VectorTransform::StorePixel(y, pixel, in_vector);
       }
@@ -248,6 +254,9 @@ class XnorBconv2d : public Bconv2d {
   const Geometry g_;
   OutputTransform transform_;
   const VectorTransform vector_transform_;
+  const int channels_;  // of the output in a group of the convolution
+  const int blocks_;    // of kChannels of them
+  const int steps_;     // of a row
   const char* const isa_;
   AlignedBytes packed_;  // the filter
 };

@@ -52,9 +52,18 @@ struct BitVectorNeon {
   template <int n>
   static Register ShiftRight(Register a) { return vshrq_n_u8(a, n); }
   static Register LoadShifted(const uint8_t* p, int shift) {
-    const int8x16_t left = vdupq_n_s8(static_cast<int8_t>(8 - shift));
-    const int8x16_t right = vdupq_n_s8(static_cast<int8_t>(-shift));
-    return vorrq_u8(vshlq_u8(vld1q_u8(p), right), vshlq_u8(vld1q_u8(p + 1), left));
+    // To the left; loading them is faster than copying a general register.
+    alignas(16) static constexpr int8_t kShifts[] = {
+#define SPARSEBNN_16(x) x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x
+        SPARSEBNN_16(0),  SPARSEBNN_16(-1), SPARSEBNN_16(-2), SPARSEBNN_16(-3),
+        SPARSEBNN_16(-4), SPARSEBNN_16(-5), SPARSEBNN_16(-6), SPARSEBNN_16(-7),
+        SPARSEBNN_16(8),  SPARSEBNN_16(7),  SPARSEBNN_16(6),  SPARSEBNN_16(5),
+        SPARSEBNN_16(4),  SPARSEBNN_16(3),  SPARSEBNN_16(2),  SPARSEBNN_16(1)
+#undef SPARSEBNN_16
+    };
+    const int8_t* right = kShifts + 16 * shift;
+    return vorrq_u8(vshlq_u8(vld1q_u8(p), vld1q_s8(right)),
+                    vshlq_u8(vld1q_u8(p + 1), vld1q_s8(right + 128)));
   }
 };
 

@@ -67,7 +67,6 @@ struct CodebookPlan {
   int last_group = -1;                   // whose parity is the popcount's lowest bit
   std::vector<uint8_t> last_parities;    // [channels_out]: the filter's part in that bit
   int sum_planes = 0;                    // bit planes of (popcount - l_last) / 2
-  double mean_patterns = 0;              // of the groups of taps, for the cost model
 };
 
 // Where a tap finds its bits: the plane (a phase of the input, for strides over one) and the

@@ -41,17 +41,17 @@ constexpr Weights kWeights[] = {
     {KernelKind::kXnor, "2x8", Isa::kScalar, Core::kOutOfOrder, 0, 0.0764, 1.733, 2.014},
     {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.8946, 17.77, 41.01, 16.27},
     {KernelKind::kXnor, "4x16", Isa::kAvx2, Core::kOutOfOrder, 0, 0.07421, 0.4741, 0.5775},
-    {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 1.23, 14.96, 100.3, 37.59},
+    {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 0.93, 16.3, 130, 35},
     {KernelKind::kXnor, "8x32", Isa::kAvx512, Core::kOutOfOrder, 0, 0.0263, 0.2712, 0.2674},
-    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.9977, 9.605, 51.42, 19.02},
-    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 1.21, 11.47, 88.58, 34.97},
-    {KernelKind::kCodebook, "x512", Isa::kAvx512, Core::kOutOfOrder, 2.549, 14.27, 172.3, 55.16},
+    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.65, 11.7, 65, 27},
+    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 0.86, 13.1, 114, 31},
+    {KernelKind::kCodebook, "x512", Isa::kAvx512, Core::kOutOfOrder, 1.73, 19.1, 254, 98},
     {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kOutOfOrder, 0, 0.375, 2.5, 2.5},
-    {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kOutOfOrder, 4.4, 56, 200, 60},
+    {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kOutOfOrder, 2.75, 53, 205, 60},
     {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kCortexA72, 0, 0.375, 4.5, 4.5},
-    {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kCortexA72, 7.4, 84, 380, 110},
+    {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kCortexA72, 5, 83, 410, 110},
     {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kInOrder, 0, 1, 10, 10},
-    {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kInOrder, 19, 280, 950, 270},
+    {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kInOrder, 12.5, 280, 1060, 270},
 };
 
 const Weights& WeightsOf(const KernelEntry& kernel) {
@@ -68,7 +68,7 @@ const Weights& WeightsOf(const KernelEntry& kernel) {
 
 }  // namespace
 
-CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, double patterns) {
+CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, int patterns) {
   CostTerms terms;
   const double channels_out = g.channels_out_per_group();
   if (kernel.kind == KernelKind::kXnor) {
@@ -104,7 +104,7 @@ CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, double pa
   return terms;
 }
 
-double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, double patterns,
+double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, int patterns,
                     OutputType output) {
   const Weights& weights = WeightsOf(kernel);
   const CostTerms terms = CountCostTerms(kernel, geometry, patterns);
@@ -112,11 +112,10 @@ double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, double 
          (output == OutputType::kBitpacked ? weights.bit : weights.number) * terms.outputs;
 }
 
-double MeanPatterns(const Geometry& g, const FilterReader& filter) {
+int CountPatterns(const Geometry& g, const FilterReader& filter) {
   if (g.taps() < kMaxGroupSize) return 0;
-  constexpr int kSample = 8;
-  const int channels = std::min(kSample, g.channels_in_per_group());
-  std::vector<std::array<bool, 1 << kMaxGroupSize>> seen(channels);
+  const int channels = std::min(kChunkGroups, g.channels_in_per_group());
+  std::array<bool, 1 << kMaxGroupSize> seen{};
   std::vector<uint32_t> words(static_cast<size_t>(g.taps()) * g.group_words());
   for (int o = 0; o < g.channels_out_per_group(); ++o) {
     filter.ReadChannel(o, words.data());
@@ -125,14 +124,10 @@ double MeanPatterns(const Geometry& g, const FilterReader& filter) {
       for (int t = 0; t < kMaxGroupSize; ++t) {
         pattern |= static_cast<int>(words[static_cast<size_t>(t) * g.group_words()] >> c & 1) << t;
       }
-      seen[c][pattern] = true;
+      seen[pattern] = true;
     }
   }
-  double patterns = 0;
-  for (const auto& of_channel : seen) {
-    patterns += static_cast<double>(std::count(of_channel.begin(), of_channel.end(), true));
-  }
-  return patterns / channels;
+  return static_cast<int>(std::count(seen.begin(), seen.end(), true));
 }
 
 const KernelEntry* ChooseKernel(const Geometry& geometry, const FilterReader& filter,
@@ -140,7 +135,7 @@ const KernelEntry* ChooseKernel(const Geometry& geometry, const FilterReader& fi
                                 std::string* error) {
   int count;
   const KernelEntry* kernels = KernelList(&count);
-  const double patterns = MeanPatterns(geometry, filter);
+  const int patterns = CountPatterns(geometry, filter);
   const KernelEntry* best = nullptr;
   double best_cost = 0;
   for (const KernelEntry* kernel = kernels; kernel != kernels + count; ++kernel) {

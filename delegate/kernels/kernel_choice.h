@@ -11,17 +11,17 @@ struct CostTerms {
   double entries = 0, sums = 0, outputs = 0;
 };
 
-// `patterns`: what MeanPatterns gives.
-CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& geometry, double patterns);
+// `patterns`: what CountPatterns gives.
+CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& geometry, int patterns);
 
 // An estimate of what a run costs on one thread, in nanoseconds or cycles of the processors that
 // the model was fitted on; only ratios within one instruction set mean anything.
-double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, double patterns,
+double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, int patterns,
                     OutputType output);
 
-// How many patterns of seven taps a filter has per input channel, on average over a few channels:
-// at most n for a filter of n codewords.
-double MeanPatterns(const Geometry& geometry, const FilterReader& filter);
+// How many patterns of seven taps occur in the first input channels, as many as share a table:
+// from a few for a filter of few codewords up to 128.
+int CountPatterns(const Geometry& geometry, const FilterReader& filter);
 
 // The cheapest of the kernels that `options` allows. Null, and one line in `error`, if there is
 // none.

@@ -30,7 +30,11 @@ bool KernelSupports(const KernelEntry& kernel, const Geometry& geometry, OutputT
     return kernel.isa != Isa::kNeon || geometry.depth() <= UINT16_MAX;
   }
   if (geometry.depth() > kMaxCodebookDepth) return false;
-  if (Raster(geometry, 512).PlanesBytes(geometry) > INT32_MAX) return false;
+  const Raster raster(geometry, 512);
+  if (raster.PlanesBytes(geometry) > INT32_MAX) return false;
+  // Only of absurd filters on large maps, and they are made when the model is loaded.
+  constexpr size_t kMaxMaskBytes = 1 << 26;
+  if (raster.MaskBytes(512) > kMaxMaskBytes) return false;
   // It writes whole words of 32 channels.
   return output != OutputType::kBitpacked || geometry.groups == 1 ||
          geometry.channels_out_per_group() % 32 == 0;

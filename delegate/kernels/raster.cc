@@ -70,7 +70,7 @@ void Raster::ListPixels(const Geometry& g, const Phase& phase, int first, int co
 
 std::vector<uint8_t> Raster::ColumnMasks(const Geometry& g, int block_bits) const {
   const int places = (blocks + half_block) * block_bits;
-  std::vector<uint8_t> masks(taps.size() * places / 8);
+  std::vector<uint8_t> masks(MaskBytes(block_bits));
   for (int place = 0; place < places; ++place) {
     for (int t = 0; t < g.taps(); ++t) {
       const int x = place % pitch * g.stride_width + t % g.filter_width * g.dilation_width -

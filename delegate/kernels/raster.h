@@ -51,6 +51,10 @@ struct Raster {
     return phases.size() * PlanesPerPhase(geometry) * static_cast<size_t>(plane_bytes);
   }
 
+  size_t MaskBytes(int block_bits) const {
+    return static_cast<size_t>(blocks + half_block) * taps.size() * (block_bits / 8);
+  }
+
   // The pixels of the image that `count` bits of a phase hold, from `first` on; -1 for padding.
   void ListPixels(const Geometry& geometry, const Phase& phase, int first, int count,
                   int* pixels) const;

@@ -40,7 +40,7 @@ void Bench(const Geometry& g, int codewords, OutputType output, double seconds, 
   std::mt19937 random(1);
   RandomLayer layer(g, codewords, output, &random);
   std::vector<char> result(layer.OutputBytes());
-  const double patterns = MeanPatterns(g, layer.filter);
+  const int patterns = CountPatterns(g, layer.filter);
   ThreadPool pool(threads);
   Workspace workspace;
   std::vector<Timed> all;
@@ -71,7 +71,7 @@ void Bench(const Geometry& g, int codewords, OutputType output, double seconds, 
     std::printf(
         "{\"kernel\": \"%s\", \"tile\": \"%s\", \"isa\": \"%s\", \"height\": %d, \"width\": %d, "
         "\"channels_in\": %d, \"channels_out\": %d, \"filter\": %d, \"stride\": %d, "
-        "\"codewords\": %d, \"output\": \"%s\", \"threads\": %d, \"patterns\": %.2f, "
+        "\"codewords\": %d, \"output\": \"%s\", \"threads\": %d, \"patterns\": %d, "
         "\"ns\": %.0f, \"fastest_ns\": %.0f, \"runs\": %zu, \"gmac_per_s\": %.2f, "
         "\"entries\": %.0f, \"sums\": %.0f, \"outputs\": %.0f, \"estimated_ns\": %.0f}\n",
         timed.bconv->kernel(), timed.kernel->tile, IsaName(timed.kernel->isa), g.input_height,
