@@ -85,7 +85,7 @@ def build(name: str, shape: tuple[int, int, int], classes: int, options: Any) ->
 
 def page_with(text: str, table: str) -> str:
     """The page with its table replaced."""
-    pattern = r"(?s)(<!-- table networks -->\n).*?(<!-- end -->)"
+    pattern = r"(?s)(<!-- networks -->\n).*?(<!-- end -->)"
     return re.sub(pattern, lambda m: f"{m[1]}{table}\n{m[2]}", text)
 
 
