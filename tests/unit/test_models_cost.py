@@ -62,14 +62,14 @@ def test_reference_table(built, network, side, quantity, bits, expected):
 
 def test_the_page_has_the_table(built):
     page = (DOCS / "networks.md").read_text("utf-8")
-    assert f"<!-- table networks -->\n{built[1]}\n<!-- end -->" in page, (
+    assert f"<!-- networks -->\n{built[1]}\n<!-- end -->" in page, (
         "run docs/write_networks.py"
     )
 
 
 def test_writing_the_page_replaces_its_table_only():
-    page = "a\n<!-- table networks -->\nold\n<!-- end -->\nb"
-    new = "a\n<!-- table networks -->\nnew\n<!-- end -->\nb"
+    page = "a\n<!-- networks -->\nold\n<!-- end -->\nb"
+    new = "a\n<!-- networks -->\nnew\n<!-- end -->\nb"
     assert write_networks.page_with(page, "new") == new
 
 
