@@ -85,7 +85,7 @@ def incremental(since: float, until: float) -> Progress:
         until: the fraction from which on all have to, above `since`, at most 1.
 
     Example:
-        >>> [incremental(0.2, 0.6)(p) for p in (0.2, 0.4, 0.6)]
+        >>> [incremental(0.25, 0.75)(p) for p in (0.25, 0.5, 0.75)]
         [0.0, 0.5, 3.0]
     """
     _fraction("until", until)

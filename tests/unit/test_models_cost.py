@@ -62,9 +62,7 @@ def test_reference_table(built, network, side, quantity, bits, expected):
 
 def test_the_page_has_the_table(built):
     page = (DOCS / "networks.md").read_text("utf-8")
-    assert f"<!-- networks -->\n{built[1]}\n<!-- end -->" in page, (
-        "run docs/write_networks.py"
-    )
+    assert f"<!-- networks -->\n{built[1]}\n<!-- end -->" in page, "run docs/write_networks.py"
 
 
 def test_writing_the_page_replaces_its_table_only():
