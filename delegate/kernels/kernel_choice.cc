@@ -38,14 +38,14 @@ struct Weights {
 };
 
 constexpr Weights kWeights[] = {
-    {KernelKind::kXnor, "2x8", Isa::kScalar, Core::kOutOfOrder, 0, 0.0764, 1.733, 2.014},
-    {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.8946, 17.77, 41.01, 16.27},
-    {KernelKind::kXnor, "4x16", Isa::kAvx2, Core::kOutOfOrder, 0, 0.07421, 0.4741, 0.5775},
-    {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 0.93, 16.3, 130, 35},
-    {KernelKind::kXnor, "8x32", Isa::kAvx512, Core::kOutOfOrder, 0, 0.0263, 0.2712, 0.2674},
-    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.65, 11.7, 65, 27},
-    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 0.86, 13.1, 114, 31},
-    {KernelKind::kCodebook, "x512", Isa::kAvx512, Core::kOutOfOrder, 1.73, 19.1, 254, 98},
+    {KernelKind::kXnor, "2x8", Isa::kScalar, Core::kOutOfOrder, 0, 0.4174, 1.22, 1.303},
+    {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.7197, 19.09, 61.12, 21.73},
+    {KernelKind::kXnor, "4x16", Isa::kAvx2, Core::kOutOfOrder, 0, 0.07423, 0.432, 0.495},
+    {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 0.8986, 16.45, 129.8, 33.99},
+    {KernelKind::kXnor, "8x32", Isa::kAvx512, Core::kOutOfOrder, 0, 0.02573, 0.2832, 0.3066},
+    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.6161, 11.79, 68.55, 27.1},
+    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 0.8429, 13.13, 116.4, 30.76},
+    {KernelKind::kCodebook, "x512", Isa::kAvx512, Core::kOutOfOrder, 1.658, 19.18, 259, 101.4},
     {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kOutOfOrder, 0, 0.375, 2.5, 2.5},
     {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kOutOfOrder, 2.75, 53, 205, 60},
     {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kCortexA72, 0, 0.375, 4.5, 4.5},
