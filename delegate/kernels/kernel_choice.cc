@@ -5,7 +5,8 @@
 //     chunk sums      output channels times chunks of 16 groups: 31 full adders each
 //     outputs         output channels, for transposing the sums to numbers or words
 // xnor, for each output pixel:
-//     steps           output channels, rounded up to the tile, times taps times input words
+//     taps            output channels, rounded up to the tile, times taps
+//     steps           taps times input words
 //     outputs         output channels
 //
 // The weights were fitted by benchmarks/fit_cost_model.py to measurements of every kernel on many
@@ -32,20 +33,20 @@ struct Weights {
   const char* tile;
   Isa isa;
   Core core;
-  // For each table entry, chunk sum or step, output of float or int8, bit-packed output: ns, or
+  // For each table entry or tap, chunk sum or step, output of float or int8, bit-packed output: ns, or
   // cycles for NEON.
   double entry, sum, number, bit;
 };
 
 constexpr Weights kWeights[] = {
-    {KernelKind::kXnor, "2x8", Isa::kScalar, Core::kOutOfOrder, 0, 0.4174, 1.22, 1.303},
-    {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.7197, 19.09, 61.12, 21.73},
-    {KernelKind::kXnor, "4x16", Isa::kAvx2, Core::kOutOfOrder, 0, 0.07423, 0.432, 0.495},
-    {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 0.8986, 16.45, 129.8, 33.99},
-    {KernelKind::kXnor, "8x32", Isa::kAvx512, Core::kOutOfOrder, 0, 0.02573, 0.2832, 0.3066},
-    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.6161, 11.79, 68.55, 27.1},
-    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 0.8429, 13.13, 116.4, 30.76},
-    {KernelKind::kCodebook, "x512", Isa::kAvx512, Core::kOutOfOrder, 1.658, 19.18, 259, 101.4},
+    {KernelKind::kXnor, "2x8", Isa::kScalar, Core::kOutOfOrder, 0.05717, 0.41, 0.9212, 1.094},
+    {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.7479, 19.25, 60.12, 19.81},
+    {KernelKind::kXnor, "4x16", Isa::kAvx2, Core::kOutOfOrder, 0.04318, 0.06896, 0.231, 0.3425},
+    {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 0.911, 16.42, 128.3, 33.64},
+    {KernelKind::kXnor, "8x32", Isa::kAvx512, Core::kOutOfOrder, 0.03666, 0.0215, 0.1198, 0.1862},
+    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.6441, 11.83, 66.02, 26.05},
+    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 0.8768, 13.28, 112.9, 28.5},
+    {KernelKind::kCodebook, "x512", Isa::kAvx512, Core::kOutOfOrder, 1.696, 19.53, 254, 98.36},
     {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kOutOfOrder, 0, 0.375, 2.5, 2.5},
     {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kOutOfOrder, 2.75, 53, 205, 60},
     {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kCortexA72, 0, 0.375, 4.5, 4.5},
@@ -79,7 +80,8 @@ CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, int patte
         tile_pixels * g.batch * g.groups;
     const double padded =
         (g.channels_out_per_group() + tile_channels - 1) / tile_channels * tile_channels;
-    terms.sums = pixels * padded * g.taps() * g.group_words();
+    terms.entries = pixels * padded * g.taps();
+    terms.sums = terms.entries * g.group_words();
     terms.outputs = pixels * padded;
     return terms;
   }
