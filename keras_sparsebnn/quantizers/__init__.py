@@ -9,7 +9,6 @@ from keras_sparsebnn.quantizers.product_quantization import ProductQuantization
 from keras_sparsebnn.quantizers.snn import SNN
 from keras_sparsebnn.quantizers.sparse_kernel import SparseKernel
 from keras_sparsebnn.quantizers.subset_kernel import STAGES, FixedSubset, SubsetKernel
-from keras_sparsebnn.quantizers.swap_search import SwapSearch
 
 __all__ = [
     "METHODS",
@@ -24,7 +23,6 @@ __all__ = [
     "ProductQuantization",
     "SparseKernel",
     "SubsetKernel",
-    "SwapSearch",
 ]
 
 METHODS: dict[str, type[SubsetKernel]] = {
@@ -36,6 +34,5 @@ METHODS: dict[str, type[SubsetKernel]] = {
     "product_quantization": ProductQuantization,
     "random": FixedSubset,
     "snn": SNN,
-    "swap_search": SwapSearch,
 }
 """By the name that `sparsebnn train --method` knows; see docs/methods.md."""

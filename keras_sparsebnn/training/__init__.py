@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from keras_sparsebnn.training.recipes import RECIPES, Recipe, configured
     from keras_sparsebnn.training.run import train
     from keras_sparsebnn.training.stages import StageSchedule
-    from keras_sparsebnn.training.swaps import SwapSchedule
 
 _HOME = {
     "RECIPES": "recipes",
@@ -32,7 +31,6 @@ _HOME = {
     "RunConfig": "config",
     "SelectionSchedule": "callbacks",
     "StageSchedule": "stages",
-    "SwapSchedule": "swaps",
     "TrainingInterruptedError": "interruption",
     "cosine": "callbacks",
     "freeze_after": "callbacks",
@@ -50,7 +48,6 @@ __all__ = [
     "RunConfig",
     "SelectionSchedule",
     "StageSchedule",
-    "SwapSchedule",
     "TrainingInterruptedError",
     "configured",
     "cosine",

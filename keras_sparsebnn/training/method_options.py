@@ -50,14 +50,6 @@ OPTIONS: dict[str, dict[str, Rule]] = {
         "pattern_scale": positive(3),
         "refinement_interval": integer(0, 10**9),
     },
-    "swap_search": {
-        **_STAGED,
-        "hysteresis": number(0, 1),
-        "sample": integer(1, 10**9),
-        "swap_interval": integer(1, 10**9),
-        "swap_until": positive(1),
-        "swaps": integer(1, 512),
-    },
     "learned": {
         **_STAGED,
         "formulation": one_of("partial", "full"),
@@ -91,15 +83,7 @@ METHODS = tuple(sorted(OPTIONS))
 """What `sparsebnn train --method` accepts."""
 
 SCHEDULED = frozenset(
-    {
-        "choose_after",
-        "freeze_after",
-        "noise_scale_end",
-        "settle_after",
-        "swap_interval",
-        "swap_until",
-        "temperature_end",
-    }
+    {"choose_after", "freeze_after", "noise_scale_end", "settle_after", "temperature_end"}
 )
 """Options that training acts on over time; all others are the quantizer's arguments."""
 

@@ -29,7 +29,6 @@ from keras_sparsebnn.training.learning_rate import RestartingDecay
 from keras_sparsebnn.training.method_options import SCHEDULED, choose_after, settle_after
 from keras_sparsebnn.training.optimizer import GroupedOptimizer
 from keras_sparsebnn.training.stages import StageSchedule
-from keras_sparsebnn.training.swaps import SwapSchedule
 from keras_sparsebnn.usage import binary_layers
 
 __all__ = [
@@ -196,9 +195,6 @@ def selection_schedules(config: RunConfig, total_steps: int) -> list[Any]:
         found.append(SelectionSchedule(**schedules, total_steps=total_steps))
     if stages:
         found.append(StageSchedule(stages, total_steps=total_steps))
-    if config.method == "swap_search" and not config.float_network:
-        interval, until = options.get("swap_interval", 50), options.get("swap_until", 0.5)
-        found.append(SwapSchedule(interval, until, total_steps=total_steps))
     return found
 
 

@@ -171,13 +171,10 @@ class TestStatistics:
             detectable_difference(0.3, 1)
 
 
-def write(folder, run, accuracy):
+def write(folder, run, accuracy, selections=({"binary0": [1, 2]}, {"binary0": [2, 5]})):
     """A result, as a worker writes it."""
     record = {"accuracy": accuracy, "loss": 1.0, "val_accuracy": accuracy / 2, "val_loss": 1.0}
-    history = [
-        {**record, "selection": {"binary0": [1, 2]}},
-        {**record, "selection": {"binary0": [2, 5]}},
-    ]
+    history = [{**record, "selection": selection} for selection in selections]
     final = {"test_accuracy": accuracy, "test_loss": 1.0, "test_size": 10, "steps": 2}
     metrics = {"history": history, "final": final}
     path = result_path(folder, run)
@@ -215,6 +212,11 @@ class TestResults:
     def test_counts_exchanged_codewords(self, tmp_path):
         (run, *_) = Matrix.from_dict(MATRIX).runs
         assert json.loads(write(tmp_path, run, 0.5).read_text())["codewords_changed"] == [1]
+
+    def test_layers_restricted_late_exchange_nothing_then(self, tmp_path):
+        (run, *_) = Matrix.from_dict(MATRIX).runs
+        path = write(tmp_path, run, 0.5, [{}, {"binary0": [1, 2]}])
+        assert json.loads(path.read_text())["codewords_changed"] == [0]
 
     def test_damaged_files_are_left_out_by_name(self, folder):
         good = folder / "digits.small.random.n16.seed0.json"
