@@ -111,6 +111,20 @@ def freeze_after(fraction: float, interval: int = 1) -> Progress:
     return lambda progress: float(interval) if progress < fraction else 0.0
 
 
+def total_steps_of(schedule: Any) -> int:
+    """A callback's `total_steps`; where None, epochs x steps of the running `fit`."""
+    if schedule.total_steps is not None:
+        return int(schedule.total_steps)
+    params = getattr(schedule, "params", None) or {}  # Keras sets it when training starts
+    epochs, steps = params.get("epochs"), params.get("steps")
+    if not epochs or not steps:
+        raise SparseBNNError(
+            "Expected `total_steps`, because the dataset's size is unknown. "
+            f"Give {type(schedule).__name__}(..., total_steps=epochs * steps_per_epoch)."
+        )
+    return int(epochs * steps)
+
+
 def _subset_quantizers(model: Any) -> Iterator[SubsetKernel]:
     """Those that are built, nested models included."""
     for layer in model._flatten_layers(include_self=False):
@@ -199,21 +213,10 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
             value = float(schedule(step))
         elif callable(schedule):
-            value = float(schedule(min(1.0, step / self._total_steps())))
+            value = float(schedule(min(1.0, step / total_steps_of(self))))
         else:
             value = float(schedule)
         return _in_range(name, value, f"at step {step}")
-
-    def _total_steps(self) -> int:
-        if self.total_steps is not None:
-            return self.total_steps
-        epochs, steps = (self.params or {}).get("epochs"), (self.params or {}).get("steps")
-        if not epochs or not steps:
-            raise SparseBNNError(
-                "Expected `total_steps`, because the dataset's size is unknown. "
-                "Give SelectionSchedule(..., total_steps=epochs * steps_per_epoch)."
-            )
-        return int(epochs * steps)
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._assigned = {}

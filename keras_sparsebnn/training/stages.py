@@ -9,6 +9,7 @@ from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import STAGES, SubsetKernel
+from keras_sparsebnn.training.callbacks import total_steps_of
 
 __all__ = ["StageSchedule"]
 
@@ -64,16 +65,7 @@ class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
 
     def stage_at(self, step: int) -> str | None:
         """The stage that optimizer step `step` is trained in; None before the first."""
-        total = self.total_steps
-        if total is None:
-            params = getattr(self, "params", None) or {}  # Keras sets it when training starts
-            epochs, steps = params.get("epochs"), params.get("steps")
-            if not epochs or not steps:
-                raise SparseBNNError(
-                    "Expected `total_steps`, because the dataset's size is unknown. "
-                    "Give StageSchedule(..., total_steps=epochs * steps_per_epoch)."
-                )
-            total = int(epochs * steps)
+        total = total_steps_of(self)
         due = [stage for start, stage in self.stages.items() if step >= round(start * total)]
         return due[-1] if due else None
 

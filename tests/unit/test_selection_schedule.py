@@ -181,6 +181,8 @@ class TestSchedule:
 
     def test_unknown_size(self, model):
         schedule = SelectionSchedule(noise_scale=linear(1.0, 0.0))
+        with pytest.raises(SparseBNNError, match="Expected `total_steps`"):
+            schedule.value("noise_scale", 0)  # outside of fit
         schedule.set_params({"epochs": 2, "steps": None})
         with pytest.raises(SparseBNNError, match="Expected `total_steps`"):
             schedule.value("noise_scale", 0)
