@@ -30,10 +30,25 @@ EXPERIMENTS = {
     "fashion_mnist": ("Fashion-MNIST", ("fashion_mnist.json",)),
     "cifar10": ("CIFAR-10, short budget", ("cifar10.json",)),
 }
-ABLATIONS = ("ablations", "fashion_mnist")
+# Matrices whose runs lie there, too, and share its baselines -> (title, what they ask, baselines)
+SIDE_TABLES = {
+    "late_choice": (
+        "Compressing a trained network",
+        "80 % of the budget is plain 1-bit training; then codewords are chosen, and the rest of "
+        "it goes on with them. All else is as above.",
+        ("random_late", "random", "one_bit"),
+    ),
+    "ablations": (
+        "Ablations",
+        "One setting of the selection at a time, n = 16, in the same network and budget; "
+        "`benchmarks/accuracy/ablations.json` says what each name stands for.",
+        ("random",),
+    ),
+}
+SHARED = "fashion_mnist"
 
 
-def comparison_of(folder: str) -> Comparison | None:
+def comparison_of(folder: str, baselines: tuple[str, ...] | None = None) -> Comparison | None:
     if not (HERE / folder).is_dir():
         return None
     results, left_out = read_results(HERE / folder)
@@ -41,7 +56,10 @@ def comparison_of(folder: str) -> Comparison | None:
         raise SystemExit("\n".join(left_out))
     if not results:
         return None
-    (found,) = compare(results)
+    there = {result.variant for result in results}
+    if baselines is not None:
+        baselines = tuple(name for name in baselines if name in there)
+    (found,) = compare(results, baselines=baselines)
     return found
 
 
@@ -223,25 +241,18 @@ def earlier_power() -> str:
     )
 
 
-def ablations() -> str:
-    matrix, folder = ABLATIONS
-    whole = comparison_of(folder)
+def side_table(matrix: str) -> str:
+    title, question, baselines = SIDE_TABLES[matrix]
     names = variants_of(f"{matrix}.json")
-    main = variants_of(EXPERIMENTS[folder][1][0])
-    rows = with_rows(whole, names) if whole else None
-    own = [row for row in rows.rows if row.variant not in main] if rows else []
-    text = [
-        "## Ablations",
-        "",
-        "One setting of the selection at a time, n = 16, in the same network and budget; "
-        "`benchmarks/accuracy/ablations.json` says what each name stands for.",
-        "",
-    ]
-    if rows and own:
-        sixteen = tuple(row for row in rows.rows if row.codewords == 16)
-        table = Comparison(**{**vars(rows), "rows": sixteen, "baselines": ("random",)})
+    text = [f"## {title}", "", question, ""]
+    whole = comparison_of(SHARED, baselines)
+    if whole and {row.variant for row in whole.rows} & (set(names) - set(baselines)):
+        sizes = {run.config.codewords for run in Matrix.load(HERE / f"{matrix}.json").runs}
+        shown = with_rows(whole, list(dict.fromkeys([*baselines, *names])))
+        rows = tuple(row for row in shown.rows if row.codewords in sizes | {512})
+        table = Comparison(**{**vars(shown), "rows": rows})
         text += [as_markdown(table, notes=False), ""]
-    return "\n".join([*text, missing(folder, f"{matrix}.json"), ""])
+    return "\n".join([*text, missing(SHARED, f"{matrix}.json"), ""])
 
 
 def usage() -> str:
@@ -344,7 +355,8 @@ is explained in [selection.md](selection.md).
 
 {earlier_power()}
 """
-    parts = [head, conclusions(), *map(experiment, EXPERIMENTS), ablations(), usage()]
+    parts = [head, conclusions(), *map(experiment, EXPERIMENTS)]
+    parts += [*map(side_table, SIDE_TABLES), usage()]
     published = (HERE / "published.md").read_text("utf-8")
     return "\n".join([*parts, not_shown(), published])
 
