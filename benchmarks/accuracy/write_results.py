@@ -27,7 +27,7 @@ EARLIER = ROOT / "benchmarks" / "results" / "selection_accuracy-2026-11-21.json"
 
 # Results folder -> (title, the matrices whose runs lie there)
 EXPERIMENTS = {
-    "fashion_mnist": ("Fashion-MNIST", ("fashion_mnist.json",)),
+    "fashion_mnist": ("Fashion-MNIST", ("fashion_mnist.json", "more_seeds.json")),
     "cifar10": ("CIFAR-10, short budget", ("cifar10.json",)),
 }
 # Matrices whose runs lie there, too, and share its baselines -> (title, what they ask, baselines)

@@ -28,7 +28,8 @@
 
 namespace sparsebnn {
 
-inline int WordsFor(int bits) { return (bits + 31) / 32; }
+// Also of INT_MAX, which a tensor of no elements may have as a side.
+inline int WordsFor(int bits) { return bits / 32 + (bits % 32 != 0); }
 
 struct Geometry {
   int batch = 1;

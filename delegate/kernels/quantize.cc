@@ -11,7 +11,7 @@ void UnpackRows(const uint32_t* bits, const T (&table)[16][4], size_t rows, int 
                 T* values) {
   const int whole = channels / 4;  // nibbles
   const int rest = channels % 4;
-  const int words = (channels + 31) / 32;
+  const int words = channels / 32 + (channels % 32 != 0);
   for (size_t row = 0; row < rows; ++row, bits += words) {
     for (int n = 0; n < whole; ++n, values += 4) {
       std::memcpy(values, table[bits[n / 8] >> (n % 8 * 4) & 15], sizeof(table[0]));
