@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from keras_sparsebnn.batch_norm import reestimate_batch_norm
     from keras_sparsebnn.freezing import freeze
+    from keras_sparsebnn.restriction import restrict
     from keras_sparsebnn.summaries import summary
 
 __version__ = "0.1.0"
@@ -48,6 +49,7 @@ __all__ = [
     "plots",
     "quantizers",
     "reestimate_batch_norm",
+    "restrict",
     "runtime",
     "summary",
     "training",
@@ -56,6 +58,7 @@ __all__ = [
 _HOME = {
     "freeze": "keras_sparsebnn.freezing",
     "reestimate_batch_norm": "keras_sparsebnn.batch_norm",
+    "restrict": "keras_sparsebnn.restriction",
     "summary": "keras_sparsebnn.summaries",
 }
 

@@ -30,12 +30,12 @@ EXPERIMENTS = {
     "fashion_mnist": ("Fashion-MNIST", ("fashion_mnist.json", "more_seeds.json")),
     "cifar10": ("CIFAR-10, short budget", ("cifar10.json",)),
 }
-# Matrices whose runs lie there, too, and share its baselines -> (title, what they ask, baselines)
+# Matrices whose runs lie there, too -> (title, what they ask, baselines)
 SIDE_TABLES = {
     "late_choice": (
         "Compressing a trained network",
-        "80 % of the budget is plain 1-bit training; then codewords are chosen, and the rest of "
-        "it goes on with them. All else is as above.",
+        "80 % of the budget is plain 1-bit training; then codewords are chosen, and the rest "
+        "goes on with them, as after `ksb.restrict(model, n)`. All else is as above.",
         ("random_late", "random", "one_bit"),
     ),
     "ablations": (

@@ -19,7 +19,7 @@ LAYERS = (
     ("activations", "estimators"),
     ("quantizers",),
     ("layers",),
-    ("cloning", "freezing", "batch_norm", "usage", "summaries", "plots"),
+    ("cloning", "freezing", "restriction", "batch_norm", "usage", "summaries", "plots"),
     ("models", "saved_models"),
     ("augmentation", "dataset_splits", "cifar10", "synthetic_images", "tfds_images", "data"),
     ("converters",),

@@ -1,0 +1,154 @@
+"""Trained 1-bit networks, restricted to codewords."""
+
+import numpy as np
+import pytest
+
+import keras_sparsebnn as ksb
+from keras_sparsebnn import codebook
+from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.layers import SparseBinaryConv2D, sparse_quantizer
+from keras_sparsebnn.quantizers import (
+    FacilityLocation,
+    FixedSubset,
+    OneBit,
+    SparseKernel,
+    SubsetKernel,
+)
+from keras_sparsebnn.quantizers.facility_location import greedy_facility_location
+from keras_sparsebnn.usage import kernel_patterns
+
+
+def network(quantizer, layer=lq.layers.QuantConv2D):
+    """3x3, 1x1 and nested 3x3 layers, all binary, with random latents."""
+    keras.utils.set_random_seed(2)
+
+    def conv(filters, size, **options):
+        return layer(
+            filters,
+            size,
+            input_quantizer="ste_sign",
+            kernel_quantizer=quantizer(),
+            kernel_constraint="weight_clip",
+            **options,
+        )
+
+    inner = keras.Sequential([conv(12, 3, use_bias=True, name="deep")], name="inner")
+    return keras.Sequential(
+        [
+            keras.layers.Input((6, 6, 8)),
+            conv(16, 3, padding="same", pad_values=1.0, name="first"),
+            keras.layers.BatchNormalization(),
+            lq.layers.QuantConv2D(16, 1, kernel_quantizer="ste_sign", name="pointwise"),
+            inner,
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3),
+        ]
+    )
+
+
+def latent(layer):
+    with lq.context.quantized_scope(False):
+        return tf.convert_to_tensor(layer.kernel).numpy()
+
+
+def found(model, name):
+    return next(x for x in model._flatten_layers(include_self=False) if x.name == name)
+
+
+SIGNS = {
+    "ste_sign": (lq.quantizers.SteSign, lq.layers.QuantConv2D, {"clip_value": 1.0}),
+    "wide": (lambda: lq.quantizers.SteSign(1.3), lq.layers.QuantConv2D, {"clip_value": 1.3}),
+    "magnitude_aware": (
+        lq.quantizers.MagnitudeAwareSign,
+        lq.layers.QuantConv2D,
+        {"magnitude_scale": True},
+    ),
+    "one_bit": (
+        lambda: OneBit(gradient="ede", standardize=True),
+        SparseBinaryConv2D,
+        {"gradient": "ede", "standardize": True},
+    ),
+    "not_yet_restricted": (
+        lambda: FixedSubset(8, starts_as="sign"),
+        lq.layers.QuantConv2D,
+        {"gradient": "clip"},
+    ),
+}
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_codewords_are_chosen_and_weights_kept(sign):
+    quantizer, layer, options = SIGNS[sign]
+    model = network(quantizer, layer)
+    before = [w.copy() for w in model.get_weights()]
+    restricted = ksb.restrict(model, 8)
+    for name in ("first", "deep"):
+        old, new = found(model, name), found(restricted, name)
+        q = sparse_quantizer(new)
+        assert type(q) is FacilityLocation
+        assert (q.codewords, q.stage, q.is_restricted) == (8, "codewords", True)
+        assert {k: q.get_config()[k] for k in options} == options
+        np.testing.assert_array_equal(latent(new), latent(old))
+        kernels = q._binarised_latent(tf.constant(latent(old))).numpy().reshape(9, -1).T
+        chosen = greedy_facility_location(kernels, 8)
+        assert q.selection.numpy().tolist() == chosen.tolist()
+        nearest = codebook.nearest(kernels, chosen)
+        np.testing.assert_array_equal(kernel_patterns(new).ravel(), nearest)
+        assert old.use_bias == new.use_bias
+    np.testing.assert_array_equal(found(restricted, "deep").bias, found(model, "deep").bias)
+    assert isinstance(found(restricted, "pointwise").kernel_quantizer, lq.quantizers.SteSign)
+    for a, b in zip(model.get_weights(), before, strict=True):  # the model itself is unchanged
+        np.testing.assert_array_equal(a, b)
+
+
+def test_trains_on_and_saves(tmp_path, rng):
+    restricted = ksb.restrict(network(lq.quantizers.SteSign), 4)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    restricted.compile(keras.optimizers.Adam(0.01), loss)
+    x = rng.normal(size=(32, 6, 6, 8)).astype(np.float32)
+    start = latent(found(restricted, "first"))
+    restricted.fit(x, rng.integers(0, 3, 32), batch_size=8, epochs=1, verbose=0)
+    assert not np.array_equal(latent(found(restricted, "first")), start)
+    assert len(np.unique(kernel_patterns(found(restricted, "first")))) <= 4
+    path = tmp_path / "model.keras"
+    restricted.save(path)
+    loaded = keras.models.load_model(path)
+    np.testing.assert_array_equal(
+        loaded.predict(x, verbose=0), restricted.predict(x, verbose=0)
+    )
+
+
+def test_any_way_of_choosing():
+    def learned(codewords, **options):
+        return SparseKernel(codewords, initial_selection="facility_location", **options)
+
+    restricted = ksb.restrict(network(lq.quantizers.SteSign), 16, kernel_quantizer=learned)
+    q = sparse_quantizer(found(restricted, "first"))
+    assert isinstance(q, SparseKernel)
+    kernels = latent(found(restricted, "first")).reshape(9, -1).T
+    assert set(q.selection.numpy()) == set(greedy_facility_location(kernels, 16))
+
+
+def test_restricted_layers_stay():
+    model = ksb.restrict(network(lq.quantizers.SteSign), 8)
+    with pytest.raises(SparseBNNError, match="Expected a binary 3x3 convolution"):
+        ksb.restrict(model, 4)
+    assert issubclass(FacilityLocation, SubsetKernel)
+
+
+def test_quicknet_is_folded():
+    converters = pytest.importorskip("keras_sparsebnn.converters")
+    pytest.importorskip("larq_compute_engine")
+    model = ksb.models.quicknet((32, 32, 3), 10, kernel_quantizer=lambda n: "ste_sign")
+    flat = converters.convert_keras_model(ksb.restrict(model, 16))
+    layers = converters.inspect(flat).binary_layers
+    assert {x.filter_shape[1:3] for x in layers} == {(3, 3)}
+    assert all(x.distinct_codewords <= 16 for x in layers)
+
+
+def test_refuses():
+    with pytest.raises(SparseBNNError, match="Expected a binary 3x3 convolution"):
+        ksb.restrict(keras.Sequential([keras.layers.Dense(2, input_shape=(3,))]))
+    with pytest.raises(ValueError, match="power of two"):
+        ksb.restrict(network(lq.quantizers.SteSign), 20)
