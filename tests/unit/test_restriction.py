@@ -11,11 +11,13 @@ from keras_sparsebnn.layers import SparseBinaryConv2D, sparse_quantizer
 from keras_sparsebnn.quantizers import (
     FacilityLocation,
     FixedSubset,
+    Incremental,
     OneBit,
     SparseKernel,
     SubsetKernel,
 )
 from keras_sparsebnn.quantizers.facility_location import greedy_facility_location
+from keras_sparsebnn.training import SelectionSchedule, incremental
 from keras_sparsebnn.usage import kernel_patterns
 
 
@@ -128,6 +130,23 @@ def test_any_way_of_choosing():
     assert isinstance(q, SparseKernel)
     kernels = latent(found(restricted, "first")).reshape(9, -1).T
     assert set(q.selection.numpy()) == set(greedy_facility_location(kernels, 16))
+
+
+def test_gradually(rng):
+    """`Incremental` changes no kernel at first, and training takes it to codewords."""
+    model = network(lq.quantizers.SteSign)
+    restricted = ksb.restrict(model, 4, kernel_quantizer=Incremental)
+    x = rng.normal(size=(64, 6, 6, 8)).astype(np.float32)
+    np.testing.assert_array_equal(restricted.predict(x, verbose=0), model.predict(x, verbose=0))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    restricted.compile(keras.optimizers.Adam(0.01), loss)
+    schedule = SelectionSchedule(tolerance=incremental(0.0, 0.5))
+    y = rng.integers(0, 3, 64)
+    restricted.fit(x, y, batch_size=8, verbose=0, callbacks=[schedule])
+    for name in ("first", "deep"):
+        layer = found(restricted, name)
+        assert sparse_quantizer(layer).is_restricted
+        assert len(np.unique(kernel_patterns(layer))) <= 4
 
 
 def test_restricted_layers_stay():
