@@ -114,7 +114,7 @@ def make_record(
     """The result file's content, from `train`'s metrics.
 
     `codewords_changed` counts, for each epoch after the first and all layers together, the
-    codewords that were not selected an epoch earlier.
+    codewords that were not selected an epoch earlier; layers that had none yet have none new.
     """
     config, history = run.config, metrics["history"]
     kept = ("accuracy", "loss", "val_accuracy", "val_loss")
@@ -125,7 +125,7 @@ def make_record(
     }
     selections = [record["selection"] for record in history]
     changed = [
-        sum(len(set(after[layer]) - set(before[layer])) for layer in after)
+        sum(len(set(after[layer]) - set(before.get(layer, after[layer]))) for layer in after)
         for before, after in itertools.pairwise(selections)
     ]
     recorded = config.to_dict()
