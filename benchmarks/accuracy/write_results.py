@@ -46,6 +46,7 @@ SIDE_TABLES = {
     ),
 }
 SHARED = "fashion_mnist"
+PICTURED = "late_choice"
 
 
 def comparison_of(folder: str, baselines: tuple[str, ...] | None = None) -> Comparison | None:
@@ -264,17 +265,27 @@ def earlier_power() -> str:
     )
 
 
-def side_table(matrix: str) -> str:
-    title, question, baselines = SIDE_TABLES[matrix]
+def side_comparison(matrix: str) -> Comparison | None:
+    """The matrix's rows and their baselines', at its values of n and at 512."""
+    _, _, baselines = SIDE_TABLES[matrix]
     names = variants_of(f"{matrix}.json")
-    text = [f"## {title}", "", question, ""]
     whole = comparison_of(SHARED, baselines)
-    if whole and {row.variant for row in whole.rows} & (set(names) - set(baselines)):
-        sizes = {run.config.codewords for run in Matrix.load(HERE / f"{matrix}.json").runs}
-        shown = with_rows(whole, list(dict.fromkeys([*baselines, *names])))
-        rows = tuple(row for row in shown.rows if row.codewords in sizes | {512})
-        table = Comparison(**{**vars(shown), "rows": rows})
+    if not whole or not {row.variant for row in whole.rows} & (set(names) - set(baselines)):
+        return None
+    sizes = {run.config.codewords for run in Matrix.load(HERE / f"{matrix}.json").runs}
+    shown = with_rows(whole, list(dict.fromkeys([*baselines, *names])))
+    rows = tuple(row for row in shown.rows if row.codewords in sizes | {512})
+    return Comparison(**{**vars(shown), "rows": rows})
+
+
+def side_table(matrix: str) -> str:
+    title, question, _ = SIDE_TABLES[matrix]
+    text = [f"## {title}", "", question, ""]
+    table = side_comparison(matrix)
+    if table:
         text += [as_markdown(table, notes=False), ""]
+        if matrix == PICTURED:
+            text += [f"![accuracy and paired differences](images/results_{matrix}.png)", ""]
     return "\n".join([*text, missing(SHARED, f"{matrix}.json"), ""])
 
 
@@ -400,6 +411,9 @@ def draw() -> None:
         if found is not None:
             shown = with_rows(found, variants_of(matrices[0]))
             figures.comparison([shown], IMAGES / f"results_{folder}.png")
+    late = side_comparison(PICTURED)
+    if late is not None:
+        figures.comparison([late], IMAGES / f"results_{PICTURED}.png")
     data = json.loads((HERE / "codeword_usage.json").read_text("utf-8"))
     models = {"before training": data["untrained"], "trained, 1-bit": data["trained"]}
     codeword_usage(models, IMAGES / "codeword_frequencies.png")
