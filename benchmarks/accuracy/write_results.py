@@ -139,7 +139,12 @@ def aims(comparison: Comparison) -> Iterator[str]:
             what = "`facility_location` beats `random_warm`: the choice itself helps"
             yield f"| {what}, n = {n} | {found} |"
         for method in ("facility_location_late", "incremental_late"):
-            for rival in ("random_late", "learned_late", "facility_location_late"):
+            for rival in (
+                "random_late",
+                "learned_late",
+                "facility_location_late",
+                "facility_location_at_0_6",
+            ):
                 pairs = pairs_of(comparison, method, rival, n) if method != rival else []
                 if len(pairs) > 1:
                     yield f"| `{method}` beats `{rival}`, n = {n} | {difference(pairs)} |"
