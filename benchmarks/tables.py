@@ -113,6 +113,28 @@ def training_step() -> str:
     )
 
 
+def worker_scaling() -> str:
+    result = newest("worker_scaling")
+    setting = result["setting"]
+    steps = {int(n): statistics.median(s) for n, s in result["seconds_per_step"].items()}
+    rows = [
+        [
+            str(n),
+            f"{s:.2f} s",
+            f"{n * setting['batch_per_worker'] / s:.1f}",
+            f"{n * steps[1] / s:.2f}x",
+        ]
+        for n, s in steps.items()
+    ]
+    table = markdown(["workers", "step", "pictures/s", "throughput"], rows)
+    return (
+        f"{table}\n\n`{setting['model']}`, {setting['image_size']}x{setting['image_size']}, "
+        f"{setting['batch_per_worker']} pictures a worker and step, one core a worker, one "
+        f"machine; median of {setting['repeats']} x {setting['steps']} steps. "
+        f"{source(result, 'worker_scaling')}."
+    )
+
+
 def conversion() -> str:
     result = newest("conversion")
     run = result["runs"][0]
@@ -301,6 +323,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "training_step": training_step,
     "conversion": conversion,
+    "worker_scaling": worker_scaling,
     "file_size": file_size,
     "startup": startup,
     "arm_cost": arm_cost,
