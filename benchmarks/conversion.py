@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -62,12 +61,9 @@ def main() -> int:
     for name in ("size", "classes", "codewords"):
         child += [f"--{name}", str(getattr(args, name))]
     header = environment()
-    variables = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
-    if "tf-keras" in header["versions"]:
-        variables.setdefault("TF_USE_LEGACY_KERAS", "1")
     runs = []
     for number in range(args.runs):
-        output = subprocess.run(child, env=variables, stdout=subprocess.PIPE, check=True)
+        output = subprocess.run(child, stdout=subprocess.PIPE, check=True)
         runs.append(json.loads(output.stdout.splitlines()[-1]))
         print(f"run {number + 1}: {runs[-1]['seconds']} s, {runs[-1]['peak_bytes']:,} B peak")
     result = {

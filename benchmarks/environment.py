@@ -1,4 +1,7 @@
-"""Where a benchmark ran: machine, versions, date, commit."""
+"""Where a benchmark ran: machine, versions, date, commit.
+
+Importing this, before TensorFlow, sets what TensorFlow reads from its environment.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,13 @@ import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+try:
+    metadata.version("tf-keras")
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+except metadata.PackageNotFoundError:
+    pass
 
 DISTRIBUTIONS = (
     "tensorflow",

@@ -12,29 +12,15 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
-import sys
 import time
 from pathlib import Path
 
-if os.environ.get("TF_USE_LEGACY_KERAS") is None:
-    try:
-        import importlib.metadata
-
-        importlib.metadata.version("tf-keras")
-        os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    except importlib.metadata.PackageNotFoundError:
-        pass
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
+from environment import environment
 
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.models import small
 from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
-
-sys.path.insert(0, str(Path(__file__).parent))
-from environment import environment
 
 METHODS = {
     "one_bit": lambda n: "ste_sign",

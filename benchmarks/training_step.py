@@ -11,22 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-try:
-    metadata.version("tf-keras")
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-except metadata.PackageNotFoundError:
-    pass
 
 from environment import environment, own_peak_bytes
 

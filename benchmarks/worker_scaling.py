@@ -18,16 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-try:
-    metadata.version("tf-keras")
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-except metadata.PackageNotFoundError:
-    pass
 
 from environment import environment
 

@@ -24,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = "SPARSEBNN_AARCH64_SYSROOT"
 
 SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # What python3.11 and the wheels' extension modules load; not the whole closure of `Depends`.
 PACKAGES = (
@@ -51,7 +50,7 @@ def default_folder() -> Path:
     return Path(os.environ.get(VARIABLE) or ROOT / "build" / "aarch64")
 
 
-def _run(command: list[str], folder: Path | None = None) -> None:
+def _run(command: list[str], folder: Path | None = None) -> str:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -61,6 +60,7 @@ def _run(command: list[str], folder: Path | None = None) -> None:
         errors = [line for line in said if line.lower().startswith(("e:", "error"))]
         reason = (errors or said or ["no message"])[-1]
         raise SysrootError(f"{' '.join(command[:2])} failed ({done.returncode}): {reason}")
+    return done.stdout
 
 
 def pip_options() -> list[str]:
@@ -72,6 +72,16 @@ def pip_options() -> list[str]:
 
 def _pip(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
+
+
+def system_mirror() -> str:
+    """Where the system's own apt has its Debian from."""
+    targets = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)"]
+    for line in _run([*targets, "Created-By: Packages"]).splitlines():
+        uri, _, release = line.partition(" ")
+        if release.isalpha():  # not bookworm-security, not bookworm-updates
+            return uri
+    raise SysrootError("Expected a Debian release in apt's sources, got none. Give --mirror.")
 
 
 def _apt_options(apt: Path, mirror: str) -> list[str]:
@@ -100,8 +110,13 @@ def _apt_options(apt: Path, mirror: str) -> list[str]:
     return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
 
 
-def make_debian(folder: Path, mirror: str = MIRROR) -> Path:
-    """Downloads and unpacks Debian's packages; returns the root directory."""
+def make_debian(folder: Path, mirror: str | None = None) -> Path:
+    """Downloads and unpacks Debian's packages; returns the root directory.
+
+    Args:
+        folder: of the sysroot.
+        mirror: a Debian archive; the system's own if None.
+    """
     root, debs = folder / "root", folder / "cache" / "debs"
     stamp = folder / "debian.stamp"
     wanted = " ".join((SUITE, *PACKAGES))
@@ -109,7 +124,7 @@ def make_debian(folder: Path, mirror: str = MIRROR) -> Path:
         return root
     shutil.rmtree(debs, ignore_errors=True)  # one version of each package
     debs.mkdir(parents=True)
-    options = _apt_options((folder / "cache" / "apt").resolve(), mirror)
+    options = _apt_options((folder / "cache" / "apt").resolve(), mirror or system_mirror())
     _run(["apt-get", "update", *options])
     _run(["apt-get", "download", *PACKAGES, *options], debs)
     shutil.rmtree(root, ignore_errors=True)
@@ -165,7 +180,7 @@ def _unpack(wheel: Path, target: Path) -> None:
             shutil.copytree(data, target, dirs_exist_ok=True)
 
 
-def make(folder: Path, mirror: str = MIRROR) -> None:
+def make(folder: Path, mirror: str | None = None) -> None:
     """Makes the sysroot, or what of it is missing.
 
     Raises:
@@ -180,7 +195,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", metavar="DIR", nargs="?", type=Path)
-    parser.add_argument("--mirror", default=MIRROR)
+    parser.add_argument("--mirror", help="a Debian archive; default: this apt's")
     arguments = parser.parse_args()
     folder = (arguments.folder or default_folder()).resolve()
     try:

@@ -13,11 +13,9 @@ import json
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +24,7 @@ from keras_sparsebnn.experiments.matrix import Matrix, Run
 from keras_sparsebnn.experiments.results import Result, result_path
 from keras_sparsebnn.training.config import RunConfig
 from keras_sparsebnn.training.folder import locked
+from keras_sparsebnn.training.interruption import collected_signals
 
 __all__ = ["Outcome", "run_matrix", "states"]
 
@@ -160,30 +159,6 @@ class _Worker:
         self.output.close()
 
 
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM; a second one kills as usual, and workers with it."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def handle(number: int, frame: Any) -> None:
-        received.append(number)
-        for each in numbers:
-            signal.signal(each, before[each])
-
-    for number in numbers:
-        signal.signal(number, handle)
-    try:
-        yield received
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])
-
-
 def run_matrix(
     matrix: Matrix,
     out: Path,
@@ -228,7 +203,11 @@ def run_matrix(
     if not waiting:
         return outcome
     active: list[_Worker] = []
-    with locked(runs_dir), _signals() as received, selectors.DefaultSelector() as selector:
+    with (
+        locked(runs_dir),
+        collected_signals() as received,
+        selectors.DefaultSelector() as selector,
+    ):
         try:
             while (waiting and not received) or active:
                 while waiting and not received and len(active) < jobs:

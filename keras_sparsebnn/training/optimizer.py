@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["GroupedOptimizer"]
 
@@ -136,4 +137,4 @@ class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         # Which variables the groups have is no configuration: a run makes its optimizer anew.
-        raise NotImplementedError("Expected weights to be saved without this optimizer.")
+        raise SparseBNNError("Expected weights to be saved without this optimizer.")

@@ -20,22 +20,28 @@ SCRIPT = Path(__file__).with_name("train_distributed.py")
 STATE = ("selection", "training_selection", "step", "logits")
 
 
-def start(kind, out, **variables):
+def start_python(*arguments, **variables):
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(SCRIPT), kind, str(out)],
+        [sys.executable, "-W", "ignore", *arguments],
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables},
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,
         text=True,
     )
 
 
+def start(kind, out, **variables):
+    return start_python(str(SCRIPT), kind, str(out), **variables)
+
+
 def finish(process):
+    """What a process printed, once it has ended well."""
     try:
-        output, _ = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=300)
     finally:
         process.kill()
-    assert process.returncode == 0, output[-3000:]
+    assert process.returncode == 0, (output + errors)[-3000:]
+    return output
 
 
 def free_ports(count):
@@ -116,24 +122,13 @@ COMMAND = "import sys; from keras_sparsebnn.cli import main; sys.exit(main(sys.a
 
 
 def start_training(out, *arguments, **variables):
-    command = [sys.executable, "-W", "ignore", "-c", COMMAND, "train", "--out", str(out)]
-    return subprocess.Popen(
-        [*command, *DRY_RUN, *arguments],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = ["-c", COMMAND, "train", "--out", str(out), *DRY_RUN]
+    return start_python(*command, *arguments, **variables)
 
 
 def history(process):
     """What the run printed, without times."""
-    try:
-        output, errors = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    assert process.returncode == 0, errors[-3000:]
-    metrics = json.loads(output)
+    metrics = json.loads(finish(process))
     return [{k: v for k, v in r.items() if k != "seconds"} for r in metrics["history"]]
 
 

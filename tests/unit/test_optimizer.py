@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.learning_rate import RestartingDecay
 from keras_sparsebnn.training.optimizer import GroupedOptimizer
 
@@ -140,6 +141,11 @@ def test_checkpoint_goes_on_exactly(tmp_path):
     train(optimizer, resumed, steps[5:])
     for a, b in zip(weights, resumed, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_is_not_saved_with_a_model():
+    with pytest.raises(SparseBNNError, match="saved without this optimizer"):
+        GroupedOptimizer("adam", 0.01).get_config()
 
 
 class TestRestartingDecay:
