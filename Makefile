@@ -117,11 +117,8 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(MAKE) --no-print-directory typecheck
 
-# In the checkout converters/ is a folder of its own; mypy has to see it where it is installed.
 typecheck: $(VENV)/ready
-	rm -rf build/typecheck && mkdir -p build/typecheck
-	cp -r keras_sparsebnn build/typecheck && cp -r converters build/typecheck/keras_sparsebnn
-	cd build/typecheck && $(abspath $(BIN))/mypy --config-file $(CURDIR)/setup.cfg
+	$(BIN)/mypy --config-file setup.cfg
 
 clean:
 	rm -rf $(VENV) $(VENV)-tf215 demo build dist $(DELEGATE)

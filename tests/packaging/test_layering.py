@@ -53,10 +53,10 @@ HEAVY = {
 def sources() -> dict[str, Path]:
     """Dotted name below `keras_sparsebnn` -> file."""
     found = {}
-    for folder, prefix in ((ROOT / "keras_sparsebnn", ""), (ROOT / "converters", "converters")):
-        for path in folder.rglob("*.py"):
-            parts = [p for p in (prefix, *path.relative_to(folder).with_suffix("").parts) if p]
-            found[".".join(p for p in parts if p != "__init__") or "__init__"] = path
+    folder = ROOT / "keras_sparsebnn"
+    for path in folder.rglob("*.py"):
+        parts = path.relative_to(folder).with_suffix("").parts
+        found[".".join(p for p in parts if p != "__init__") or "__init__"] = path
     return found
 
 

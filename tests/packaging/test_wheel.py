@@ -24,9 +24,6 @@ GOLDEN = ROOT / "tests" / "golden"
 # What `ai_edge_litert.interpreter` imports beside NumPy.
 LITERT_NEEDS = ("flatbuffers", "typing_extensions.py", "ml_dtypes", "backports")
 
-# Folder of the checkout -> folder of the wheel.
-FOLDERS = {"keras_sparsebnn": "keras_sparsebnn", "converters": "keras_sparsebnn/converters"}
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("MANIFEST.in", "README.md", "LICENSE"),
     ):
         shutil.copy(ROOT / name, source)
-    for name in (*FOLDERS, "delegate", "tests"):
+    for name in ("keras_sparsebnn", "delegate", "tests"):
         shutil.copytree(
             ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.so")
         )
@@ -92,9 +89,7 @@ def bare(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
 
 def test_contains_every_source_file_and_nothing_else(wheel):
     expected = {
-        f"{target}/{path.relative_to(ROOT / folder).as_posix()}"
-        for folder, target in FOLDERS.items()
-        for path in (ROOT / folder).rglob("*.py")
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "keras_sparsebnn").rglob("*.py")
     }
     expected.add("keras_sparsebnn/py.typed")
     expected.add("keras_sparsebnn/converters/FORMAT.md")

@@ -14,9 +14,7 @@ SCRIPTS = {"keras_sparsebnn.__main__", "keras_sparsebnn.runtime.worker"}
 # A shared library, but none of Python's: pkgutil goes by the name's end.
 NATIVE = {"keras_sparsebnn.runtime.libsparsebnn_delegate"}
 PACKAGES = keras_sparsebnn.__path__
-CONVERTERS = importlib.import_module("keras_sparsebnn.converters").__path__
 FOUND = {module.name for module in pkgutil.walk_packages(PACKAGES, "keras_sparsebnn.")}
-FOUND |= {f"keras_sparsebnn.converters.{m.name}" for m in pkgutil.iter_modules(CONVERTERS)}
 MODULES = sorted(FOUND - SCRIPTS - NATIVE)
 
 
