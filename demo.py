@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=10)
     args = parser.parse_args(argv)
 
-    from keras_sparsebnn.commands.environment import import_keras
+    from keras_sparsebnn.cli.environment import import_keras
     from keras_sparsebnn.errors import SparseBNNError
 
     try:
@@ -43,9 +43,9 @@ def demo(folder: Path, epochs: int) -> None:
     import numpy as np
 
     import keras_sparsebnn as ksb
+    from keras_sparsebnn._files import replaced
     from keras_sparsebnn._keras import keras
     from keras_sparsebnn.training import RunConfig, train
-    from keras_sparsebnn.training.atomic import replaced
 
     methods = {"1 bit, all 512 kernels": "one_bit", f"{CODEWORDS} selected kernels": "learned"}
     batches = ksb.data.load("digits").test(256)

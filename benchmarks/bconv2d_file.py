@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from flatbuffers import flexbuffers
 
-from keras_sparsebnn.converters.flatbuffer_tree import Table, write_tree
+from keras_sparsebnn.tflite_file.tree import Table, write_tree
 
 _SLICE, _CUSTOM = 65, 32  # BuiltinOperator
 _FLOAT32, _INT32 = 0, 2  # TensorType

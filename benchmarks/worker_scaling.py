@@ -36,8 +36,8 @@ def worker(args: argparse.Namespace) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     from keras_sparsebnn import data
     from keras_sparsebnn.training import RunConfig
-    from keras_sparsebnn.training.recipe import compiled_model
-    from keras_sparsebnn.training.strategies import start
+    from keras_sparsebnn.training.run.assembly import compiled_model
+    from keras_sparsebnn.training.run.strategies import start
 
     batch = args.batch * args.workers
     pictures = batch * (WARM_UP + args.steps)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn import models
-from keras_sparsebnn.accounting import BinaryConv, totals
-from keras_sparsebnn.usage import binary_layers
+from keras_sparsebnn.analysis.accounting import BinaryConv, totals
+from keras_sparsebnn.analysis.usage import binary_layers
 
 PAGE = Path(__file__).with_name("networks.md")
 

@@ -15,23 +15,22 @@ from keras_sparsebnn._registration import register_with_keras
 
 if TYPE_CHECKING:
     from keras_sparsebnn import (
-        accounting,
         codebook,
         converters,
         data,
         estimators,
         layers,
-        matching,
         models,
-        plots,
         quantizers,
         runtime,
         training,
     )
-    from keras_sparsebnn.batch_norm import reestimate_batch_norm
-    from keras_sparsebnn.freezing import freeze
-    from keras_sparsebnn.restriction import restrict
-    from keras_sparsebnn.summaries import summary
+    from keras_sparsebnn.analysis import accounting, plots
+    from keras_sparsebnn.analysis.summaries import summary
+    from keras_sparsebnn.selection import matching
+    from keras_sparsebnn.transforms.batch_norm import reestimate_batch_norm
+    from keras_sparsebnn.transforms.freezing import freeze
+    from keras_sparsebnn.transforms.restriction import restrict
 
 __version__ = "0.1.0"
 
@@ -56,10 +55,15 @@ __all__ = [
 ]
 
 _HOME = {
-    "freeze": "keras_sparsebnn.freezing",
-    "reestimate_batch_norm": "keras_sparsebnn.batch_norm",
-    "restrict": "keras_sparsebnn.restriction",
-    "summary": "keras_sparsebnn.summaries",
+    "freeze": "keras_sparsebnn.transforms.freezing",
+    "reestimate_batch_norm": "keras_sparsebnn.transforms.batch_norm",
+    "restrict": "keras_sparsebnn.transforms.restriction",
+    "summary": "keras_sparsebnn.analysis.summaries",
+}
+_MODULES = {
+    "accounting": "keras_sparsebnn.analysis.accounting",
+    "matching": "keras_sparsebnn.selection.matching",
+    "plots": "keras_sparsebnn.analysis.plots",
 }
 
 
@@ -67,7 +71,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     if name in __all__:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(_MODULES.get(name, f"{__name__}.{name}"))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -64,7 +64,7 @@ def _lce_model(
     """
     from flatbuffers import flexbuffers
 
-    from keras_sparsebnn.converters.flatbuffer_tree import Table, write_tree
+    from keras_sparsebnn.tflite_file.tree import Table, write_tree
 
     root, graph = Table("Model", {"description": b"synthetic"}), Table("SubGraph")
     root.set_integer("version", 3)

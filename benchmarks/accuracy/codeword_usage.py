@@ -11,13 +11,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from keras_sparsebnn.commands.environment import import_keras
+from keras_sparsebnn.cli.environment import import_keras
 
 OUT = Path(__file__).parent / "codeword_usage.json"
 
 
 def counts(model: Any) -> dict[str, list[int]]:
-    from keras_sparsebnn.usage import binary_layers, codeword_counts
+    from keras_sparsebnn.analysis.usage import binary_layers, codeword_counts
 
     return {layer.name: codeword_counts(layer).tolist() for layer in binary_layers(model)}
 
@@ -27,10 +27,11 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a finished run of method one_bit")
     args = parser.parse_args()
     import_keras()
+    from keras_sparsebnn.training.atomic import read_json, write_json
+
     from keras_sparsebnn._keras import keras
     from keras_sparsebnn.experiments.provenance import provenance
     from keras_sparsebnn.saved_models import load_model
-    from keras_sparsebnn.training.atomic import read_json, write_json
 
     metrics = read_json(args.run / "metrics.json")
     config = {**metrics["config"], "data_dir": None}

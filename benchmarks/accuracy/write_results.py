@@ -408,8 +408,8 @@ is explained in [selection.md](selection.md).
 
 
 def draw() -> None:
+    from keras_sparsebnn.analysis.plots import codeword_usage
     from keras_sparsebnn.experiments import figures
-    from keras_sparsebnn.plots import codeword_usage
 
     for folder, (_, matrices) in EXPERIMENTS.items():
         found = comparison_of(folder)

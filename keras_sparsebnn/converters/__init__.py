@@ -10,12 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Eager, because each function shares its name with the module it comes from.
-from keras_sparsebnn.converters.file_formats import convert_file
+from keras_sparsebnn.converters.formats import convert_file
 from keras_sparsebnn.converters.inspect import ModelReport, inspect
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from keras_sparsebnn.converters.subbit import compress, expand
-from keras_sparsebnn.converters.tflite_reader import ModelFileError
-from keras_sparsebnn.converters.verify import VerificationError, VerifyReport, verify
+from keras_sparsebnn.tflite_file.reader import ModelFileError
+from keras_sparsebnn.converters.verification.verify import VerificationError, VerifyReport, verify
 
 if TYPE_CHECKING:
     from keras_sparsebnn.converters.lce import ConversionError, convert_keras_model

@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from keras_sparsebnn.converters.packed_filters import (
+from keras_sparsebnn.converters.filters.packed import (
     BCONV,
     PackedFilter,
     codeword_ids,
     packed_filters,
 )
-from keras_sparsebnn.converters.sub_bit_filters import (
+from keras_sparsebnn.converters.filters.sub_bit import (
     KERNEL_SIZE,
     SUB_BIT_BCONV,
     SubBitFilter,
     sub_bit_bytes,
     sub_bit_filters,
 )
-from keras_sparsebnn.converters.tflite_reader import Model, ModelFileError, Tensor, read
+from keras_sparsebnn.tflite_file.reader import Model, ModelFileError, Tensor, read
 
 __all__ = ["BinaryLayer", "ModelReport", "TensorInfo", "inspect"]
 

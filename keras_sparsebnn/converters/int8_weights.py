@@ -24,8 +24,8 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from keras_sparsebnn.converters.flatbuffer_tree import Table, read_tree, write_tree
-from keras_sparsebnn.converters.tflite_reader import Model, ModelFileError, Subgraph, read
+from keras_sparsebnn.tflite_file.tree import Table, read_tree, write_tree
+from keras_sparsebnn.tflite_file.reader import Model, ModelFileError, Subgraph, read
 
 __all__ = ["DEQUANTIZE", "has_int8_weights", "quantize_weights", "quantized"]
 

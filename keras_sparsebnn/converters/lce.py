@@ -23,20 +23,20 @@ from typing import Any
 import numpy as np
 
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.converters.conversion_check import (
+from keras_sparsebnn.converters.verification.conversion_check import (
     BinaryCall,
     ConversionError,
     check_conversion,
 )
-from keras_sparsebnn.converters.file_formats import check_options, convert_file
-from keras_sparsebnn.converters.layer_calls import (
+from keras_sparsebnn.converters.formats import check_options, convert_file
+from keras_sparsebnn.converters.verification.layer_calls import (
     LayerCall,
     leaf_layers,
     quantized_kernel,
     run_layer_by_layer,
     zero_inputs,
 )
-from keras_sparsebnn.freezing import freeze
+from keras_sparsebnn.transforms.freezing import freeze
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import SubsetKernel
 

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 from flatbuffers import flexbuffers
 
-from keras_sparsebnn.converters.flatbuffer_tree import Table, read_tree, write_tree
-from keras_sparsebnn.converters.packed_filters import (
+from keras_sparsebnn.tflite_file.tree import Table, read_tree, write_tree
+from keras_sparsebnn.converters.filters.packed import (
     BCONV,
     PackedFilter,
     codeword_ids,
     packed_filters,
 )
-from keras_sparsebnn.converters.sub_bit_filters import (
+from keras_sparsebnn.converters.filters.sub_bit import (
     FORMAT_VERSION,
     KERNEL_SIZE,
     SUB_BIT_BCONV,
@@ -34,7 +34,7 @@ from keras_sparsebnn.converters.sub_bit_filters import (
     sub_bit_bytes,
     sub_bit_filters,
 )
-from keras_sparsebnn.converters.tflite_reader import Model, ModelFileError, read
+from keras_sparsebnn.tflite_file.reader import Model, ModelFileError, read
 
 __all__ = ["compress", "expand"]
 

@@ -15,7 +15,7 @@ from keras_sparsebnn.experiments.statistics import (
     paired_difference,
     seeds_needed,
 )
-from keras_sparsebnn.training.config import RunConfig
+from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["BASELINES", "TOLD_APART", "Comparison", "Row", "compare"]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure, saved, tidy
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.comparison import Comparison, Row
 from keras_sparsebnn.experiments.results import Result
-from keras_sparsebnn.plots import COLOURS, GREY, new_figure, saved, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,9 +20,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.training.atomic import read_json
-from keras_sparsebnn.training.config import RunConfig
+from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["Matrix", "Run"]
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.matrix import Run
-from keras_sparsebnn.training.atomic import read_json
 
 __all__ = ["Result", "make_record", "read_results", "result_path"]
 

@@ -22,13 +22,13 @@ from typing import IO, Any
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.matrix import Matrix, Run
 from keras_sparsebnn.experiments.results import Result, result_path
-from keras_sparsebnn.training.config import RunConfig
-from keras_sparsebnn.training.folder import locked
-from keras_sparsebnn.training.interruption import collected_signals
+from keras_sparsebnn.training.run.folder import locked
+from keras_sparsebnn.training.run.interruption import collected_signals
+from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["Outcome", "run_matrix", "states"]
 
-_WORKER = "keras_sparsebnn.commands.experiment_worker"
+_WORKER = "keras_sparsebnn.cli.experiment_worker"
 _ONE_THREAD = dict.fromkeys(
     ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"
 )

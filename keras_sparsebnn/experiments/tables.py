@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from keras_sparsebnn._text_table import aligned
 from keras_sparsebnn.experiments.comparison import TOLD_APART, Comparison, Row
 from keras_sparsebnn.experiments.statistics import Difference
-from keras_sparsebnn.text_table import aligned
 
 __all__ = ["as_markdown", "as_text", "budget", "power_note"]
 
@@ -65,7 +65,7 @@ def _plain(value: Any) -> str:
 
 def budget(settings: Mapping[str, Any]) -> str:
     """The settings that differ from what is usual and those that everybody asks about."""
-    from keras_sparsebnn.training.config import RunConfig
+    from keras_sparsebnn.training.settings.config import RunConfig
 
     asked = ("epochs", "batch_size", "learning_rate", "schedule", "augmentation")
     usual = RunConfig().to_dict()

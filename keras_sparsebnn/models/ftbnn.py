@@ -7,9 +7,14 @@ from functools import partial
 from typing import Any
 
 from keras_sparsebnn._keras import keras
-from keras_sparsebnn.models.binary_layers import BinaryLayers, KernelQuantizer
-from keras_sparsebnn.models.ftbnn_block import ftbnn_block, non_linear
-from keras_sparsebnn.models.residual_stages import classifier, is_large, residual_stages, stem
+from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
+from keras_sparsebnn.models.blocks.ftbnn_block import ftbnn_block, non_linear
+from keras_sparsebnn.models.blocks.residual_stages import (
+    classifier,
+    is_large,
+    residual_stages,
+    stem,
+)
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["ftbnn18", "ftbnn18_grouped"]

@@ -8,10 +8,10 @@ from typing import Any
 
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.models.binary_layers import BinaryLayers, KernelQuantizer
-from keras_sparsebnn.models.bireal_block import bireal_block
-from keras_sparsebnn.models.react_block import react_block
-from keras_sparsebnn.models.residual_stages import classifier, residual_stages, stem
+from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
+from keras_sparsebnn.models.blocks.bireal_block import bireal_block
+from keras_sparsebnn.models.blocks.react_block import react_block
+from keras_sparsebnn.models.blocks.residual_stages import classifier, residual_stages, stem
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["residual_network", "resnet18", "resnet20", "resnet34"]

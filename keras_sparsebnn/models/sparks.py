@@ -25,7 +25,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from keras_sparsebnn.accounting import BinaryConv, Totals, totals
+from keras_sparsebnn.analysis.accounting import BinaryConv, Totals, totals
 from keras_sparsebnn.models.resnet import residual_network
 
 __all__ = ["DEPTHS", "WIDTHS", "residual_cost", "sparks_deep", "sparks_wide"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_sparsebnn._keras import keras
-from keras_sparsebnn.models.binary_layers import BinaryLayers, KernelQuantizer
+from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["small_vgg", "vgg_small"]

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.estimators import select_ste
-from keras_sparsebnn.matching import gumbel_noise, hungarian, match_from, sinkhorn
 from keras_sparsebnn.quantizers.facility_location import greedy_facility_location
 from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
+from keras_sparsebnn.selection.matching import gumbel_noise, hungarian, match_from, sinkhorn
 
 __all__ = ["SparseKernel"]
 

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_sparsebnn.training.callbacks import (
+    from keras_sparsebnn.training.keras.callbacks import (
         CodewordUsage,
         SelectionSchedule,
         cosine,
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
         incremental,
         linear,
     )
-    from keras_sparsebnn.training.checkpoint import CheckpointStore
-    from keras_sparsebnn.training.config import RunConfig
-    from keras_sparsebnn.training.interruption import TrainingInterruptedError
-    from keras_sparsebnn.training.recipes import RECIPES, Recipe, configured
-    from keras_sparsebnn.training.run import train
-    from keras_sparsebnn.training.stages import StageSchedule
+    from keras_sparsebnn.training.keras.stages import StageSchedule
+    from keras_sparsebnn.training.run.checkpoint import CheckpointStore
+    from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
+    from keras_sparsebnn.training.run.loop import train
+    from keras_sparsebnn.training.settings.config import RunConfig
+    from keras_sparsebnn.training.settings.recipes import RECIPES, Recipe, configured
 
 _HOME = {
-    "RECIPES": "recipes",
-    "Recipe": "recipes",
-    "configured": "recipes",
-    "CheckpointStore": "checkpoint",
-    "CodewordUsage": "callbacks",
-    "RunConfig": "config",
-    "SelectionSchedule": "callbacks",
-    "StageSchedule": "stages",
-    "TrainingInterruptedError": "interruption",
-    "cosine": "callbacks",
-    "freeze_after": "callbacks",
-    "geometric": "callbacks",
-    "incremental": "callbacks",
-    "linear": "callbacks",
-    "train": "run",
+    "RECIPES": "settings.recipes",
+    "Recipe": "settings.recipes",
+    "configured": "settings.recipes",
+    "CheckpointStore": "run.checkpoint",
+    "CodewordUsage": "keras.callbacks",
+    "RunConfig": "settings.config",
+    "SelectionSchedule": "keras.callbacks",
+    "StageSchedule": "keras.stages",
+    "TrainingInterruptedError": "run.interruption",
+    "cosine": "keras.callbacks",
+    "freeze_after": "keras.callbacks",
+    "geometric": "keras.callbacks",
+    "incremental": "keras.callbacks",
+    "linear": "keras.callbacks",
+    "train": "run.loop",
 }
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Writes the golden files anew: python tests/golden/regenerate.py
 
 lce_selected.tflite  two binary 3x3 layers, one hands bits to the other; from this package.
-subbit_v1.tflite     that file in version 1 of the sub-bit format, see keras_sparsebnn/converters/FORMAT.md.
+subbit_v1.tflite     that file in version 1 of the sub-bit format, see converters/FORMAT.md.
 float_only.tflite    a plain float convolution; from TensorFlow's converter, no LCE operator.
 
 The bytes may change with the versions of TensorFlow and LCE; what the tests assert may not.

@@ -15,30 +15,30 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Lowest first. A module imports from its own row and from rows above it in this list.
 LAYERS = (
-    ("errors", "text_table", "codebook", "accounting", "_keras", "matching"),
+    ("errors", "_text_table", "_files", "codebook", "_keras", "selection"),
     ("activations", "estimators"),
     ("quantizers",),
     ("layers",),
-    ("cloning", "freezing", "restriction", "batch_norm", "usage", "summaries", "plots"),
+    ("transforms", "analysis"),
     ("models", "saved_models"),
-    ("augmentation", "dataset_splits", "cifar10", "synthetic_images", "tfds_images", "data"),
+    ("data",),
+    ("tflite_file",),
     ("converters",),
     ("training",),
     ("experiments",),
-    ("commands",),
     ("cli",),
     ("__main__",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-# Beside the layers: the light half, for `commands`, and for `converters` to check their files.
-RUNTIME_MAY_USE = {"runtime", "errors", "codebook"}
-RUNTIME_USERS = {"runtime", "commands", "converters"}
+# Beside the layers: the light half, for `cli`, and for `converters` to check their files.
+RUNTIME_MAY_USE = {"runtime", "errors", "codebook", "tflite_file"}
+RUNTIME_USERS = {"runtime", "cli", "converters"}
 
 # What a user can import as well; converters get no private access.
 CONVERTERS_MAY_USE = {
     *("converters", "_keras", "errors", "codebook"),
-    *("freezing", "layers", "quantizers", "models", "runtime"),
+    *("transforms", "layers", "quantizers", "models", "runtime", "tflite_file"),
 }
 
 KERAS = {"tensorflow", "tf_keras", "keras", "larq"}

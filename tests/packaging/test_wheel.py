@@ -131,7 +131,7 @@ class TestWithoutTensorFlow:
             "import importlib.util, sys\n"
             "assert importlib.util.find_spec('tensorflow') is None\n"
             "import keras_sparsebnn.runtime, keras_sparsebnn.codebook\n"
-            "import keras_sparsebnn.accounting\n"
+            "import keras_sparsebnn.analysis.accounting\n"
             "print(keras_sparsebnn.__file__)\n"
         )
         assert str(bare.folder) in bare.run("-c", code).stdout

@@ -14,7 +14,7 @@ from keras_sparsebnn import data
 from keras_sparsebnn._keras import tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training import RunConfig, train
-from keras_sparsebnn.training.recipe import compiled_model
+from keras_sparsebnn.training.run.assembly import compiled_model
 
 SCRIPT = Path(__file__).with_name("train_distributed.py")
 STATE = ("selection", "training_selection", "step", "logits")

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn._keras import tf
-from keras_sparsebnn.training.checkpoint import CheckpointStore
+from keras_sparsebnn.training.run.checkpoint import CheckpointStore
 
 _CHILD = """
 import argparse, sys
-from keras_sparsebnn.commands import train
+from keras_sparsebnn.cli import train
 parser = argparse.ArgumentParser()
 train.add_arguments(parser)
 sys.exit(train.run(parser.parse_args()))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_sparsebnn._keras import tf
-from keras_sparsebnn.matching import hungarian, match, match_from, sinkhorn
+from keras_sparsebnn.selection.matching import hungarian, match, match_from, sinkhorn
 
 COMPILED = {
     "eager": match,

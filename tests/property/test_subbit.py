@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_sparsebnn.converters import ModelFileError, compress, expand, quantize_weights
-from keras_sparsebnn.converters.flatbuffer_tree import read_tree, write_tree
-from keras_sparsebnn.converters.packed_filters import codeword_ids, packed_filters
-from keras_sparsebnn.converters.sub_bit_filters import filter_words, sub_bit_filters
-from keras_sparsebnn.converters.tflite_reader import read
+from keras_sparsebnn.converters.filters.packed import codeword_ids, packed_filters
+from keras_sparsebnn.converters.filters.sub_bit import filter_words, sub_bit_filters
+from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.tflite_file.tree import read_tree, write_tree
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = {path.name: path.read_bytes() for path in sorted(GOLDEN.glob("*.tflite"))}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_sparsebnn.accounting import BinaryConv, totals
+from keras_sparsebnn.analysis.accounting import BinaryConv, totals
 
 
 def stages(first_width, blocks, size):

@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_sparsebnn import augmentation, data
+from keras_sparsebnn import data
 from keras_sparsebnn._keras import tf
+from keras_sparsebnn.data import augmentation
 from keras_sparsebnn.errors import SparseBNNError
 
 tfds = pytest.importorskip("tensorflow_datasets")

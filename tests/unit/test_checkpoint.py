@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from keras_sparsebnn import _files
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.training import CheckpointStore, atomic
+from keras_sparsebnn.training import CheckpointStore
 
 
 @pytest.fixture
@@ -251,31 +252,31 @@ class TestNoRoom:
 
 class TestAtomicFiles:
     def test_written_and_read(self, tmp_path):
-        atomic.write_json(tmp_path / "a.json", {"x": [1, 2.5, None]})
-        atomic.write_json(tmp_path / "a.json", {"x": 1})
-        assert atomic.read_json(tmp_path / "a.json") == {"x": 1}
+        _files.write_json(tmp_path / "a.json", {"x": [1, 2.5, None]})
+        _files.write_json(tmp_path / "a.json", {"x": 1})
+        assert _files.read_json(tmp_path / "a.json") == {"x": 1}
         assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
     def test_a_failure_leaves_the_old_file(self, tmp_path):
-        atomic.write_json(tmp_path / "a.json", {"x": 1})
+        _files.write_json(tmp_path / "a.json", {"x": 1})
 
         def write_half() -> None:
-            with atomic.replaced(tmp_path / "a.json") as temporary:
+            with _files.replaced(tmp_path / "a.json") as temporary:
                 temporary.write_text('{"x"')
                 raise OSError(errno.ENOSPC, "No space left on device")
 
         with pytest.raises(OSError, match="No space left"):
             write_half()
-        assert atomic.read_json(tmp_path / "a.json") == {"x": 1}
+        assert _files.read_json(tmp_path / "a.json") == {"x": 1}
         assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
     def test_absurd_sizes_are_not_read(self, tmp_path):
         with (tmp_path / "a.json").open("wb") as file:
-            file.truncate(atomic.MAX_JSON_BYTES + 1)
+            file.truncate(_files.MAX_JSON_BYTES + 1)
         with pytest.raises(SparseBNNError, match="JSON file of at most"):
-            atomic.read_json(tmp_path / "a.json")
+            _files.read_json(tmp_path / "a.json")
 
     def test_a_pipe_is_not_waited_for(self, tmp_path):
         os.mkfifo(tmp_path / "a.json")
         with pytest.raises(SparseBNNError, match="JSON file of at most"):
-            atomic.read_json(tmp_path / "a.json")
+            _files.read_json(tmp_path / "a.json")

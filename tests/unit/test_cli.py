@@ -80,7 +80,7 @@ class TestParser:
         assert "invalid int value: 'many'" in fails("benchmark", "m.tflite", "--runs", "many")
 
     def test_runtimes_are_the_runtimes(self):
-        from keras_sparsebnn.commands import benchmark
+        from keras_sparsebnn.cli import benchmark
         from keras_sparsebnn.runtime import RUNTIMES
 
         assert benchmark.RUNTIMES[1:] == RUNTIMES
@@ -100,7 +100,7 @@ class TestEndings:
         def interrupted(args):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("keras_sparsebnn.commands.inspect.run", interrupted)
+        monkeypatch.setattr("keras_sparsebnn.cli.inspect.run", interrupted)
         assert fails("inspect", "m.tflite", status=130) == "sparsebnn: interrupted"
 
     def test_reader_of_the_output_went_away(self, tflite_file):
@@ -124,7 +124,7 @@ class TestEndings:
         def missing(args):
             raise ModuleNotFoundError("No module named 'tqdm'")
 
-        monkeypatch.setattr("keras_sparsebnn.commands.inspect.run", missing)
+        monkeypatch.setattr("keras_sparsebnn.cli.inspect.run", missing)
         line = fails("inspect", "m.tflite")
         assert line == (
             "sparsebnn inspect: error: No module named 'tqdm'. "
@@ -176,7 +176,7 @@ class TestConvert:
         assert sizes["sub-bit"] == f"{len(small):,}"
 
     def test_a_tflite_changes_its_format_and_back(self, tflite_file, tmp_path, capsys):
-        from keras_sparsebnn.converters.flatbuffer_tree import read_tree
+        from keras_sparsebnn.tflite_file.tree import read_tree
 
         small, again = tmp_path / "small.tflite", tmp_path / "again.tflite"
         code = (
@@ -447,7 +447,7 @@ class TestPlot:
         assert capsys.readouterr().out == f"Wrote {output}\n"
 
     def test_compares_runs_that_share_a_name(self, run_folder, tmp_path, monkeypatch):
-        from keras_sparsebnn import plots
+        from keras_sparsebnn.analysis import plots
 
         drawn = {}
         monkeypatch.setattr(plots, "codeword_usage", lambda models, path: drawn.update(models))

@@ -18,14 +18,14 @@ from keras_sparsebnn.converters import (
     inspect,
     verify,
 )
-from keras_sparsebnn.converters.conversion_check import (
+from keras_sparsebnn.converters.filters.packed import codeword_ids, packed_filters
+from keras_sparsebnn.converters.verification.conversion_check import (
     BinaryCall,
     check_conversion,
 )
-from keras_sparsebnn.converters.packed_filters import codeword_ids, packed_filters
-from keras_sparsebnn.converters.tflite_reader import read
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset
+from keras_sparsebnn.tflite_file.reader import read
 
 SAME_ONE = {"padding": "same", "pad_values": 1.0, "use_bias": False}
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_sparsebnn import augmentation, cifar10, data
+from keras_sparsebnn import data
 from keras_sparsebnn._keras import tf
+from keras_sparsebnn.data import augmentation, cifar10
 from keras_sparsebnn.errors import SparseBNNError
 
 tfds = pytest.importorskip("tensorflow_datasets")

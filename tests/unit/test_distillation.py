@@ -11,7 +11,11 @@ from keras_sparsebnn import data
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training import RunConfig, TrainingInterruptedError, train
-from keras_sparsebnn.training.distillation import DistilledModel, Teacher, distillation_loss
+from keras_sparsebnn.training.keras.distillation import (
+    DistilledModel,
+    Teacher,
+    distillation_loss,
+)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +199,7 @@ class TestRun:
         rates = [record["learning_rate"] for record in straight["history"]]
         assert rates[0] == rates[2] > rates[1] == rates[3]
 
-        from keras_sparsebnn.training import run as module
+        from keras_sparsebnn.training.run import loop as module
 
         fit = module._Run.fit
         # 3 steps an epoch. The teacher's second step, then (with the teacher finished) ours.

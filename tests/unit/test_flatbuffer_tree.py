@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn.converters import ModelFileError
-from keras_sparsebnn.converters.flatbuffer_tree import Table, read_tree, write_tree
-from keras_sparsebnn.converters.tflite_schema import SCHEMA, UNIONS
+from keras_sparsebnn.tflite_file.schema import SCHEMA, UNIONS
+from keras_sparsebnn.tflite_file.tree import Table, read_tree, write_tree
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SELECTED = (GOLDEN / "lce_selected.tflite").read_bytes()
@@ -149,7 +149,7 @@ class TestTree:
             read_tree(write_tree(root))
 
     def test_tables_named_again_and_again(self, monkeypatch):
-        monkeypatch.setattr("keras_sparsebnn.converters.flatbuffer_tree._MAX_TABLES", 20)
+        monkeypatch.setattr("keras_sparsebnn.tflite_file.tree._MAX_TABLES", 20)
         with pytest.raises(ModelFileError, match="more than 20 tables"):
             read_tree(SELECTED)
 

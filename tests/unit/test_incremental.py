@@ -6,10 +6,10 @@ import pytest
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.freezing import freeze
 from keras_sparsebnn.quantizers import Incremental
 from keras_sparsebnn.training import RunConfig, incremental
-from keras_sparsebnn.training.recipe import selection_schedules
+from keras_sparsebnn.training.run.assembly import selection_schedules
+from keras_sparsebnn.transforms.freezing import freeze
 
 SHAPE = (3, 3, 8, 16)
 

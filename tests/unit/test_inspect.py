@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn.converters import ModelFileError, inspect
-from keras_sparsebnn.converters.packed_filters import codeword_ids, packed_filters, unpack
-from keras_sparsebnn.converters.tflite_reader import read
+from keras_sparsebnn.converters.filters.packed import codeword_ids, packed_filters, unpack
+from keras_sparsebnn.tflite_file.reader import read
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SELECTED = (GOLDEN / "lce_selected.tflite").read_bytes()
@@ -155,7 +155,7 @@ class TestGarbage:
             inspect(bytes(flat))
 
     def test_shared_vectors_cannot_make_the_work_explode(self):
-        from keras_sparsebnn.converters.tflite_reader import _Reader
+        from keras_sparsebnn.tflite_file.reader import _Reader
 
         reader = _Reader(bytes(100))
         for _ in range(8):

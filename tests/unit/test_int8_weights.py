@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn.converters import ModelFileError, quantize_weights
-from keras_sparsebnn.converters.flatbuffer_tree import read_tree, write_tree
 from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantized
-from keras_sparsebnn.converters.tflite_reader import read
+from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.tflite_file.tree import read_tree, write_tree
 
 INPUT = (1, 16, 16, 3)
 

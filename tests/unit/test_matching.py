@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn._keras import tf
-from keras_sparsebnn.matching import gumbel_noise, hungarian, sinkhorn
+from keras_sparsebnn.selection.matching import gumbel_noise, hungarian, sinkhorn
 
 
 def numpy_sinkhorn(logits, iterations, slack_mass=None):

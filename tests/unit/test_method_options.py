@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from keras_sparsebnn.quantizers import METHODS, SubsetKernel
-from keras_sparsebnn.training import method_options
+from keras_sparsebnn.training.settings import method_options
 
 
 def arguments(cls):

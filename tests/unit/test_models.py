@@ -9,12 +9,12 @@ import pytest
 
 from keras_sparsebnn import models
 from keras_sparsebnn._keras import keras, lq
+from keras_sparsebnn.analysis.usage import binary_layers
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.freezing import frozen_kernel
 from keras_sparsebnn.layers import LearnableShift, RPReLU, TwoSidedPReLU
 from keras_sparsebnn.models import MODELS
 from keras_sparsebnn.quantizers import METHODS, FixedSubset, SparseKernel
-from keras_sparsebnn.usage import binary_layers
+from keras_sparsebnn.transforms.freezing import frozen_kernel
 
 SHAPE, CLASSES = (8, 8, 3), 4
 RESIDUAL = {"width": 8, "depths": (1, 1)}

@@ -11,10 +11,10 @@ lce_interpreter = pytest.importorskip(
 
 from keras_sparsebnn._keras import keras, lq  # noqa: E402
 from keras_sparsebnn.converters import convert_file, convert_keras_model, inspect  # noqa: E402
-from keras_sparsebnn.freezing import freeze  # noqa: E402
 from keras_sparsebnn.models import MODELS  # noqa: E402
 from keras_sparsebnn.quantizers import FixedSubset  # noqa: E402
 from keras_sparsebnn.runtime import Interpreter  # noqa: E402
+from keras_sparsebnn.transforms.freezing import freeze  # noqa: E402
 
 SHAPE, CLASSES = (8, 8, 3), 4
 RESIDUAL = {"width": 16, "depths": (1, 1)}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from keras_sparsebnn.accounting import totals
+from keras_sparsebnn.analysis.accounting import totals
+from keras_sparsebnn.analysis.summaries import summary
 from keras_sparsebnn.quantizers import FixedSubset
-from keras_sparsebnn.summaries import summary
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 _spec = importlib.util.spec_from_file_location("write_networks", DOCS / "write_networks.py")

@@ -7,8 +7,8 @@ import pytest
 
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.training.learning_rate import RestartingDecay
-from keras_sparsebnn.training.optimizer import GroupedOptimizer
+from keras_sparsebnn.training.keras.learning_rate import RestartingDecay
+from keras_sparsebnn.training.keras.optimizer import GroupedOptimizer
 
 _SHAPES = ((3, 4), (5,))
 

@@ -6,7 +6,7 @@ import pytest
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import lq, tf
 from keras_sparsebnn.estimators import nearest_codeword_ste, permutation_ste, select_ste
-from keras_sparsebnn.matching import sinkhorn
+from keras_sparsebnn.selection.matching import sinkhorn
 
 pytestmark = pytest.mark.smoke
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from keras_sparsebnn import plots
+from keras_sparsebnn.analysis import plots
 from keras_sparsebnn.errors import SparseBNNError
 
 LEARNED = {"conv_a": np.r_[np.full(4, 10), np.zeros(508, int)], "conv_b": np.arange(512)}
@@ -187,8 +187,8 @@ class TestBitsPerLayer:
         assert "2.2 of 4.6" in texts(figure)
 
     def test_accepts_a_real_summary(self, seeded):
+        from keras_sparsebnn.analysis.summaries import summary
         from keras_sparsebnn.models import small
-        from keras_sparsebnn.summaries import summary
 
         figure = plots.bits_per_layer(summary(small((8, 8, 1), 2, widths=(8, 16))).to_dict())
         bars = [bar.get_width() for bar in figure.axes[0].patches]

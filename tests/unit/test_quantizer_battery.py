@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from keras_sparsebnn import codebook, freezing
+from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.analysis.usage import kernel_patterns
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import METHODS
 from keras_sparsebnn.quantizers.incremental import ALL_KERNELS
 from keras_sparsebnn.training import SelectionSchedule, StageSchedule, incremental
-from keras_sparsebnn.usage import kernel_patterns
+from keras_sparsebnn.transforms import freezing
 
 SHAPE = (3, 3, 8, 32)
 STEPS = 8

@@ -11,6 +11,7 @@ import pytest
 
 from keras_sparsebnn import data
 from keras_sparsebnn._keras import tf
+from keras_sparsebnn.analysis.usage import binary_layers
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.models import MODELS
@@ -19,13 +20,12 @@ from keras_sparsebnn.training import (
     RunConfig,
     configured,
 )
-from keras_sparsebnn.training.config import OPTIONS
-from keras_sparsebnn.training.recipe import (
+from keras_sparsebnn.training.run.assembly import (
     compiled_model,
     selection_schedules,
     stage_starts,
 )
-from keras_sparsebnn.usage import binary_layers
+from keras_sparsebnn.training.settings.config import OPTIONS
 
 _QUICK = {"epochs": 2, "batch_size": 200, "method": "random", "codewords": 16}
 

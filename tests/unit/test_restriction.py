@@ -6,6 +6,7 @@ import pytest
 import keras_sparsebnn as ksb
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.analysis.usage import kernel_patterns
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SparseBinaryConv2D, sparse_quantizer
 from keras_sparsebnn.quantizers import (
@@ -18,7 +19,6 @@ from keras_sparsebnn.quantizers import (
 )
 from keras_sparsebnn.quantizers.facility_location import greedy_facility_location
 from keras_sparsebnn.training import SelectionSchedule, incremental
-from keras_sparsebnn.usage import kernel_patterns
 
 
 def network(quantizer, layer=lq.layers.QuantConv2D):

@@ -33,9 +33,9 @@ def lce_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One sign -> binary conv -> pool network, converted by LCE's own converter."""
     lce = pytest.importorskip("larq_compute_engine")
     from keras_sparsebnn._keras import keras
-    from keras_sparsebnn.freezing import freeze
     from keras_sparsebnn.layers import SparseBinaryConv2D
     from keras_sparsebnn.quantizers import SparseKernel
+    from keras_sparsebnn.transforms.freezing import freeze
 
     keras.utils.set_random_seed(7)
     x = pictures = keras.layers.Input((6, 6, 32))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn.analysis.usage import codeword_counts, usage_entropy
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
@@ -16,8 +17,7 @@ from keras_sparsebnn.training import (
     freeze_after,
     linear,
 )
-from keras_sparsebnn.training.callbacks import selections
-from keras_sparsebnn.usage import codeword_counts, usage_entropy
+from keras_sparsebnn.training.keras.callbacks import selections
 
 
 def sparse(filters: int, quantizer: object, name: str) -> SparseBinaryConv2D:

@@ -7,8 +7,8 @@ import pytest
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.analysis.usage import kernel_patterns
 from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
-from keras_sparsebnn.usage import kernel_patterns
 
 
 def tiny_model(kernel_quantizer, *, channels=32, **options):
@@ -185,7 +185,7 @@ class TestLearning:
             assert np.array_equal(first, second)
 
     def test_selection_is_the_matching_of_the_logits(self, rng, seeded):
-        from keras_sparsebnn.matching import hungarian, sinkhorn
+        from keras_sparsebnn.selection.matching import hungarian, sinkhorn
 
         model = train(tiny_model(SparseKernel(32, logit_scale=0.1, noise_scale=1.0)), rng)
         quantizer = quantizer_of(model)

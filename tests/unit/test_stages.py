@@ -6,9 +6,9 @@ import pytest
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.freezing import freeze
 from keras_sparsebnn.quantizers import FacilityLocation, FixedSubset, OneBit, SparseKernel
 from keras_sparsebnn.training import StageSchedule
+from keras_sparsebnn.transforms.freezing import freeze
 
 SHAPE = (3, 3, 4, 6)
 

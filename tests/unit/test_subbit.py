@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn.converters import ModelFileError, compress, expand, inspect
-from keras_sparsebnn.converters.flatbuffer_tree import Table, read_tree, write_tree
-from keras_sparsebnn.converters.sub_bit_filters import (
+from keras_sparsebnn.converters.filters.sub_bit import (
     filter_words,
     index_bits,
     pack_indices,
     sub_bit_filters,
     unpack_indices,
 )
-from keras_sparsebnn.converters.tflite_reader import read
+from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.tflite_file.tree import Table, read_tree, write_tree
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SELECTED = (GOLDEN / "lce_selected.tflite").read_bytes()

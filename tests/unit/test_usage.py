@@ -7,16 +7,16 @@ import pytest
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq
-from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.freezing import freeze
-from keras_sparsebnn.layers import SparseBinaryConv2D
-from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
-from keras_sparsebnn.usage import (
+from keras_sparsebnn.analysis.usage import (
     binary_layers,
     codeword_counts,
     kernel_patterns,
     usage_entropy,
 )
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
+from keras_sparsebnn.transforms.freezing import freeze
 
 
 def counted_one_by_one(kernel: np.ndarray) -> np.ndarray:

@@ -18,12 +18,12 @@ from keras_sparsebnn.converters import (
     quantize_weights,
     verify,
 )
-from keras_sparsebnn.converters.exposed_tensors import ExposedInterpreter
-from keras_sparsebnn.converters.layer_calls import run_layer_by_layer
-from keras_sparsebnn.converters.tflite_reader import read
+from keras_sparsebnn.converters.verification.exposed_tensors import ExposedInterpreter
+from keras_sparsebnn.converters.verification.layer_calls import run_layer_by_layer
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset
+from keras_sparsebnn.tflite_file.reader import read
 
 pytestmark = pytest.mark.smoke
 

@@ -1,0 +1,1 @@
+"""What a model costs and uses: accounting, codeword usage, summaries, plots."""

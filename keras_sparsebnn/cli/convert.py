@@ -1,0 +1,174 @@
+"""`sparsebnn convert`: a trained run to a checked .tflite, or one .tflite to another."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from keras_sparsebnn._files import replaced
+from keras_sparsebnn._text_table import aligned
+from keras_sparsebnn.errors import SparseBNNError
+
+__all__ = ["add_arguments", "check_writable", "run"]
+
+MAX_PICTURES = 1_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the subcommand's options."""
+    parser.add_argument(
+        "source",
+        metavar="run/",
+        help="a run folder, a .keras or an .h5 file; or a .tflite, to change its format",
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="model.tflite")
+    parser.add_argument(
+        "--format",
+        choices=("lce", "subbit"),
+        default="lce",
+        help="lce: for Larq Compute Engine or the delegate (default); subbit: smaller, for the "
+        "delegate; lossless both ways",
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("float", "int8"),
+        default="float",
+        help="int8: round weights of layers that are not binary to 8 bits, with a scale per "
+        "output channel",
+    )
+    parser.add_argument(
+        "--verify",
+        type=int,
+        default=64,
+        metavar="N",
+        help="compare Keras and the file on N test pictures before writing, and measure what "
+        "int8 weights change; 0 skips it (default 64); not for a .tflite, which is expanded "
+        "again and compared",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converts, verifies, and only then writes."""
+    if not 0 <= args.verify <= MAX_PICTURES:
+        raise SparseBNNError(f"Expected --verify in [0, {MAX_PICTURES}], got {args.verify}.")
+    output = Path(args.output)
+    if Path(args.source).suffix == ".tflite":
+        return _convert_file(args, Path(args.source), output)
+    return _convert_model(args, output)
+
+
+def _convert_model(args: argparse.Namespace, output: Path) -> int:
+    from keras_sparsebnn.cli.environment import import_keras
+    from keras_sparsebnn.saved_models import load_model, model_file
+
+    path = model_file(args.source)
+    check_writable(output)
+    import_keras()
+    from keras_sparsebnn.converters import convert_file, convert_keras_model, verify
+    from keras_sparsebnn.transforms.freezing import freeze
+
+    model = load_model(path)
+    inputs, labels, origin = None, None, ""
+    if args.verify:
+        inputs, labels, origin = _inputs(args.source, model, args.verify)
+    plain = convert_keras_model(model)
+    flat = convert_file(plain, args.format, weights=args.weights)
+    if inputs is not None:
+        report = verify(model, flat, inputs, labels=labels)
+        print(f"Checked on {len(inputs)} {origin}.\n{report}")
+    with replaced(output) as temporary:
+        temporary.write_bytes(flat)
+    weights = 4 * freeze(model).count_params()
+    _print_sizes({"weights as float32": weights, "LCE file": len(plain)}, plain, flat, args)
+    print(
+        f"{path}: {weights:,} bytes of weights as float32 -> {output}: {len(flat):,} bytes "
+        f"({weights / len(flat):.1f}x smaller)"
+    )
+    print(f"Next: sparsebnn benchmark {output}")
+    return 0
+
+
+def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
+    from keras_sparsebnn.converters import convert_file, expand
+    from keras_sparsebnn.tflite_file.tree import read_tree
+
+    check_writable(output)
+    data = source.read_bytes()
+    flat = convert_file(data, args.format, weights=args.weights)
+    if read_tree(expand(flat)) != read_tree(convert_file(data, weights=args.weights)):
+        raise SparseBNNError(
+            f"Expected the sub-bit file to expand to what it was made of, got something else "
+            f"({source}). Please report this file."
+        )
+    with replaced(output) as temporary:
+        temporary.write_bytes(flat)
+    _print_sizes({str(source): len(data)}, expand(data), flat, args)
+    if args.weights == "int8":
+        print(
+            "What int8 weights change was not measured, as a .tflite brings no pictures: "
+            "convert the run folder for that."
+        )
+    print(f"{source}: {len(data):,} bytes -> {output}: {len(flat):,} bytes")
+    return 0
+
+
+def _print_sizes(
+    sizes: dict[str, int], plain: bytes, flat: bytes, args: argparse.Namespace
+) -> None:
+    """The bytes after each step from an LCE file to the one that is written."""
+    from keras_sparsebnn.converters import quantize_weights
+
+    if args.weights == "int8":
+        sizes["with int8 weights"] = len(quantize_weights(plain))
+    if args.format == "subbit":
+        sizes["sub-bit"] = len(flat)
+    rows = [("", "bytes"), *((name, f"{size:,}") for name, size in sizes.items())]
+    print("\n".join(aligned(rows, left=1)))
+
+
+def _inputs(source: str, model: Any, count: int) -> tuple[Any, Any, str]:
+    """Test pictures of the run's dataset and labels; random ones for a lone model file."""
+    import numpy as np
+
+    if Path(source).is_dir():
+        from keras_sparsebnn import data
+        from keras_sparsebnn.training.run.folder import run_file
+        from keras_sparsebnn.training.settings.config import RunConfig
+
+        config = RunConfig.from_dict(
+            run_file(source, "run.json"), str(Path(source) / "run.json")
+        )
+        dataset = data.load(
+            config.dataset, data_dir=config.data_dir, image_size=config.image_size
+        )
+        batches = dataset.test(min(count, 256)).take(-(-count // 256))
+        pictures, labels = (
+            np.concatenate(parts)[:count] for parts in zip(*batches, strict=True)
+        )
+        return pictures, labels, f"test pictures of {config.dataset}"
+    shape = model.inputs[0].shape[1:]
+    if len(model.inputs) != 1 or None in tuple(shape):
+        raise SparseBNNError(
+            f"Expected a model with one input of known size, got "
+            f"{model.input_shape} ({source})."
+            " Use --verify 0, and converters.verify in Python with inputs of your own."
+        )
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(-1, 1, (count, *shape)).astype(np.float32)
+    return inputs, None, "random inputs (a run folder would give its test pictures)"
+
+
+def check_writable(output: Path) -> None:
+    """Finds out before the long work whether the result can be written.
+
+    Raises:
+        SparseBNNError: the folder does not exist, or `output` is one.
+    """
+    if output.is_dir():
+        raise SparseBNNError(f"Expected the name of a file to write, got the folder {output}.")
+    if not output.absolute().parent.is_dir():
+        raise SparseBNNError(
+            f"Expected an existing folder to write to, got {output.parent} (for {output}). "
+            f"Run: mkdir -p {output.parent}"
+        )

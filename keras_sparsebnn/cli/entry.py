@@ -1,0 +1,106 @@
+"""The `sparsebnn` command: parses arguments, runs a subcommand, reports errors in one line.
+
+Starting up imports argparse and nothing heavy; a subcommand imports what it needs when it
+runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from keras_sparsebnn import __version__
+from keras_sparsebnn.errors import SparseBNNError
+
+__all__ = ["COMMANDS", "build_parser", "main"]
+
+COMMANDS = {
+    "train": "train a network whose layers select their own kernels",
+    "experiment": "make a matrix of runs, resumable, and compare them",
+    "convert": "make a .tflite of a trained run and check it against Keras",
+    "inspect": "show what is in a .tflite, op by op, byte by byte",
+    "benchmark": "time .tflite files against each other",
+    "plot": "draw codeword usage, selection overlap or bits per layer",
+}
+
+ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line per error; argparse would print the usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(ERROR, f"{self.prog}: error: {message}. See {self.prog} --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser(
+        prog="sparsebnn",
+        description="Sub-bit binary neural networks for Keras: train, convert, run, measure.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"sparsebnn {__version__}")
+    subparsers = parser.add_subparsers(
+        title="commands",
+        dest="command",
+        metavar="<subcommand>",
+        required=True,
+        parser_class=_Parser,
+    )
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
+        _module(name).add_arguments(subparser)
+    return parser
+
+
+def _module(command: str):  # type: ignore[no-untyped-def]
+    return importlib.import_module(f"keras_sparsebnn.cli.{command}")
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.strerror} ({os.fspath(error.filename)})"
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ModuleNotFoundError) and type(error) is ModuleNotFoundError:
+        return f"{text}. Run: pip install 'keras-sparsebnn[convert]'"
+    return text
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        argv: arguments without the program's name; the process's own if None.
+
+    Returns:
+        The exit status: 0, 2 for a wrong argument or anything the user can mend, 130 after
+        Ctrl-C, 141 when the reader of the output went away.
+    """
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # started with it closed: 2>&-
+            setattr(sys, stream, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as done:  # argparse has said why
+        return done.code if isinstance(done.code, int) else ERROR
+    try:
+        status = int(_module(args.command).run(args))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `sparsebnn ... | head`: nobody listens, so neither must the flush at exit fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        print("sparsebnn: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except (SparseBNNError, OSError, ImportError) as error:
+        print(f"sparsebnn {args.command}: error: {_one_line(error)}", file=sys.stderr)
+        return ERROR
+    return status

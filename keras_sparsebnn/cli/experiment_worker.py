@@ -1,0 +1,106 @@
+"""One run in a process of its own: `python -m keras_sparsebnn.cli.experiment_worker`.
+
+Reads the order, a JSON object, as the first line of its standard input; writes a JSON object a
+line to its standard output: `{"epoch": 1, "epochs": 5}` after each epoch, at last
+`{"finished": accuracy}`, `{"stopped": signal}` or `{"failed": "one line"}`. When its standard
+input ends, whoever ordered the run is gone: it saves a checkpoint and stops. One thread
+computes, so that the outcome does not depend on how many workers share a machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from keras_sparsebnn._files import read_json, write_json
+from keras_sparsebnn.cli.environment import import_keras
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.experiments.matrix import Run
+from keras_sparsebnn.experiments.provenance import provenance
+from keras_sparsebnn.experiments.results import make_record, result_path
+from keras_sparsebnn.training.settings.config import RunConfig
+
+__all__ = ["main"]
+
+_CLOCK = "cpu_seconds.json"
+
+
+def _say(**message: Any) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _stop_when_input_ends() -> None:
+    # Not sys.stdin: its lock, held by a daemon thread, would abort the process at its exit.
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)  # the trainer saves a checkpoint and returns
+
+
+class _Clock:
+    """CPU seconds of this run, over all the processes that worked on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / _CLOCK
+        self.before = 0.0
+        if self.path.exists():
+            before = read_json(self.path).get("cpu_seconds")
+            self.before = before if isinstance(before, float) and before >= 0 else 0.0
+
+    def seconds(self) -> float:
+        return self.before + time.process_time()
+
+    def save(self) -> None:
+        write_json(self.path, {"cpu_seconds": self.seconds()})
+
+
+def _run(order: dict[str, Any]) -> None:
+    from keras_sparsebnn._keras import keras
+    from keras_sparsebnn.training.run.loop import train
+
+    run = Run(order["variant"], RunConfig.from_dict(order["config"]))
+    folder = Path(order["runs_dir"]) / run.name
+    folder.mkdir(parents=True, exist_ok=True)
+    clock = _Clock(folder)
+
+    class Progress(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            clock.save()
+            _say(epoch=epoch + 1, epochs=run.config.epochs)
+
+    metrics = train(run.config, folder, callbacks=[Progress()])
+    clock.save()
+    environment = {**metrics["environment"], **provenance()}
+    record = make_record(run, metrics, environment, clock.seconds())
+    write_json(result_path(Path(order["out"]), run), record)
+    _say(finished=record["final"]["test_accuracy"])
+
+
+def main() -> int:
+    """Status 0 if the run is finished, 1 if it failed, 128 + signal if it was stopped."""
+    order = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_stop_when_input_ends, daemon=True).start()
+    import_keras()
+    from keras_sparsebnn.training import TrainingInterruptedError
+
+    try:
+        _run(order)
+    except TrainingInterruptedError as interruption:
+        _say(stopped=interruption.signal)
+        return 128 + interruption.signal
+    except (SparseBNNError, OSError, ImportError, ValueError, RuntimeError) as error:
+        text = " ".join(str(error).split())[:500] or type(error).__name__
+        known = isinstance(error, SparseBNNError)
+        _say(failed=text if known else f"{type(error).__name__}: {text}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

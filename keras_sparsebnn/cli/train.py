@@ -1,0 +1,346 @@
+"""`sparsebnn train`: trains a network; goes on where an interrupted run stopped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from keras_sparsebnn.training.settings.method_options import METHODS, OPTIONS
+
+__all__ = ["add_arguments", "run"]
+
+DESCRIPTION = """\
+Trains a network whose binary 3x3 layers select their own kernels.
+
+Everything goes into one folder: the settings (run.json), the history (metrics.json), the model
+(model.keras), checkpoints and a TensorBoard log. Run the same command again to go on after an
+interruption: the outcome is the same, bit for bit.
+"""
+
+EPILOG = """\
+examples:
+  # real pictures that come with scikit-learn, no network needed
+  sparsebnn train --out run/
+
+  # the same network with plain 1-bit kernels, and with 32 random ones, to compare
+  sparsebnn train --method one_bit --out run-1bit/
+  sparsebnn train --method random --codewords 32 --out run-random/
+
+  # any TFDS image-classification dataset that lies prepared in a folder
+  sparsebnn train --dataset fashion_mnist --data-dir ~/tensorflow_datasets \\
+      --batch-size 128 --epochs 20 --checkpoint-every 200 --out run-fashion/
+
+  # ReActNet's two steps with a float teacher, shortened
+  sparsebnn train --recipe reactnet-two-step --epochs 12 --out run-two-step/
+
+  # noise that fades, and a selection that stands still after 40 % of training
+  sparsebnn train --set noise_scale=0.3 --set noise_scale_end=0 --set freeze_after=0.4 \\
+      --out run-noisy/
+
+  # the same settings as another run, with another seed
+  sparsebnn train --recipe run/run.json --seed 1 --out run-seed1/
+
+next:
+  sparsebnn convert run/ -o model.tflite      tensorboard --logdir run/logs
+"""
+
+
+class _ListRecipes(argparse.Action):
+    """Prints the recipes and ends, as --help does."""
+
+    def __init__(self, option_strings: Any, dest: str, **kwargs: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **kwargs)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from keras_sparsebnn.training.settings.recipes import RECIPES
+
+        for recipe in RECIPES.values():
+            print(f"{recipe.name}: {recipe.summary}")
+            for key, value in recipe.settings.items():
+                print(f"    {key}={value if isinstance(value, str) else json.dumps(value)}")
+        parser.exit()
+
+
+# RunConfig's own; a test compares them.
+_DEFAULTS: dict[str, Any] = {
+    "dataset": "digits",
+    "augmentation": "none",
+    "model": "small",
+    "method": "learned",
+    "epochs": 10,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "learning_rate": 3e-3,
+    "schedule": "cosine",
+    "warmup_epochs": 0.0,
+    "batch_norm_batches": 100,
+    "label_smoothing": 0.0,
+    "seed": 0,
+    "mixed_precision": "none",
+    "strategy": "none",
+    "checkpoint_every": 0,
+}
+
+
+def _add(group: Any, name: str, help: str, **kwargs: Any) -> None:
+    """A flag that only counts when it is given: otherwise the recipe decides."""
+    field = name.removeprefix("--").replace("-", "_")
+    text = help if "(default" in help else f"{help} (default: {_DEFAULTS[field]})"
+    group.add_argument(name, default=argparse.SUPPRESS, help=text, **kwargs)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `sparsebnn train`."""
+    parser.description = DESCRIPTION
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+    group = parser.add_argument_group("where")
+    group.add_argument("--out", required=True, metavar="DIR", help="the folder of this run")
+    _add(
+        group,
+        "--checkpoint-every",
+        "checkpoints within an epoch, too (default: only after each epoch)",
+        type=int,
+        metavar="STEPS",
+    )
+
+    group = parser.add_argument_group("recipe")
+    group.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="settings to start from: a name (see --list-recipes), or a .json file such as "
+        "another run's run.json (default: quick)",
+    )
+    group.add_argument(
+        "--list-recipes",
+        action=_ListRecipes,
+        default=argparse.SUPPRESS,
+        help="print all recipes and their settings",
+    )
+    options = "; ".join(f"{m}: {', '.join(sorted(OPTIONS[m]))}" for m in METHODS)
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="any setting of run.json (docs/training.md), or an option of the method; may be "
+        f"repeated. Options: {options}",
+    )
+
+    group = parser.add_argument_group("data")
+    _add(
+        group,
+        "--dataset",
+        "digits (bundled, offline), synthetic, or a TFDS name, name[/config][:version]",
+        metavar="NAME",
+    )
+    _add(
+        group,
+        "--data-dir",
+        "where TFDS datasets lie prepared, or CIFAR-10's binary files (default: TFDS's own)",
+        metavar="DIR",
+    )
+    group.add_argument(
+        "--download",
+        action="store_true",
+        help="let TFDS fetch the dataset if it is not there; nothing is fetched otherwise",
+    )
+    _add(
+        group,
+        "--image-size",
+        "resize pictures to this height and width; needed where sizes vary (default: as they "
+        "are)",
+        type=int,
+        metavar="PIXELS",
+    )
+    _add(
+        group,
+        "--augmentation",
+        "of training pictures",
+        choices=(
+            *("none", "shift", "flip_shift", "crop", "crop_flip"),
+            *("resized_crop", "resized_crop_lighting"),
+        ),
+    )
+
+    group = parser.add_argument_group("network and kernels")
+    _add(group, "--model", "which network", metavar="NAME")
+    _add(group, "--method", "how a layer comes by its kernels", choices=METHODS)
+    _add(
+        group,
+        "--codewords",
+        "kernels a layer may use, a power of two in [2, 512]: log2(N)/9 bits a weight "
+        "(default: 32, so 0.56 bit)",
+        type=int,
+        metavar="N",
+    )
+
+    group = parser.add_argument_group("training")
+    _add(group, "--epochs", "passes over the training pictures", type=int, metavar="N")
+    _add(group, "--batch-size", "of all devices together", type=int, metavar="N")
+    _add(group, "--optimizer", "of the weights", choices=("adam", "sgd"))
+    _add(
+        group,
+        "--learning-rate",
+        "at its highest",
+        type=float,
+        metavar="RATE",
+    )
+    _add(group, "--schedule", "of the learning rate", choices=("cosine", "linear", "constant"))
+    _add(
+        group,
+        "--warmup-epochs",
+        "of linear warm-up; may be a fraction",
+        type=float,
+        metavar="N",
+    )
+    _add(
+        group,
+        "--teacher",
+        "learn from a float network: auto trains one first; or a .keras or .h5 file, or the "
+        "folder of a run (default: none)",
+        metavar="MODEL",
+    )
+    _add(
+        group,
+        "--batch-norm-batches",
+        "average batch norm's statistics anew over N batches at the end; 0: keep the moving "
+        "averages",
+        type=int,
+        metavar="N",
+    )
+    _add(group, "--label-smoothing", "in [0, 1)", type=float, metavar="X")
+    _add(group, "--seed", "of everything random", type=int, metavar="N")
+    _add(
+        group,
+        "--mixed-precision",
+        "bfloat16 is faster on CPUs with AMX and on TPUs",
+        choices=("none", "bfloat16"),
+    )
+    _add(
+        group,
+        "--strategy",
+        "mirrored: the devices of this machine; multi_worker: the machines in TF_CONFIG",
+        choices=("none", "mirrored", "multi_worker", "tpu"),
+    )
+    _add(
+        group,
+        "--devices",
+        "so many of this machine (default: all)",
+        type=int,
+        metavar="N",
+    )
+    group.add_argument(
+        "--nondeterministic",
+        action="store_false",
+        dest="deterministic",
+        default=argparse.SUPPRESS,
+        help="allow TensorFlow's non-deterministic kernels; only matters on GPUs",
+    )
+
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print metrics.json at the end")
+    group.add_argument("--quiet", action="store_true", help="no progress, no summary")
+
+
+def _parse_settings(texts: list[str]) -> dict[str, Any]:
+    """`KEY=VALUE`s; a value is JSON (0.3, true, null) or else a text (partial)."""
+    from keras_sparsebnn.errors import SparseBNNError
+
+    settings: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise SparseBNNError(f"Expected --set KEY=VALUE, got {text!r:.80}.")
+        if key in settings:
+            raise SparseBNNError(f"Expected --set {key} once, got it twice.")
+        try:
+            settings[key] = json.loads(value)
+        except (ValueError, RecursionError):
+            settings[key] = value
+    return settings
+
+
+_NO_SETTINGS = {"command", "out", "recipe", "settings", "download", "json", "quiet"}
+
+
+def _configuration(args: argparse.Namespace) -> Any:
+    """The recipe, changed by flags, changed by --set."""
+    from keras_sparsebnn.errors import SparseBNNError
+    from keras_sparsebnn.training.settings.recipes import configured
+
+    flags = {k: v for k, v in vars(args).items() if k not in _NO_SETTINGS}
+    settings = _parse_settings(args.settings)
+    twice = sorted(set(flags) & set(settings))
+    if twice:
+        flag = twice[0].replace("_", "-")
+        raise SparseBNNError(f"Expected --{flag} or --set {twice[0]}, got both.")
+    return configured(args.recipe, {**flags, **settings})
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains. Status 0, or 130 after Ctrl-C and 143 after SIGTERM.
+
+    Raises:
+        SparseBNNError: anything that the user can act on.
+    """
+    # Before TensorFlow is imported: a wrong option is answered at once.
+    config = _configuration(args)
+
+    import logging
+
+    from keras_sparsebnn.cli.environment import import_keras
+
+    import_keras()
+    from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
+    from keras_sparsebnn.training.run.loop import train
+
+    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS's notes about itself
+
+    def report(line: str) -> None:
+        if not args.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    try:
+        metrics = train(
+            config,
+            args.out,
+            download=args.download,
+            progress=not args.quiet,
+            report=report,
+        )
+    except TrainingInterruptedError as interruption:
+        print(interruption, file=sys.stderr)
+        return 128 + interruption.signal
+    if args.json:
+        print(json.dumps(metrics))
+    elif not args.quiet:
+        print(_summary(config, metrics, args.out))
+    return 0
+
+
+def _summary(config: Any, metrics: dict[str, Any], out: str) -> str:
+    final = metrics["final"]
+    folder = out.rstrip("/") or "/"
+    if config.float_network:
+        kernels = "float"
+    elif isinstance(config.codewords, int):
+        bits = f"{config.bits_per_kernel / 9:.2f} bit"
+        kernels = f"{config.method}, {config.codewords} a layer, {bits} per 3x3 weight"
+    else:
+        each = ", ".join(f"{k}: {n}" for k, n in config.codewords.items())
+        kernels = f"{config.method}, {each}"
+    return (
+        f"test accuracy  {final['test_accuracy']:.2%} of {final['test_size']} pictures\n"
+        f"kernels        {kernels}\n"
+        f"trained        {config.epochs} epochs, {final['steps']} steps, "
+        f"{final['seconds']:.1f} s\n"
+        f"model          {folder}/model.keras\n"
+        f"history        {folder}/metrics.json\n"
+        f"TensorBoard    tensorboard --logdir {folder}/logs\n"
+        f"next           sparsebnn convert {folder}/ -o model.tflite"
+    )

@@ -1,0 +1,1 @@
+"""Filters as bytes: packed as in LCE, and as codebook and indices."""

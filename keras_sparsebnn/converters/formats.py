@@ -1,0 +1,47 @@
+"""Which .tflite to make: the format of its binary filters and of its float weights."""
+
+from __future__ import annotations
+
+from keras_sparsebnn.converters.verification.conversion_check import ConversionError
+from keras_sparsebnn.converters.int8_weights import quantize_weights
+from keras_sparsebnn.converters.subbit import compress, expand
+
+__all__ = ["FORMATS", "WEIGHTS", "check_options", "convert_file"]
+
+FORMATS = ("lce", "subbit")
+"""What `format` may be."""
+
+WEIGHTS = ("float", "int8")
+"""What `weights` may be."""
+
+
+def check_options(format: str, weights: str) -> None:
+    """Refuses what is not among `FORMATS` and `WEIGHTS`.
+
+    Raises:
+        ConversionError: one of them is not.
+    """
+    for name, value, known in (("format", format, FORMATS), ("weights", weights, WEIGHTS)):
+        if value not in known:
+            raise ConversionError(
+                f"Expected `{name}` to be one of {', '.join(map(repr, known))}, got {value!r}."
+            )
+
+
+def convert_file(model: bytes, format: str = "lce", *, weights: str = "float") -> bytes:
+    """Brings a .tflite into another format. Needs no TensorFlow.
+
+    Args:
+        model: the file's bytes, LCE's or sub-bit.
+        format: "lce" or "subbit"; lossless both ways.
+        weights: "int8" to round float weights to 8 bits; "float" leaves them as they are.
+
+    Raises:
+        ConversionError: `format` or `weights` is neither.
+        ModelFileError: damaged, or of a newer version or schema.
+    """
+    check_options(format, weights)
+    model = expand(model)
+    if weights == "int8":
+        model = quantize_weights(model)
+    return compress(model) if format == "subbit" else model

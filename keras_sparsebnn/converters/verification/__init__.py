@@ -1,0 +1,1 @@
+"""Keras against the file: layer by layer, and of what was converted."""

@@ -1,0 +1,121 @@
+"""Runs a .tflite and returns every intermediate result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_sparsebnn.converters.filters.packed import packed_filters
+from keras_sparsebnn.tflite_file.reader import Model
+from keras_sparsebnn.errors import SparseBNNError
+
+__all__ = ["ExposedInterpreter", "expose"]
+
+Array = npt.NDArray[Any]
+
+_DTYPES = {
+    "FLOAT32": np.float32,
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "BOOL": np.bool_,
+}
+
+
+def expose(model: Model, tensors: Sequence[int]) -> bytes:
+    """The file with `tensors` of its first subgraph as outputs.
+
+    The new vector goes to the end of the file, and the one offset to it is changed: flatbuffer
+    offsets point forward, so the end is always in reach.
+    """
+    field = model.subgraphs[0].outputs_field
+    if not field:
+        raise SparseBNNError("Expected a model with outputs, got none.")
+    flat = bytearray(model.flat)
+    flat += bytes(-len(flat) % 4)
+    flat[field : field + 4] = (len(flat) - field).to_bytes(4, "little")
+    flat += np.array([len(tensors), *tensors], "<i4").tobytes()
+    return bytes(flat)
+
+
+class ExposedInterpreter:
+    """An interpreter, every float or bit-packed activation an output.
+
+    Args:
+        model: the file.
+        runtime: "lce" or "delegate".
+
+    Attributes:
+        model: the file.
+        batch: samples in one run, as the file fixes it.
+        tensors: indices of what `run` returns.
+    """
+
+    def __init__(self, model: Model, runtime: str = "lce") -> None:
+        self.model = model
+        graph = model.subgraphs[0]
+        constant = {i for i, t in enumerate(graph.tensors) if model.buffers[t.buffer][1]}
+        wanted = dict.fromkeys(graph.outputs)
+        for operator in graph.operators:
+            for index in operator.outputs:
+                dtype = graph.tensors[index].dtype
+                bits = dtype == "INT32" and operator.name.startswith("Lce")
+                if index not in constant and (dtype == "FLOAT32" or bits):
+                    wanted[index] = None
+        self.tensors = list(wanted)
+        exposed = expose(model, self.tensors)
+        self._interpreter = _lce(model, exposed) if runtime == "lce" else _delegate(exposed)
+        for index in graph.inputs:
+            tensor = graph.tensors[index]
+            if tensor.dtype not in _DTYPES or not tensor.shape or not tensor.shape[0]:
+                raise SparseBNNError(
+                    f"Expected inputs of numbers with a batch dimension, got {tensor.dtype} of "
+                    f"shape {list(tensor.shape)} (input {tensor.name})."
+                )
+        self.batch = graph.tensors[graph.inputs[0]].shape[0] if graph.inputs else 1
+
+    def run(self, inputs: Sequence[Array]) -> dict[int, Array]:
+        """Tensor index -> values for all samples.
+
+        Args:
+            inputs: an array per input of the file, in its order; a multiple of `batch` samples.
+        """
+        graph = self.model.subgraphs[0]
+        dtypes = [_DTYPES[graph.tensors[index].dtype] for index in graph.inputs]
+        feeds = [np.asarray(x, dtype) for x, dtype in zip(inputs, dtypes, strict=True)]
+        runs = [
+            self._interpreter.predict([x[start : start + self.batch] for x in feeds])
+            for start in range(0, len(feeds[0]), self.batch)
+        ]
+        runs = [run if isinstance(run, list) else [run] for run in runs]
+        columns = [np.concatenate(parts) for parts in zip(*runs, strict=True)]
+        return dict(zip(self.tensors, columns, strict=True))
+
+
+def _lce(model: Model, exposed: bytes) -> Any:
+    try:
+        from larq_compute_engine.tflite.python.interpreter import Interpreter
+    except ImportError as error:
+        raise ImportError(
+            "Expected larq-compute-engine to be installed, found none. "
+            "Run: pip install 'keras-sparsebnn[convert]'"
+        ) from error
+    # The optimised kernel refuses grouped convolutions.
+    grouped = any(packed.groups > 1 for packed in packed_filters(model))
+    try:
+        return Interpreter(exposed, use_reference_bconv=grouped).interpreter
+    except RuntimeError as error:
+        raise SparseBNNError(
+            f"Expected a file that LCE's interpreter can run, got: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from error
+
+
+def _delegate(exposed: bytes) -> Any:
+    from keras_sparsebnn.runtime import Interpreter
+
+    return Interpreter(exposed, runtime="delegate")

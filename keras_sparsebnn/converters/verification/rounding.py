@@ -1,0 +1,142 @@
+r"""How far rounding may move a result: a running error bound along a Keras model.
+
+For a sum of products computed in any order, with n roundings on the way,
+`|computed - exact| <= gamma_n sum |w| |x|`, `gamma_n = n u / (1 - n u)`, `u = 2^-24`. A chain
+of linear layers adds up its n, and its magnitudes are those of the same chain with `|w|` and
+`|x|`: so a copy of the model with the magnitudes of its weights computes them.
+
+Reference: Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.converters.verification.layer_calls import LayerCall, leaf_layers, quantized_kernel
+from keras_sparsebnn.transforms.freezing import freeze
+
+__all__ = ["Bound", "Roundings"]
+
+_UNIT = 2.0**-24  # half an ulp of float32 at 1
+
+# BN: x - mean, * gamma, rsqrt (2), + epsilon, + beta; and the converter's folding into the
+# filter: one rounding of the weight, two of the new bias.
+_BATCH_NORM_ROUNDINGS = 10
+
+# Activations and whatever else: exp, tanh and the like are good to a few ulp in both
+# implementations, a softmax adds its sum.
+_OTHER_ROUNDINGS = 16
+
+
+@dataclass(frozen=True)
+class Bound:
+    """n roundings on sums of magnitude S.
+
+    Shape:
+        `magnitude` has the shape of the tensor it bounds, or broadcasts to it.
+    """
+
+    roundings: int
+    magnitude: npt.NDArray[np.float32]
+
+    @staticmethod
+    def exact(value: npt.NDArray[Any]) -> Bound:
+        """A value that both sides share."""
+        return Bound(0, np.abs(value).astype(np.float32))
+
+    def tolerance(self) -> npt.NDArray[np.float32]:
+        """`2 gamma_n S`: one error for Keras, one for the file."""
+        n = self.roundings
+        return np.asarray(2 * n * _UNIT / (1 - n * _UNIT) * self.magnitude, np.float32)
+
+
+class Roundings:
+    """The bounds of a float32 model, layer by layer."""
+
+    def __init__(self, model: Any) -> None:
+        self._magnitudes = dict(leaf_layers(_magnitude_model(model)))
+
+    def after(self, call: LayerCall, inputs: list[Bound]) -> Bound:
+        """The bound of a layer's output, given those of its float inputs."""
+        value = np.abs(call.output.numpy())
+        own = _own_roundings(call)
+        if own is None or len(inputs) != len(call.inputs):
+            # Assumed of a layer that this module does not know: it amplifies no error beyond
+            # the sum of its inputs. True of activations, softmax, addition.
+            total = sum(float(np.max(bound.magnitude, initial=0)) for bound in inputs)
+            before = max((bound.roundings for bound in inputs), default=0)
+            return Bound(before + _OTHER_ROUNDINGS, np.maximum(value, np.float32(total)))
+        given = [
+            tf.constant(np.broadcast_to(bound.magnitude, tensor.shape))
+            for bound, tensor in zip(inputs, call.inputs, strict=True)
+        ]
+        layer = self._magnitudes[call.path]
+        magnitude = layer(given if len(given) > 1 else given[0], training=False).numpy()
+        # A sign starts anew: where rounding may flip it is settled where signs are compared.
+        signed = getattr(call.layer, "input_quantizer", None) is not None
+        before = 0 if signed else max(bound.roundings for bound in inputs)
+        return Bound(before + own, np.maximum(magnitude, value))
+
+
+def _magnitude_model(model: Any) -> Any:
+    """The model with `|w|` for w and no activations, so that it turns `|x|` into S."""
+    copy = freeze(model)
+    for _, layer in leaf_layers(copy):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            for name, sign in (("gamma", 1), ("beta", 1), ("moving_mean", -1)):
+                weight = getattr(layer, name, None)
+                if weight is not None:
+                    weight.assign(sign * tf.abs(weight))
+        elif isinstance(layer, _PRODUCTS):
+            layer.set_weights([np.abs(weight) for weight in layer.get_weights()])
+            layer.activation = keras.activations.linear
+    return copy
+
+
+def _is_exact(layer: Any) -> bool:
+    """Whether a layer sums up +-1 only: integers below 2^24, exact in any order."""
+    if not isinstance(layer, lq.layers.QuantConv2D) or layer.input_quantizer is None:
+        return False
+    return bool(np.all(np.abs(quantized_kernel(layer)) == 1))
+
+
+_PRODUCTS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+_EXACT = (
+    keras.layers.Concatenate,
+    keras.layers.Cropping2D,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.MaxPooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.Permute,
+    keras.layers.Reshape,
+    keras.layers.ZeroPadding2D,
+)
+
+
+def _own_roundings(call: LayerCall) -> int | None:
+    """Roundings of one layer per output; None if this module does not know the layer."""
+    layer = call.layer
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        return None
+    if isinstance(layer, _PRODUCTS):
+        fan_in = max(int(np.prod(weight.shape[:-1])) for weight in layer.weights)
+        plain = layer.activation in (keras.activations.linear, keras.activations.relu)
+        terms = 0 if _is_exact(layer) else fan_in
+        return terms + bool(layer.use_bias) + (0 if plain else _OTHER_ROUNDINGS)
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return _BATCH_NORM_ROUNDINGS
+    if isinstance(layer, keras.layers.Add):
+        return len(call.inputs) - 1
+    if isinstance(layer, keras.layers.AveragePooling2D):
+        return int(np.prod(layer.pool_size)) + 1
+    if isinstance(layer, keras.layers.GlobalAveragePooling2D):
+        return int(np.prod(call.inputs[0].shape[1:3])) + 1
+    if isinstance(layer, _EXACT):
+        return 0
+    return None

@@ -1,0 +1,170 @@
+"""Does a .tflite compute what the Keras model computes? On your own inputs, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from keras_sparsebnn.converters.verification.file_outputs import WeightsReport, compare_weights, predict
+from keras_sparsebnn.tflite_file.tree import read_tree
+from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantize_weights
+from keras_sparsebnn.converters.subbit import expand
+from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.errors import SparseBNNError
+
+__all__ = ["VerificationError", "VerifyReport", "verify"]
+
+
+class VerificationError(SparseBNNError):
+    """The file computes something else than the model.
+
+    Attributes:
+        layer: the first layer that differs; None if the file cannot be this model's at all.
+    """
+
+    def __init__(self, message: str, layer: str | None = None) -> None:
+        super().__init__(message)
+        self.layer = layer
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What `verify` measured; every layer agreed, or there would be no report.
+
+    Attributes:
+        samples: how many inputs were compared.
+        max_abs_difference: largest `|Keras - LCE|` over all outputs, end to end.
+        max_step_difference: largest of any intermediate result, each Keras layer being given
+            what the file computed for its inputs.
+        tolerance: the bound that this largest difference kept to.
+        argmax_agreement: share of samples with the same arg max, over all outputs that have
+            one.
+        sign_flips: binarised activations whose sign differs end to end, because rounding moved
+            a value across zero.
+        flipped_samples: samples with any of those.
+        compared: what was found equal to Keras, in this order.
+        int8_weights: what rounding the weights to 8 bits changes; None if they are float.
+    """
+
+    samples: int
+    max_abs_difference: float
+    max_step_difference: float
+    tolerance: float
+    argmax_agreement: float
+    sign_flips: int
+    flipped_samples: int
+    compared: tuple[str, ...] = ("LCE",)
+    int8_weights: WeightsReport | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        text = (
+            f"{' = '.join(('Keras', *self.compared))} on {self.samples} samples"
+            f"{' with float weights' if self.int8_weights else ''}: arg max of "
+            f"Keras and LCE agrees on {100 * self.argmax_agreement:.2f} %, largest difference "
+            f"{self.max_abs_difference:.3g} end to end and {self.max_step_difference:.3g} step "
+            f"by step (tolerance {self.tolerance:.3g}); rounding flipped {self.sign_flips} "
+            f"signs in {self.flipped_samples} samples."
+        )
+        return f"{text}\n{self.int8_weights}" if self.int8_weights else text
+
+
+def verify(
+    model: Any, flat: bytes, inputs: Any, *, labels: Any = None, batch_size: int = 16
+) -> VerifyReport:
+    r"""Compares a Keras model with its converted file on `inputs`.
+
+    Keras = LCE = delegate, step by step. A value within rounding error of zero may get another
+    sign in the file than in Keras, and then everything after it differs by far more than
+    rounding. Such a flip is no bug, but a bug looks the same at the output. So both are run in
+    step: each Keras layer is given what the file computed for its inputs, and its output is
+    looked for among the file's tensors. Bit-packed tensors must agree exactly, except where
+    Keras's value is within its rounding error of zero; floats within the rounding error
+
+    `2 gamma_n S`,  `gamma_n = n u / (1 - n u)`,  `u = 2^-24`,
+
+    where n is how many roundings the result has been through since the last value that both
+    share, and S is the same sum over magnitudes, `sum |w| |x|` for a convolution: the standard
+    bound for any order of summation, once for Keras and once for the file (Higham, "Accuracy
+    and Stability of Numerical Algorithms", 2002, section 3.1). The file runs in LCE's
+    interpreter, and then with this package's delegate in a stock one, where it is installed.
+
+    A sub-bit file is expanded for this, and must then give the very same bits through the
+    delegate as the file it was expanded to.
+
+    A file with int8 weights must be, tensor by tensor, what `quantize_weights` makes of this
+    model's float file, which is compared with Keras in its place. What the rounding of the
+    weights changes is measured.
+
+    Args:
+        model: the Keras model, as trained or frozen; compared is its frozen float32 form.
+        flat: the .tflite file's bytes.
+        inputs: an array, a list of arrays in the order of the model's inputs, or a dictionary
+            by input name; samples along the first axis.
+        labels: the class of each sample, to measure accuracy with int8 weights.
+        batch_size: samples compared at a time; memory grows with it.
+
+    Raises:
+        VerificationError: they differ; the message and `.layer` name the first layer.
+        ModelFileError: the file is damaged.
+        SparseBNNError: the inputs do not fit the model.
+    """
+    # TensorFlow loads here, so that converters.inspect does without.
+    from keras_sparsebnn.converters.verification.lockstep import compare, file_inputs
+
+    plain = expand(flat)
+    rounded = has_int8_weights(read(plain))
+    reference = _float_file(model, plain) if rounded else plain
+    report = compare(model, reference, inputs, batch_size, "lce")
+    compared = ["LCE"]
+    weights = None
+    if rounded or _has_delegate():
+        feeds = file_inputs(model, plain, inputs)
+    if rounded:
+        weights = compare_weights(reference, plain, feeds, labels)
+    if _has_delegate():
+        compare(model, reference, inputs, batch_size, "delegate")
+        compared.append("delegate(LCE file)")
+        if flat is not plain:
+            _check_same_bits(plain, flat, feeds)
+            compared.append("delegate(sub-bit file)")
+    return replace(report, compared=tuple(compared), int8_weights=weights)
+
+
+def _has_delegate() -> bool:
+    from keras_sparsebnn.runtime import delegate_library
+
+    try:
+        delegate_library()
+    except SparseBNNError:
+        return False
+    return True
+
+
+def _float_file(model: Any, rounded: bytes) -> bytes:
+    """The model's LCE file before its weights were rounded to `rounded`'s."""
+    from keras_sparsebnn.converters.lce import convert_keras_model
+
+    reference = convert_keras_model(model)
+    if read_tree(quantize_weights(reference)) != read_tree(rounded):
+        raise VerificationError(
+            "Expected the model's file with its weights rounded to 8 bits, got another. Is the "
+            "file this model's, and of this version of larq-compute-engine? Convert it again."
+        )
+    return reference
+
+
+def _check_same_bits(plain: bytes, sub_bit: bytes, feeds: list[Any]) -> None:
+    outputs = (predict(model, feeds, runtime="delegate") for model in (plain, sub_bit))
+    for number, (expected, got) in enumerate(zip(*outputs, strict=True)):
+        if not np.array_equal(expected, got, equal_nan=True):
+            raise VerificationError(
+                f"Expected the delegate to compute the same from the LCE file and from the "
+                f"sub-bit file, got a difference of {np.abs(expected - got).max():.3g} at "
+                f"output {number}. Please report this model."
+            )

@@ -1,0 +1,101 @@
+"""The binary convolutions of a network, binarised as the builder's arguments say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keras_sparsebnn import codebook
+from keras_sparsebnn._keras import keras, lq
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.models.blocks.layer_codewords import LayerCodewords
+
+__all__ = ["BinaryLayers", "KernelQuantizer"]
+
+KernelQuantizer = Callable[[int], Any]
+"""n -> a quantizer, the name of one, or None for float kernels; called once a layer."""
+
+
+class BinaryLayers:
+    """Makes the binary convolutions of one network.
+
+    Args:
+        codewords: n, or a mapping of layer names and patterns, see `LayerCodewords`.
+        kernel_quantizer: see `KernelQuantizer`.
+        activation_quantizer: binarises the input of every layer; None for ReLU, so a float
+            network.
+
+    Used as a context: leaving it checks that every key of `codewords` was of use.
+    """
+
+    def __init__(
+        self,
+        codewords: int | Mapping[str, int],
+        kernel_quantizer: KernelQuantizer,
+        activation_quantizer: Any,
+    ) -> None:
+        self._codewords = LayerCodewords(codewords)
+        self._kernel_quantizer = kernel_quantizer
+        self.activation_quantizer = activation_quantizer
+
+    def __enter__(self) -> BinaryLayers:
+        return self
+
+    def __exit__(self, exception: type[BaseException] | None, *_: object) -> None:
+        if exception is None:
+            self._codewords.check_every_key_was_used()
+
+    def conv(
+        self,
+        x: Any,
+        filters: int,
+        kernel_size: int = 3,
+        *,
+        name: str,
+        strides: int = 1,
+        groups: int = 1,
+        activation: Any = None,
+    ) -> Any:
+        """sign -> binary convolution; or ReLU -> convolution where activations are float.
+
+        Padding is with +1 where activations are binary, which LCE folds into the convolution.
+        A codebook of fewer than n patterns (1x1 kernels have two) is used whole, so such
+        layers are plain 1-bit, and no key of `codewords` is for them.
+
+        Shape:
+            `[B, H, W, C]` -> `[B, H / strides, W / strides, filters]`.
+
+        Raises:
+            SparseBNNError: for groups of other than multiples of 32 channels; see
+                `LayerCodewords` for the rest.
+        """
+        binary = self.activation_quantizer is not None
+        channels = int(x.shape[-1])
+        if groups > 1 and (channels % (32 * groups) or filters % groups):
+            raise SparseBNNError(
+                f"Expected groups of a multiple of 32 channels, got {channels} -> {filters} in "
+                f"{groups} groups (layer {name}). Use fewer groups or a larger width."
+            )
+        size = codebook.codebook_size(kernel_size)
+        n = self._codewords(name) if kernel_size == 3 else size
+        quantizer = self._kernel_quantizer(n)
+        options = {
+            "strides": strides,
+            "groups": groups,
+            "padding": "same",
+            "activation": activation,
+            "use_bias": False,
+            "name": name,
+        }
+        if not binary:
+            x = keras.layers.ReLU(name=f"{name}_relu")(x)
+            if quantizer is None:
+                return keras.layers.Conv2D(filters, kernel_size, **options)(x)
+        options["pad_values"] = 1.0 if binary else 0.0
+        options["input_quantizer"] = self.activation_quantizer
+        if quantizer is None:
+            return lq.layers.QuantConv2D(filters, kernel_size, **options)(x)
+        return SparseBinaryConv2D(filters, kernel_size, kernel_quantizer=quantizer, **options)(
+            x
+        )

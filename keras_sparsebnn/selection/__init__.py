@@ -1,0 +1,1 @@
+"""Which codewords a layer keeps: algorithms, without layers."""

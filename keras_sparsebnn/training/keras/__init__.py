@@ -1,0 +1,1 @@
+"""What also works in a plain `model.fit`: callbacks, optimizers, distillation."""

@@ -1,0 +1,89 @@
+"""Stages of training: float kernels, then their signs, then codewords."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.layers import sparse_quantizer
+from keras_sparsebnn.quantizers import STAGES, SubsetKernel
+from keras_sparsebnn.training.keras.callbacks import total_steps_of
+
+__all__ = ["StageSchedule"]
+
+
+def _staged(model: Any) -> Iterator[tuple[Any, SubsetKernel]]:
+    """Layers whose quantizer has stages, nested models included."""
+    for layer in model._flatten_layers(include_self=False):
+        quantizer = sparse_quantizer(layer)
+        if quantizer is not None and quantizer.built and quantizer.has_stages:
+            yield layer, quantizer
+
+
+class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
+    r"""Takes every quantizer made with `starts_as` through its stages.
+
+    The stage before step `t` depends on `t`, the optimizer's counter, alone, and lies in the
+    quantizers' variables: a resumed training neither repeats a choice of codewords nor misses
+    it.
+
+    Args:
+        stages: from the fraction of training, in [0, 1), to the stage entered there: "float",
+            "sign" or "codewords". Before the first, the stage stays as it is.
+        total_steps: where the fraction is 1; epochs x steps of the running `fit` if None.
+
+    Raises:
+        SparseBNNError: a fraction or stage that is none, unknown `total_steps`, or, when
+            training starts, no layer that has stages.
+
+    Example:
+        >>> two_step = StageSchedule({0.5: "sign", 0.7: "codewords"}, total_steps=100)
+        >>> [two_step.stage_at(step) for step in (0, 49, 50, 99)]
+        [None, None, 'sign', 'codewords']
+    """
+
+    def __init__(self, stages: Mapping[float, str], *, total_steps: int | None = None) -> None:
+        super().__init__()
+        for fraction, stage in stages.items():
+            if not 0 <= fraction < 1:
+                raise SparseBNNError(
+                    f"Expected fractions of training in [0, 1), got {fraction} ({stage})."
+                )
+            if stage not in STAGES:
+                raise SparseBNNError(
+                    f"Expected a stage out of {', '.join(STAGES)}, got {stage!r:.60}."
+                )
+        if not stages:
+            raise SparseBNNError("Expected at least one stage, got none.")
+        if total_steps is not None and total_steps < 1:
+            raise SparseBNNError(f"Expected `total_steps` to be at least 1, got {total_steps}.")
+        self.stages = dict(sorted(stages.items()))
+        self.total_steps = total_steps
+        self._entered: str | None = None
+
+    def stage_at(self, step: int) -> str | None:
+        """The stage that optimizer step `step` is trained in; None before the first."""
+        total = total_steps_of(self)
+        due = [stage for start, stage in self.stages.items() if step >= round(start * total)]
+        return due[-1] if due else None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._entered = None
+        if not any(_staged(self.model)):
+            raise SparseBNNError(
+                "Expected a layer whose kernel quantizer has stages, got none. "
+                'Make the quantizers with starts_as="sign" or "float".'
+            )
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        stage = self.stage_at(int(keras.backend.get_value(self.model.optimizer.iterations)))
+        if stage is None or stage == self._entered:
+            return
+        for layer, quantizer in _staged(self.model):
+            if quantizer.stage != stage:
+                with lq.context.quantized_scope(False):
+                    latent = tf.convert_to_tensor(layer.kernel)
+                quantizer.enter(stage, latent)
+        self._entered = stage

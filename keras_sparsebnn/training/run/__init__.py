@@ -1,0 +1,1 @@
+"""One resumable run: its folder, loop, checkpoints and strategies."""

@@ -1,0 +1,291 @@
+"""What a training run is made of: `run.json`, validated. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_sparsebnn._files import read_json, write_json
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.training.settings.method_options import METHODS, OPTIONS, choose_after
+from keras_sparsebnn.training.settings.rules import (
+    BOOLEAN,
+    Rule,
+    integer,
+    is_int,
+    is_number,
+    number,
+    one_of,
+    or_none,
+    positive,
+    text,
+)
+
+__all__ = ["METHODS", "OPTIONS", "RunConfig"]
+
+VERSION = 2
+
+
+def _is_codewords(value: Any) -> bool:
+    return is_int(value) and 2 <= value <= 512 and value & (value - 1) == 0
+
+
+def _are_codewords(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return _is_codewords(value)
+    keys = all(isinstance(key, str) and 0 < len(key) <= 200 for key in value)
+    return bool(value) and keys and all(map(_is_codewords, value.values()))
+
+
+_OBJECT: Rule = ("an object", lambda v: isinstance(v, dict))
+
+_RULES: dict[str, Rule] = {
+    "version": (str(VERSION), lambda v: is_int(v) and v == VERSION),
+    "recipe": or_none(text(4096)),
+    "dataset": text(200),
+    "data_dir": or_none(text(4096)),
+    "image_size": or_none(integer(4, 1024)),
+    # data.AUGMENTATIONS, which takes TensorFlow to import.
+    "augmentation": one_of(
+        *("none", "shift", "flip_shift", "crop", "crop_flip"),
+        *("resized_crop", "resized_crop_lighting"),
+    ),
+    "model": text(100),
+    "model_options": _OBJECT,
+    "float_network": BOOLEAN,
+    "method": one_of(*METHODS),
+    "codewords": (
+        "a power of two in [2, 512], or an object of them by layer or pattern",
+        _are_codewords,
+    ),
+    "options": _OBJECT,
+    "epochs": integer(1, 100_000),
+    "first_step": ("a number in [0, 1)", lambda v: is_number(v) and 0 <= v < 1),
+    "batch_size": integer(1, 1_000_000),
+    "optimizer": one_of("adam", "sgd"),
+    "learning_rate": positive(1e3),
+    "schedule": one_of("cosine", "linear", "constant"),
+    "warmup_epochs": number(0, 100_000),
+    "momentum": ("a number in [0, 1)", lambda v: is_number(v) and 0 <= v < 1),
+    "weight_decay": number(0, 1),
+    "first_step_weight_decay": number(0, 1),
+    "logit_optimizer": one_of("adam", "sgd"),
+    "logit_rate_factor": number(0, 1e6),
+    "label_smoothing": ("a number in [0, 1)", lambda v: is_number(v) and 0 <= v < 1),
+    "teacher": or_none(text(4096)),
+    "teacher_weight": ("a number in (0, 1]", lambda v: is_number(v) and 0 < v <= 1),
+    "teacher_temperature": positive(1e3),
+    "teacher_epochs": or_none(integer(1, 100_000)),
+    "batch_norm_batches": integer(0, 10**9),
+    "seed": integer(0, 2**31 - 1),
+    "mixed_precision": one_of("none", "bfloat16"),
+    "strategy": one_of("none", "mirrored", "multi_worker", "tpu"),
+    "devices": or_none(integer(1, 1024)),
+    "deterministic": BOOLEAN,
+    "checkpoint_every": integer(0, 10**9),
+}
+
+# These may differ when a run goes on: they do not change its outcome.
+_FREE = ("recipe", "data_dir", "checkpoint_every")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides the outcome of a run.
+
+    Args:
+        recipe: whose settings these were to start with; only a note.
+        dataset: see `data.load`; so are `data_dir`, `image_size` and `augmentation`.
+        model: a key of `models.MODELS`.
+        model_options: more arguments of that builder.
+        float_network: float kernels and activations: what binary ones are compared with, and
+            what teaches them. `method`, `codewords` and `options` then do nothing.
+        method: a key of `quantizers.METHODS`: "learned" (`SparseKernel`), "one_bit", ...
+        codewords: n, or a mapping of layer names and patterns to n; with "one_bit" always 512.
+        options: of the quantizer, see `OPTIONS`.
+        epochs: passes over the training split, those of the first step included.
+        first_step: the fraction of the epochs, rounded to whole ones, that trains float kernels
+            with binary activations (two-step training); 0: one step. After it the optimizer's
+            momenta are forgotten and the learning-rate schedule begins anew.
+        batch_size: over all replicas together.
+        optimizer: "adam" or "sgd".
+        learning_rate: at its highest.
+        schedule: "cosine" or "linear", both to 0, or "constant", after the warm-up.
+        warmup_epochs: of linear warm-up from 0, in each step; may be a fraction.
+        momentum: of SGD.
+        weight_decay: L2, of kernels only; in the first step `first_step_weight_decay`.
+        logit_optimizer: of the selection logits, which never decay.
+        logit_rate_factor: times the learning rate is that of the logits.
+        label_smoothing: in [0, 1), in training and in `val_loss`.
+        teacher: a `.keras` or `.h5` file or a run's folder; "auto" trains the float network of
+            the same family first, in the folder `teacher`; none if None.
+        teacher_weight: w of `(1 - w) CE(labels) + w T^2 KL(teacher || student)`.
+        teacher_temperature: T.
+        teacher_epochs: of the "auto" teacher; as many as `epochs` if None.
+        batch_norm_batches: at the end, replace batch norm's moving averages by averages over so
+            many training batches (at most an epoch) with the final selection; 0: leave them.
+            Short runs and noisy selections need it.
+        seed: of weights, selection, noise, order and augmentation.
+        mixed_precision: "none" or "bfloat16".
+        strategy: "none", "mirrored" (the devices of this machine), "multi_worker" (those of
+            the machines in TF_CONFIG) or "tpu".
+        devices: of this machine; all of them if None. Without GPUs, so many logical CPUs.
+        deterministic: make TensorFlow use only deterministic kernels, where it has others.
+        checkpoint_every: steps between checkpoints within an epoch; 0: only after each epoch.
+
+    Raises:
+        SparseBNNError: for the first value of a wrong type or out of range.
+
+    Example:
+        >>> RunConfig(codewords=16).bits_per_kernel
+        4
+    """
+
+    version: int = VERSION
+    recipe: str | None = None
+    dataset: str = "digits"
+    data_dir: str | None = None
+    image_size: int | None = None
+    augmentation: str = "none"
+    model: str = "small"
+    model_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    float_network: bool = False
+    method: str = "learned"
+    codewords: int | Mapping[str, int] = 32
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    epochs: int = 10
+    first_step: float = 0.0
+    batch_size: int = 32
+    optimizer: str = "adam"
+    learning_rate: float = 3e-3
+    schedule: str = "cosine"
+    warmup_epochs: float = 0.0
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    first_step_weight_decay: float = 0.0
+    logit_optimizer: str = "adam"
+    logit_rate_factor: float = 1.0
+    label_smoothing: float = 0.0
+    teacher: str | None = None
+    teacher_weight: float = 1.0
+    teacher_temperature: float = 1.0
+    teacher_epochs: int | None = None
+    batch_norm_batches: int = 100
+    seed: int = 0
+    mixed_precision: str = "none"
+    strategy: str = "none"
+    devices: int | None = None
+    deterministic: bool = True
+    checkpoint_every: int = 0
+
+    def __post_init__(self) -> None:
+        for name, rule in _RULES.items():
+            _check(name, getattr(self, name), rule)
+        rules = OPTIONS[self.method]
+        for name, value in self.options.items():
+            if name not in rules:
+                known = ", ".join(rules) or "none"
+                raise SparseBNNError(
+                    f"Expected an option of method {self.method} ({known}), got {name!r:.60}."
+                )
+            _check(name, value, rules[name])
+            start = name.removesuffix("_end")
+            if name != start and start not in self.options:
+                raise SparseBNNError(
+                    f"Expected `{start}` together with `{name}`, got the end alone. "
+                    f"Set {start}, too."
+                )
+        if "starts_as" in self.options and choose_after(self.method, self.options) is None:
+            raise SparseBNNError(
+                "Expected `choose_after` together with `starts_as`, got the start alone. "
+                "Set choose_after, too."
+            )
+        if self.method == "one_bit" and self.codewords != 512:
+            raise SparseBNNError(
+                f"Expected `codewords` to be 512 with method one_bit, got {self.codewords}. "
+                "Leave it out."
+            )
+        if self.warmup_epochs > self.epochs:
+            raise SparseBNNError(
+                f"Expected `warmup_epochs` to be at most {self.epochs}, the `epochs`, got "
+                f"{self.warmup_epochs:g}."
+            )
+        if self.first_step and not 0 < self.first_step_epochs < self.epochs:
+            raise SparseBNNError(
+                f"Expected `first_step` to leave a whole epoch to each step, got "
+                f"{self.first_step:g} of {self.epochs}. Train more `epochs`."
+            )
+        if self.first_step and self.float_network:
+            raise SparseBNNError(
+                "Expected `first_step` to be 0 with `float_network`, which has no second step, "
+                f"got {self.first_step:g}."
+            )
+        if self.strategy == "tpu" and self.options.get("matcher") == "scipy":
+            raise SparseBNNError(
+                'Expected `matcher` to be "graph" on a TPU, got "scipy", which is a callback.'
+            )
+
+    @property
+    def first_step_epochs(self) -> int:
+        """Epochs with float kernels; 0 with one-step training."""
+        return round(self.first_step * self.epochs)
+
+    @property
+    def bits_per_kernel(self) -> int:
+        """`log2(codewords)`; of the largest where layers differ."""
+        n = self.codewords
+        return (n if isinstance(n, int) else max(n.values())).bit_length() - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `run.json` has it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "run.json") -> RunConfig:
+        """From what `to_dict` made, or someone claims it did.
+
+        Version 1 knew one-step training with Adam only, which is what the new settings say
+        when they are left out. What it finished can be read; what it left unfinished cannot go
+        on, because its checkpoints hold another optimizer.
+
+        Raises:
+            SparseBNNError: unknown keys, wrong types, values out of range; names `where`.
+        """
+        unknown = sorted(set(data) - set(_RULES))
+        if unknown:
+            raise SparseBNNError(
+                f"Expected the keys of a run, got {unknown[0]!r:.60} ({where}). Remove it."
+            )
+        if is_int(data.get("version")) and data["version"] == 1:
+            data = {**data, "version": VERSION}
+        try:
+            return cls(**data)
+        except SparseBNNError as error:
+            raise SparseBNNError(f"{error} ({where})") from error
+
+    def save(self, path: Path) -> None:
+        """Writes `run.json`, atomically."""
+        write_json(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: Path) -> RunConfig:
+        """Reads `run.json`.
+
+        Raises:
+            SparseBNNError: it is not one.
+            OSError: it cannot be read.
+        """
+        return cls.from_dict(read_json(path), str(path))
+
+    def first_difference(self, other: RunConfig) -> str | None:
+        """The first key in which two runs differ so that one cannot go on as the other."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return next((k for k in mine if k not in _FREE and mine[k] != theirs[k]), None)
+
+
+def _check(name: str, value: Any, rule: Rule) -> None:
+    expected, holds = rule
+    if not holds(value):
+        raise SparseBNNError(f"Expected `{name}` to be {expected}, got {value!r:.60}.")

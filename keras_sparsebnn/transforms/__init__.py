@@ -1,0 +1,1 @@
+"""From one model to another: copies with other layers, weights or statistics."""
