@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/bconv2d.h"
+#include "kernels/bconv2d/bconv2d.h"
 
 // The emulator starts to count at one and stops at the other.
 extern "C" __attribute__((noinline, used)) void KernelCostBegin() { asm volatile("" ::: "memory"); }

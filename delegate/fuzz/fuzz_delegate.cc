@@ -2,7 +2,7 @@
 //
 //   cmake -S delegate -B build/fuzz -DCMAKE_CXX_COMPILER=clang++ -DSPARSEBNN_FUZZ=ON
 //   build/fuzz/fuzz_delegate -max_len=512 build/new_inputs delegate/fuzz/corpus/fuzz_delegate
-#include "delegate_model.h"
+#include "testing/delegate_model.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   sparsebnn::RunFuzzBytes(data, size);

@@ -2,7 +2,7 @@
 //
 //   build/fuzz/fuzz_flexbuffer -max_len=256 build/new_inputs
 //   delegate/fuzz/corpus/fuzz_flexbuffer
-#include "flexbuffer_lookup.h"
+#include "testing/flexbuffer_lookup.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   sparsebnn::LookUpAllOptions(data, size);

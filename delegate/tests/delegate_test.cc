@@ -7,11 +7,11 @@
 #include <thread>
 #include <vector>
 
-#include "fuzz/delegate_model.h"
-#include "kernels/quantize.h"
+#include "testing/delegate_model.h"
+#include "kernels/quantize/quantize.h"
 #include "sparsebnn_delegate.h"
-#include "tests/fake_runtime.h"
-#include "tests/flexbuffer_writer.h"
+#include "testing/fake_runtime.h"
+#include "testing/flexbuffer_writer.h"
 #include "tflite/arena.h"
 #include "tflite/binary_filter.h"
 #include "tflite/flexbuffer.h"

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "fuzz/delegate_model.h"
-#include "fuzz/flexbuffer_lookup.h"
+#include "testing/delegate_model.h"
+#include "testing/flexbuffer_lookup.h"
 
 namespace sparsebnn {
 namespace {

@@ -17,8 +17,8 @@
 #include <random>
 #include <vector>
 
-#include "kernels/kernel_choice.h"
-#include "random_layer.h"
+#include "kernels/bconv2d/kernel_choice.h"
+#include "testing/random_layer.h"
 
 namespace sparsebnn {
 namespace {

@@ -9,9 +9,9 @@
 #include <random>
 #include <vector>
 
-#include "kernels/bconv2d_reference.h"
-#include "kernels/kernel_list.h"
-#include "random_layer.h"
+#include "kernels/bconv2d/bconv2d_reference.h"
+#include "kernels/bconv2d/kernel_list.h"
+#include "testing/random_layer.h"
 
 namespace sparsebnn {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/bconv2d.h"
+#include "kernels/bconv2d/bconv2d.h"
 
 namespace sparsebnn {
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "kernels/bconv2d.h"
+#include "kernels/bconv2d/bconv2d.h"
 
 namespace sparsebnn {
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "delegate_options.h"
-#include "kernels/thread_pool.h"
-#include "kernels/workspace.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/workspace.h"
 #include "shape.h"
 #include "tflite_abi.h"
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/bconv2d.h"
+#include "kernels/bconv2d/bconv2d.h"
 #include "shape.h"
 #include "tflite_abi.h"
 

@@ -1,5 +1,5 @@
 // LceBMaxPool2d.
-#include "kernels/max_pool.h"
+#include "kernels/max_pool/max_pool.h"
 #include "op_options.h"
 #include "ops.h"
 #include "sliding_window.h"

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/quantize.h"
+#include "kernels/quantize/quantize.h"
 #include "ops.h"
 
 namespace sparsebnn {

@@ -1,0 +1,299 @@
+// The loops of the bit-sliced convolution, for a vector type V of kBits pixels. Included by one
+// file for each instruction set; everything here has internal linkage, so that each file has its
+// own code.
+//
+//   planes = the input as bit planes                                          (raster.h)
+//   for each block of kBits places:
+//     for each chunk of 16 groups:
+//       table = (m, h) of each group's patterns; parity of each group         Tables::Build
+//       for each output channel:
+//         sum[o] += table[its entry of each group]       16 two-bit numbers   Sums::AddChunk
+//     transform(2 * sum[o] + last parity) to the output's layout              Finish
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "bconv2d_codebook.h"
+#include "bit_planes_inl.h"
+#include "codebook_plan.h"
+#include "codebook_sums_inl.h"
+#include "codebook_tables_inl.h"
+#include "kernels/bconv2d/kernel_list.h"
+#include "output_tile_inl.h"
+#include "raster.h"
+
+namespace sparsebnn {
+namespace {
+
+template <class V>
+class CodebookBconv2d : public Bconv2d {
+  using Register = typename V::Register;
+  using Tables = CodebookTables<V>;
+  using Sums = CodebookSums<V>;
+  static constexpr int kBytes = V::kBits / 8;
+
+ public:
+  // `rest` does the pixels from raster.pixels on, if there are any.
+  CodebookBconv2d(const Geometry& geometry, const Raster& raster, const FilterReader& filter,
+                  OutputTransform transform, const char* isa, std::unique_ptr<Bconv2d> rest)
+      : g_(geometry),
+        transform_(std::move(transform)),
+        vector_transform_(transform_, geometry.depth()),
+        raster_(raster),
+        masks_(raster.ColumnMasks(geometry, V::kBits)),
+        isa_(isa),
+        rest_(std::move(rest)) {
+    PadForVectors(&transform_);
+    for (int group = 0; group < g_.groups; ++group) {
+      plans_.push_back(PlanCodebook(filter, group * g_.channels_out_per_group(),
+                                    g_.channels_out_per_group(), g_.channels_in_per_group(),
+                                    Raster::PlanesPerPhase(g_), raster_.plane_bytes, raster_.taps,
+                                    raster_.half_block ? 2 : 1));
+      for (const Chunk& chunk : plans_.back().chunks) {
+        table_entries_ = std::max(table_entries_, static_cast<int>(chunk.patterns.size()));
+      }
+    }
+    sum_stride_ = Sums::Stride(plans_[0].chunks.size());
+  }
+
+  bool Run(const uint32_t* input, void* output, Workspace* workspace,
+           ThreadPool* threads) const override {
+    if (rest_ != nullptr && !rest_->Run(input, output, workspace, threads)) return false;
+    // With fewer blocks than threads the output channels are shared out too; each thread then
+    // builds all the tables.
+    const int channels_out = g_.channels_out_per_group();
+    const int tiles = (channels_out + 31) / 32;
+    const int blocks = raster_.blocks + raster_.half_block;
+    const int tasks_wanted =
+        threads->threads() > blocks ? (threads->threads() + blocks - 1) / blocks : 1;
+    const int splits = std::min(tasks_wanted, tiles);
+    const int tiles_per_split = (tiles + splits - 1) / splits;
+    const size_t scratch_bytes = ScratchBytes(tiles_per_split * 32);
+    const size_t planes_bytes = raster_.PlanesBytes(g_);
+    if (!workspace->Reserve(planes_bytes + threads->threads() * scratch_bytes)) return false;
+    uint8_t* planes = workspace->data();
+
+    for (int b = 0; b < g_.batch; ++b) {
+      const uint32_t* image =
+          input + static_cast<size_t>(b) * g_.input_height * g_.input_width * g_.input_words();
+      for (int group = 0; group < g_.groups; ++group) {
+        threads->ParallelFor(PlaneTasks(),
+                             [&](int task, int) { FillPlanes(image, group, task, planes); });
+        threads->ParallelFor(blocks * splits, [&](int task, int thread) {
+          const int first = task % splits * tiles_per_split * 32;
+          const int last = std::min(first + tiles_per_split * 32, channels_out);
+          if (first >= last) return;
+          const int block = task / splits;
+          uint8_t* scratch = planes + planes_bytes + thread * scratch_bytes;
+          if (block < raster_.blocks) {
+            RunBlock<1>(planes, b, group, block, first, last, output, scratch);
+          } else {
+            RunBlock<2>(planes, b, group, block, first, last, output, scratch);
+          }
+        });
+      }
+    }
+    return true;
+  }
+
+  const char* kernel() const override { return "codebook"; }
+  std::string description() const override {
+    return std::string("codebook x") + std::to_string(V::kBits) + " " + isa_ + ", " +
+           std::to_string(plans_[0].chunks[0].patterns.size()) +
+           " patterns of 7 taps";
+  }
+
+ private:
+  // --- Planes ---------------------------------------------------------------------------------
+
+  static constexpr int kWordsPerPlaneTask = 16;
+
+  int PlaneTasks() const {
+    return static_cast<int>(raster_.phases.size()) *
+           ((raster_.words + kWordsPerPlaneTask - 1) / kWordsPerPlaneTask);
+  }
+  // Fills kWordsPerPlaneTask words of the planes of one phase, all channels; the last task also
+  // clears what lies beyond.
+  void FillPlanes(const uint32_t* image, int group, int task, uint8_t* planes) const {
+    const int tasks_per_phase = PlaneTasks() / static_cast<int>(raster_.phases.size());
+    const int phase = task / tasks_per_phase;
+    const int first_word = task % tasks_per_phase * kWordsPerPlaneTask;
+    const int last_word = std::min(first_word + kWordsPerPlaneTask, raster_.words);
+    const int group_words = g_.group_words();
+    for (int word = first_word; word < last_word; ++word) {
+      int pixels[32];
+      raster_.ListPixels(g_, raster_.phases[phase], word * 32, 32, pixels);
+      for (int w = 0; w < group_words; w += 4) {
+        u32x4 rows[32];
+        const int lanes = std::min(4, group_words - w);
+        for (int k = 0; k < 32; ++k) {
+          rows[k] = u32x4{};
+          if (pixels[k] < 0) continue;
+          const uint32_t* pixel = image + static_cast<size_t>(pixels[k]) * g_.input_words() +
+                                  group * group_words + w;
+          if (lanes == 4) {
+            std::memcpy(&rows[k], pixel, sizeof rows[k]);
+          } else {
+            for (int lane = 0; lane < lanes; ++lane) rows[k][lane] = pixel[lane];
+          }
+        }
+        Transpose32x32_x4(rows);
+        uint8_t* plane = planes +
+                         (static_cast<size_t>(phase) * Raster::PlanesPerPhase(g_) + w * 32) *
+                             raster_.plane_bytes +
+                         word * 4;
+        for (int lane = 0; lane < lanes; ++lane) {
+          for (int i = 0; i < 32; ++i) {
+            const uint32_t bits = rows[i][lane];
+            std::memcpy(plane, &bits, sizeof bits);
+            plane += raster_.plane_bytes;
+          }
+        }
+      }
+    }
+    if (last_word < raster_.words) return;
+    for (int c = 0; c < g_.channels_in_per_group(); ++c) {
+      uint8_t* plane = planes + (static_cast<size_t>(phase) * Raster::PlanesPerPhase(g_) + c) *
+                                    raster_.plane_bytes;
+      std::memset(plane + raster_.words * 4, 0, raster_.plane_bytes - raster_.words * 4);
+    }
+  }
+
+  // --- Blocks ---------------------------------------------------------------------------------
+
+  struct Scratch {
+    uint8_t* tables;      // [entries, 2 planes, 16 groups]
+    uint8_t* majorities;  // [16 groups, 3 triples, 8 patterns]
+    uint8_t* parities;    // [groups]
+    uint8_t* sums;        // [channels, sum planes]
+    uint8_t* tile;        // OutputTile's
+  };
+
+  static size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+  size_t ScratchBytes(int channels, uint8_t* base = nullptr, Scratch* scratch = nullptr) const {
+    size_t groups = 0;
+    for (const CodebookPlan& plan : plans_) groups = std::max(groups, plan.groups.size());
+    const size_t sizes[] = {static_cast<size_t>(table_entries_) * Tables::kEntryBytes,
+                            static_cast<size_t>(kChunkGroups) * Tables::kMajorities,
+                            (groups + 1) * kBytes,
+                            static_cast<size_t>(channels) * sum_stride_,
+                            OutputTile<V>::kScratchBytes};
+    size_t offsets[6] = {0};
+    for (int i = 0; i < 5; ++i) offsets[i + 1] = offsets[i] + RoundUp(sizes[i]);
+    if (scratch != nullptr) {
+      *scratch = {base + offsets[0], base + offsets[1], base + offsets[2], base + offsets[3],
+                  base + offsets[4]};
+    }
+    return offsets[5];
+  }
+
+  // In a half block, kHalves = 2, the halves of a register are the same places for two groups
+  // that follow each other, and two chunks are added at once. What is listed by groups, tables and
+  // parities, is in memory as before, in units of half a register.
+  template <int kHalves>
+  void RunBlock(const uint8_t* planes, int b, int group, int block, int first, int last,
+                void* output, uint8_t* scratch_bytes) const {
+    const CodebookPlan& plan = plans_[group];
+    Scratch scratch;
+    ScratchBytes(last - first, scratch_bytes, &scratch);
+    const uint8_t* block_planes = planes + static_cast<size_t>(block) * kBytes;
+    const uint8_t* masks = &masks_[block * raster_.taps.size() * kBytes];
+    std::memset(scratch.sums, 0, static_cast<size_t>(last - first) * sum_stride_);
+    const size_t chunk_entries = static_cast<size_t>(g_.channels_out_per_group()) * kChunkGroups;
+    int added = 0;  // chunks, or pairs of them
+    for (size_t k = 0; k < plan.chunks.size(); k += kHalves) {
+      const Chunk& chunk = plan.chunks[k];
+      if (plan.groups[chunk.first_group].size == 0) continue;
+      Tables::template Build<kHalves>(plan, chunk, block_planes, masks, scratch.majorities,
+                                      scratch.parities, scratch.tables);
+      const uint8_t* entries = &plan.entries[k * chunk_entries + first * kChunkGroups];
+      const uint8_t* others = entries + (kHalves - 1) * chunk_entries;
+      const int carried = __builtin_ctz(~static_cast<unsigned>(added++));
+      if (carried == 0) {
+        Sums::template AddChunk<kHalves, false>(scratch.tables, entries, others, last - first, 0,
+                                                sum_stride_, scratch.sums);
+      } else {
+        Sums::template AddChunk<kHalves, true>(scratch.tables, entries, others, last - first,
+                                               carried, sum_stride_, scratch.sums);
+      }
+    }
+    Finish(plan, b, group, block, kHalves, first, last, added, output, scratch);
+  }
+
+  // --- Outputs --------------------------------------------------------------------------------
+
+  void Finish(const CodebookPlan& plan, int b, int group, int block, int halves, int first,
+              int last, int chunks, void* output, const Scratch& scratch) const {
+    // Where the channels of each place of the block begin in the output, -1 for nowhere.
+    const bool packed = transform_.type == OutputType::kBitpacked;
+    const int stride = packed ? g_.output_words() : g_.channels_out;
+    int64_t offsets[V::kBits];
+    int y = block * V::kBits / raster_.pitch, x = block * V::kBits % raster_.pitch;
+    for (int i = 0; i < V::kBits; ++i) {
+      const bool inside =
+          y < g_.output_height && x < g_.output_width && i < V::kBits / halves;
+      const int64_t pixel =
+          (static_cast<int64_t>(b) * g_.output_height + y) * g_.output_width + x;
+      offsets[i] = inside ? pixel * stride : -1;
+      if (++x == raster_.pitch) {
+        x = 0;
+        ++y;
+      }
+    }
+    OutputTile<V> tile(transform_, vector_transform_, plan.sum_planes + 1, offsets, output,
+                       scratch.tile);
+    const Register parity = V::Load(scratch.parities + plan.last_group * (kBytes / halves));
+    const Register parities[2] = {parity, V::Not(parity)};
+    const int step = packed ? 32 : 8;
+    const int first_channel = group * g_.channels_out_per_group();
+    for (int o = first; o < last; o += step) {
+      const int count = std::min(step, last - o);
+      for (int i = 0; i < count; ++i) {
+        uint8_t* sum = scratch.sums + static_cast<size_t>(o + i - first) * sum_stride_;
+        Sums::SettleCarries(chunks, sum);
+        if (halves == 2) Sums::AddHalves(plan.sum_planes, sum);
+        tile.SetPopcounts(i, first_channel + o + i, parities[plan.last_parities[o + i]], sum);
+      }
+      tile.Store(first_channel + o, count);
+    }
+  }
+
+  const Geometry g_;
+  OutputTransform transform_;
+  const VectorTransform vector_transform_;
+  const Raster raster_;
+  const std::vector<uint8_t> masks_;  // raster_.ColumnMasks
+  const char* const isa_;
+  const std::unique_ptr<Bconv2d> rest_;
+  std::vector<CodebookPlan> plans_;  // one for each group of the convolution
+  int table_entries_ = 0;
+  int sum_stride_ = 0;               // bytes
+};
+
+// `make_dense`: for the pixels that would leave a block almost empty.
+template <class V>
+std::unique_ptr<Bconv2d> MakeCodebookBconv2d(const Geometry& geometry, const FilterReader& filter,
+                                             OutputTransform transform, const char* isa,
+                                             Bconv2dFactory make_dense, std::string* error) {
+  if (geometry.depth() > kMaxCodebookDepth) {
+    *error = "Expected at most " + std::to_string(kMaxCodebookDepth) +
+             " taps times input channels for the codebook kernel, got " +
+             std::to_string(geometry.depth());
+    return nullptr;
+  }
+  const Raster raster(geometry, V::kBits);
+  std::unique_ptr<Bconv2d> rest;
+  if (raster.pixels < geometry.output_height * geometry.output_width) {
+    Geometry others = geometry;
+    others.first_pixel = raster.pixels;
+    rest = make_dense(others, filter, transform, error);
+    if (rest == nullptr) return nullptr;
+  }
+  return std::make_unique<CodebookBconv2d<V>>(geometry, raster, filter, std::move(transform), isa,
+                                              std::move(rest));
+}
+
+}  // namespace
+}  // namespace sparsebnn

@@ -1,0 +1,67 @@
+// The input as bit planes: one per channel, one bit per pixel, so that a vector holds many pixels.
+//
+// The pixels of a plane lie in rows of `pitch` bits, and the outputs are numbered alike: output
+// (y, x) is at y * pitch + x. Under a tap it reads the plane at that place plus the tap's shift,
+// so a tap of a whole block of outputs is one unaligned load. Places with x >= output_width are
+// computed and thrown away; with padding that keeps the width there are none.
+//
+// There are rows of padding above and below, of bits 0 (+1), but no columns of it: beside a row
+// lies another one. A mask for each tap of a block clears what it reads there.
+//
+// A stride s > 1 makes s * s planes of a channel, its phases: plane (ry, rx) has the padded input's
+// pixels (s * y + ry, s * x + rx), so that a tap is a shift again.
+//
+// The last block may be hardly filled. Its few pixels are then left to the dense kernel, or it is
+// a half block, of half as many places.
+#ifndef SPARSEBNN_KERNELS_CODEBOOK_RASTER_H_
+#define SPARSEBNN_KERNELS_CODEBOOK_RASTER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/bconv2d/bconv2d.h"
+#include "codebook_plan.h"
+
+namespace sparsebnn {
+
+struct Phase {
+  int row = 0, column = 0;  // of the first pixel in the padded input
+  int padding = 0;          // columns left of the image, which are not stored
+};
+
+struct Raster {
+  Raster(const Geometry& geometry, int block_bits);
+
+  int pitch = 0;
+  int rows = 0;              // of a plane
+  int lead = 0;              // bits of a plane before its first row, for taps left of it
+  int blocks = 0;            // of block_bits places
+  bool half_block = false;   // whether a half block follows them
+  int pixels = 0;            // of the output that lie in blocks; the dense kernel does the others
+  int words = 0;             // of 32 pixels, that a plane needs to be filled
+  int plane_bytes = 0;       // with what the last block reads beyond
+  std::vector<Phase> phases;
+  std::vector<TapSource> taps;
+
+  // The planes of a phase: those of the channels of a group, and some that are only scratch.
+  static int PlanesPerPhase(const Geometry& geometry) {
+    return (geometry.channels_in_per_group() + 127) / 128 * 128;
+  }
+  size_t PlanesBytes(const Geometry& geometry) const {
+    return phases.size() * PlanesPerPhase(geometry) * static_cast<size_t>(plane_bytes);
+  }
+
+  size_t MaskBytes(int block_bits) const {
+    return static_cast<size_t>(blocks + half_block) * taps.size() * (block_bits / 8);
+  }
+
+  // The pixels of the image that `count` bits of a phase hold, from `first` on; -1 for padding.
+  void ListPixels(const Geometry& geometry, const Phase& phase, int first, int count,
+                  int* pixels) const;
+  // [blocks, taps, block_bits / 8]: 1 where the tap's column is inside of the image.
+  std::vector<uint8_t> ColumnMasks(const Geometry& geometry, int block_bits) const;
+};
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_KERNELS_CODEBOOK_RASTER_H_

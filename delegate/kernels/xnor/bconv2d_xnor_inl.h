@@ -1,0 +1,277 @@
+// The dense convolution: xor, count, add.
+//
+//   for a tile of kPixels output pixels, numbered through the rows of an image:
+//     rows[pixel] = the input words under its taps, one after the other; zeros (+1) for those
+//                   outside of the image
+//     for each kChannels output channels:
+//       counts[pixel][o] = popcount(rows[pixel] ^ filter[o])          V::Count
+//       output = transform(counts)
+//
+// The filter is packed as [blocks of kChannels][steps][kChannels][kStepWords]: a step of V::Count
+// takes kStepWords words of each row, and rows are filled up with zeros to whole steps.
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "kernels/bconv2d/bconv2d.h"
+#include "kernels/bconv2d/vector_transform_inl.h"
+
+namespace sparsebnn {
+namespace {
+
+template <class V>
+class XnorBconv2d : public Bconv2d {
+  static constexpr int kPixels = V::kPixels, kChannels = V::kChannels;
+  static constexpr int kStepWords = V::kStepWords;
+  using Counts = typename V::Count[kChannels];  // of one pixel
+  static_assert(kChannels % 8 == 0, "outputs are written in vectors of 8 channels");
+
+ public:
+  XnorBconv2d(const Geometry& geometry, OutputTransform transform, const char* isa)
+      : g_(geometry),
+        transform_(std::move(transform)),
+        vector_transform_(transform_, geometry.depth()),
+        channels_(g_.channels_out_per_group()),
+        blocks_((channels_ + kChannels - 1) / kChannels),
+        steps_((g_.taps() * g_.group_words() + kStepWords - 1) / kStepWords),
+        isa_(isa) {
+    PadForVectors(&transform_);
+  }
+
+  bool Pack(const FilterReader& filter) {
+    const size_t packed_bytes = g_.groups * blocks_ * BlockWords() * sizeof(uint32_t);
+    if (!packed_.Reserve(packed_bytes)) return false;
+    std::memset(packed_.data(), 0, packed_bytes);
+    std::vector<uint32_t> words(static_cast<size_t>(g_.taps()) * g_.group_words());
+    for (int o = 0; o < g_.channels_out; ++o) {
+      filter.ReadChannel(o, words.data());
+      const int in_group = o % channels_;
+      uint32_t* block = Block(o / channels_, in_group / kChannels);
+      for (size_t w = 0; w < words.size(); ++w) {
+        block[(w / kStepWords * kChannels + in_group % kChannels) * kStepWords + w % kStepWords] =
+            words[w];
+      }
+    }
+    return true;
+  }
+
+  bool Run(const uint32_t* input, void* output, Workspace* workspace,
+           ThreadPool* threads) const override {
+    if (transform_.type == OutputType::kBitpacked && g_.groups > 1) {
+      // Groups may share words.
+      std::memset(output, 0,
+                  static_cast<size_t>(g_.batch) * g_.output_height * g_.output_width *
+                      g_.output_words() * sizeof(uint32_t));
+    }
+    const size_t scratch_words = (kPixels * RowWords() + 15) / 16 * 16;
+    if (!workspace->Reserve(threads->threads() * scratch_words * sizeof(uint32_t))) return false;
+    uint32_t* scratch = reinterpret_cast<uint32_t*>(workspace->data());
+    const int tiles = (pixels() - g_.first_pixel + kPixels - 1) / kPixels;  // of an image
+    constexpr int kTilesPerTask = 8;
+    const int tasks = (tiles + kTilesPerTask - 1) / kTilesPerTask;
+    threads->ParallelFor(g_.batch * tasks, [&](int task, int thread) {
+      const int b = task / tasks, first = task % tasks * kTilesPerTask;
+      for (int tile = first; tile < std::min(tiles, first + kTilesPerTask); ++tile) {
+        for (int group = 0; group < g_.groups; ++group) {
+          RunTile(input, output, b, g_.first_pixel + tile * kPixels, group,
+                  scratch + thread * scratch_words);
+        }
+      }
+    });
+    return true;
+  }
+
+  const char* kernel() const override { return "xnor"; }
+  std::string description() const override {
+    return "xnor " + std::to_string(kPixels) + "x" + std::to_string(kChannels) + " " + isa_;
+  }
+
+ private:
+  int pixels() const { return g_.output_height * g_.output_width; }
+  size_t RowWords() const { return static_cast<size_t>(steps_) * kStepWords; }
+  size_t BlockWords() const { return RowWords() * kChannels; }
+  uint32_t* Block(int group, int block) const {
+    return reinterpret_cast<uint32_t*>(packed_.data()) +
+           (static_cast<size_t>(group) * blocks_ + block) * BlockWords();
+  }
+
+  // For a few words; a call of memcpy would take longer.
+  static uint32_t* CopyWords(const uint32_t* from, int count, uint32_t* to) {
+    for (; count >= 4; count -= 4, from += 4, to += 4) {
+      std::memcpy(to, from, 16);
+      asm("" : "+r"(to));  // else compilers recognise memcpy
+    }
+    if (count & 2) {
+      std::memcpy(to, from, 8);
+      from += 2;
+      to += 2;
+    }
+    if (count & 1) *to++ = *from;
+    return to;
+  }
+
+  void FillRow(const uint32_t* input, int b, int pixel, int group, uint32_t* words) const {
+    const int y = pixel / g_.output_width, x = pixel % g_.output_width;
+    const int group_words = g_.group_words();
+    const uint32_t* const end = words + RowWords();
+    const int first_x = x * g_.stride_width - g_.padding_left;
+    // The taps of a row then follow each other in the input.
+    const bool whole_row = g_.groups == 1 && g_.dilation_width == 1 && first_x >= 0 &&
+                           first_x + g_.filter_width <= g_.input_width;
+    for (int ky = 0; ky < g_.filter_height; ++ky) {
+      const int in_y = y * g_.stride_height + ky * g_.dilation_height - g_.padding_top;
+      const bool row_inside = in_y >= 0 && in_y < g_.input_height;
+      const uint32_t* pixels =
+          input +
+          (static_cast<size_t>(b) * g_.input_height + (row_inside ? in_y : 0)) * g_.input_width *
+              g_.input_words() +
+          group * group_words;
+      if (row_inside && whole_row) {
+        words = CopyWords(pixels + static_cast<size_t>(first_x) * group_words,
+                          g_.filter_width * group_words, words);
+        continue;
+      }
+      for (int kx = 0; kx < g_.filter_width; ++kx) {
+        const int in_x = first_x + kx * g_.dilation_width;
+        if (row_inside && in_x >= 0 && in_x < g_.input_width) {
+          words = CopyWords(pixels + static_cast<size_t>(in_x) * g_.input_words(), group_words,
+                            words);
+        } else {
+          for (int w = 0; w < group_words; ++w) *words++ = 0;
+        }
+      }
+    }
+    while (words != end) *words++ = 0;
+  }
+
+  void RunTile(const uint32_t* input, void* output, int b, int first_pixel, int group,
+               uint32_t* rows) const {
+    // In the last tile some rows may be of the tile before: their results are not used.
+    const int count = std::min(kPixels, pixels() - first_pixel);
+    for (int p = 0; p < count; ++p) {
+      FillRow(input, b, first_pixel + p, group, rows + p * RowWords());
+    }
+    for (int block = 0; block < blocks_; ++block) {
+      alignas(64) Counts counts[kPixels];
+      V::CountTile(rows, RowWords(), Block(group, block), steps_, counts);
+      const int first = block * kChannels;
+      StoreTile(counts, static_cast<size_t>(b) * pixels() + first_pixel, count,
+                group * channels_ + first, std::min(kChannels, channels_ - first), output);
+    }
+  }
+
+  // Writes `channels` channels from `o` on of `count` pixels that follow each other.
+  void StoreTile(const Counts* counts, size_t pixel, int count, int o, int channels,
+                 void* output) const {
+    switch (transform_.type) {
+      case OutputType::kFloat32: {
+        float* pixels = static_cast<float*>(output) + pixel * g_.channels_out + o;
+        if (count == kPixels && channels >= kChannels) {
+          return StoreNumbers<kPixels>(counts, count, o, kChannels, pixels);
+        }
+        return StoreNumbers<0>(counts, count, o, channels, pixels);
+      }
+      case OutputType::kInt8:
+        return StoreNumbers<0>(counts, count, o, channels,
+                               static_cast<int8_t*>(output) + pixel * g_.channels_out + o);
+      case OutputType::kBitpacked:
+        for (int p = 0; p < count; ++p) {
+          StoreBits(counts[p],
+                    static_cast<uint32_t*>(output) + (pixel + p) * g_.output_words(), o,
+                    channels);
+        }
+    }
+  }
+
+  // kWhole: the number of pixels of a tile that is whole, in pixels and in channels, or 0.
+  template <int kWhole, typename T>
+  void StoreNumbers(const Counts* counts, int count, int o, int channels, T* output) const {
+    const VectorTransform transform = vector_transform_;  // nothing else points to it
+    for (int first = 0; first < (kWhole > 0 ? kChannels : channels); first += 8) {
+      const f32x8 multiplier = transform.LoadMultiplier(&transform_.multiplier[o + first]);
+      const f32x8 bias = VectorTransform::LoadFloats(&transform_.bias[o + first]);
+      const int in_vector = kWhole > 0 ? 8 : std::min(8, channels - first);
+      T* pixel = output + first;
+      if (kWhole > 0) {
+        // All before the first is stored: for all the compiler knows, that overwrites counts.
+        f32x8 y[kWhole > 0 ? kWhole : 1];
+        for (int p = 0; p < kWhole; ++p) {
+          y[p] = transform.ToFloat(LoadCounts(counts[p] + first), multiplier, bias);
+        }
+        for (int p = 0; p < kWhole; ++p, pixel += g_.channels_out) {
+          VectorTransform::StorePixel(y[p], pixel, 8);
+        }
+        continue;
+      }
+      for (int p = 0; p < count; ++p, pixel += g_.channels_out) {
+        const f32x8 y = transform.ToFloat(LoadCounts(counts[p] + first), multiplier, bias);
+        VectorTransform::StorePixel(y, pixel, in_vector);
+      }
+    }
+  }
+
+  static u16x8 LoadCounts(const uint16_t* counts) {
+    u16x8 v;
+    std::memcpy(&v, counts, sizeof v);
+    return v;
+  }
+  static i32x8 LoadCounts(const uint32_t* counts) {
+    i32x8 v;
+    std::memcpy(&v, counts, sizeof v);
+    return v;
+  }
+
+  void StoreBits(const typename V::Count* counts, uint32_t* words, int o, int channels) const {
+    for (int i = 0; i < channels; i += 32) {
+      uint32_t bits = 0;
+      for (int k = 0; k < 32 && i + k < channels; k += 8) {
+        bits |= static_cast<uint32_t>(Compare(counts + i + k, &transform_.thresholds[o + i + k]))
+                << k;
+      }
+      if (channels - i < 32) bits &= (1u << (channels - i)) - 1;
+      const int word = (o + i) / 32, shift = (o + i) % 32;
+      // A block may fill only part of a word; with groups it may also begin anywhere in one.
+      const bool fresh = shift == 0 && g_.groups == 1;
+      words[word] = fresh ? bits : words[word] | bits << shift;
+      if (shift > 0 && shift + channels - i > 32) words[word + 1] |= bits >> (32 - shift);
+    }
+  }
+
+  // Bit i: counts[i] > thresholds[i], for 8 channels.
+  static uint8_t Compare(const typename V::Count* counts, const int32_t* thresholds) {
+    const i32x8 kBit = {1, 2, 4, 8, 16, 32, 64, 128};
+    i32x8 limits;
+    std::memcpy(&limits, thresholds, sizeof limits);
+    i32x8 bits = (ToSigned(LoadCounts(counts)) > limits) & kBit;
+    bits |= __builtin_shufflevector(bits, bits, 4, 5, 6, 7, 0, 1, 2, 3);
+    bits |= __builtin_shufflevector(bits, bits, 2, 3, 0, 1, 6, 7, 4, 5);
+    return static_cast<uint8_t>(bits[0] | bits[1]);
+  }
+  static i32x8 ToSigned(u16x8 counts) { return __builtin_convertvector(counts, i32x8); }
+  static i32x8 ToSigned(i32x8 counts) { return counts; }
+
+  const Geometry g_;
+  OutputTransform transform_;
+  const VectorTransform vector_transform_;
+  const int channels_;  // of the output in a group of the convolution
+  const int blocks_;    // of kChannels of them
+  const int steps_;     // of a row
+  const char* const isa_;
+  AlignedBytes packed_;  // the filter
+};
+
+template <class V>
+std::unique_ptr<Bconv2d> MakeXnorBconv2d(const Geometry& geometry, const FilterReader& filter,
+                                         OutputTransform transform, const char* isa,
+                                         std::string* error) {
+  auto bconv = std::make_unique<XnorBconv2d<V>>(geometry, std::move(transform), isa);
+  if (!bconv->Pack(filter)) {
+    *error = "Expected memory for the filter, got none";
+    return nullptr;
+  }
+  return bconv;
+}
+
+}  // namespace
+}  // namespace sparsebnn
