@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn import codebook
+from keras_sparsebnn._files import replaced
 from keras_sparsebnn.errors import SparseBNNError
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ def saved(figure: Figure, path: Path | None) -> Figure:
     """
     if path is not None:
         try:
-            figure.savefig(path, dpi=150)
+            with replaced(pathlib.Path(path)) as temporary:
+                figure.savefig(temporary, dpi=150)
         except ValueError as error:  # a format that matplotlib cannot write
             raise SparseBNNError(
                 f"Expected a file name like usage.png, .svg or .pdf, got {os.fspath(path)}: "

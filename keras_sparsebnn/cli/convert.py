@@ -8,9 +8,10 @@ from typing import Any
 
 from keras_sparsebnn._files import replaced
 from keras_sparsebnn._text_table import aligned
+from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["add_arguments", "check_writable", "run"]
+__all__ = ["add_arguments", "run"]
 
 MAX_PICTURES = 1_000_000
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Converts, verifies, and only then writes."""
     if not 0 <= args.verify <= MAX_PICTURES:
         raise SparseBNNError(f"Expected --verify in [0, {MAX_PICTURES}], got {args.verify}.")
-    output = Path(args.output)
+    output = check_output(args.output, [args.source])
     if Path(args.source).suffix == ".tflite":
         return _convert_file(args, Path(args.source), output)
     return _convert_model(args, output)
@@ -63,7 +64,6 @@ def _convert_model(args: argparse.Namespace, output: Path) -> int:
     from keras_sparsebnn.saved_models import load_model, model_file
 
     path = model_file(args.source)
-    check_writable(output)
     import_keras()
     from keras_sparsebnn.converters import convert_file, convert_keras_model, verify
     from keras_sparsebnn.transforms.freezing import freeze
@@ -93,7 +93,6 @@ def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
     from keras_sparsebnn.converters import convert_file, expand
     from keras_sparsebnn.tflite_file.tree import read_tree
 
-    check_writable(output)
     data = source.read_bytes()
     flat = convert_file(data, args.format, weights=args.weights)
     if read_tree(expand(flat)) != read_tree(convert_file(data, weights=args.weights)):
@@ -157,18 +156,3 @@ def _inputs(source: str, model: Any, count: int) -> tuple[Any, Any, str]:
     rng = np.random.default_rng(0)
     inputs = rng.uniform(-1, 1, (count, *shape)).astype(np.float32)
     return inputs, None, "random inputs (a run folder would give its test pictures)"
-
-
-def check_writable(output: Path) -> None:
-    """Finds out before the long work whether the result can be written.
-
-    Raises:
-        SparseBNNError: the folder does not exist, or `output` is one.
-    """
-    if output.is_dir():
-        raise SparseBNNError(f"Expected the name of a file to write, got the folder {output}.")
-    if not output.absolute().parent.is_dir():
-        raise SparseBNNError(
-            f"Expected an existing folder to write to, got {output.parent} (for {output}). "
-            f"Run: mkdir -p {output.parent}"
-        )

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from keras_sparsebnn.cli.outputs import check_output
+
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
@@ -109,6 +111,9 @@ def run(args: argparse.Namespace) -> int:
         raise SparseBNNError(f"Expected --jobs in [1, 1024], got {args.jobs}.")
     from keras_sparsebnn.experiments.matrix import Matrix
 
+    for folder in (args.out, args.runs_dir):
+        if folder is not None:
+            check_output(folder, [args.matrix], "folder")
     matrix = Matrix.load(Path(args.matrix))
     if args.only:
         matrix = matrix.only(args.only)
@@ -227,10 +232,11 @@ def _plot(args: argparse.Namespace) -> int:
 
     if args.output is None:
         raise SparseBNNError("Expected --output FILE, the picture to write.")
+    output = check_output(args.output, [args.plot])
     results = _read(args.plot)
     if args.curves:
-        figures.learning_curves(results, args.output)
+        figures.learning_curves(results, output)
     else:
-        figures.comparison(compare(results, baselines=args.baseline), args.output)
+        figures.comparison(compare(results, baselines=args.baseline), output)
     print(f"Wrote {args.output}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["add_arguments", "run"]
@@ -33,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draws and saves one picture."""
     from keras_sparsebnn.analysis import plots
-    from keras_sparsebnn.cli.convert import check_writable
     from keras_sparsebnn.saved_models import load_model, model_file
     from keras_sparsebnn.training.run.folder import run_file
 
@@ -42,14 +42,14 @@ def run(args: argparse.Namespace) -> int:
             f"Expected one run for --kind {args.kind}, got {len(args.runs)}. "
             "Draw one picture each."
         )
-    check_writable(Path(args.output))
+    output = check_output(args.output, args.runs)
     if args.kind == "overlap":
         history = run_file(args.runs[0], "metrics.json").get("history")
         if not isinstance(history, list):
             raise SparseBNNError(
                 f'Expected a list of epochs under "history" ({args.runs[0]}/metrics.json).'
             )
-        plots.selection_overlap(history, args.output)
+        plots.selection_overlap(history, output)
     else:
         from keras_sparsebnn.cli.environment import import_keras
 
@@ -60,12 +60,12 @@ def run(args: argparse.Namespace) -> int:
             for source, path in zip(args.runs, files, strict=True)
         }
         if args.kind == "usage":
-            plots.codeword_usage(models, args.output)
+            plots.codeword_usage(models, output)
         else:
             from keras_sparsebnn.analysis.summaries import summary
 
             (model,) = models.values()
-            plots.bits_per_layer(summary(model).to_dict(), args.output)
+            plots.bits_per_layer(summary(model).to_dict(), output)
     print(f"Wrote {args.output}")
     return 0
 

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.training.settings.method_options import METHODS, OPTIONS
 
 __all__ = ["add_arguments", "run"]
@@ -290,6 +291,7 @@ def run(args: argparse.Namespace) -> int:
     """
     # Before TensorFlow is imported: a wrong option is answered at once.
     config = _configuration(args)
+    check_output(args.out, [config.teacher or ""], "run")
 
     import logging
 
