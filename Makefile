@@ -11,7 +11,7 @@ DELEGATE = keras_sparsebnn/runtime/libsparsebnn_delegate.so
 DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
 
 .PHONY: help demo test test-native test-sanitized fuzz test-runtimes \
-  test-oldest lint typecheck delegate clean
+  test-oldest lint typecheck delegate docs clean
 
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
@@ -24,6 +24,7 @@ help:
 	@echo "make wheel        a wheel for this machine, in dist/"
 	@echo "make wheel-aarch64, wheel-armv7, delegate-aarch64, delegate-armv7: for boards"
 	@echo "make lint         ruff and mypy"
+	@echo "make docs         the documentation site, in build/site; any warning is an error"
 	@echo "make clean        removes the environments and what the demo made"
 
 $(VENV)/ready: pyproject.toml
@@ -119,6 +120,9 @@ lint: $(VENV)/ready
 
 typecheck: $(VENV)/ready
 	$(BIN)/mypy --config-file setup.cfg
+
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:
 	rm -rf $(VENV) $(VENV)-tf215 demo build dist $(DELEGATE)

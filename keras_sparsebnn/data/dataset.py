@@ -96,7 +96,8 @@ class Dataset:
         """One epoch of training batches, without the first `skip`: a `tf.data.Dataset`.
 
         Args:
-            epoch, seed: decide the order and the augmentation.
+            epoch: decides the order and the augmentation, together with the seed.
+            seed: see `epoch`.
             batch_size: of all workers and replicas together.
             skip: batches to leave out, because they were trained on already.
             worker: which of the workers this is: it reads its slice of each batch.

@@ -69,9 +69,8 @@ class SparseKernel(SubsetKernel):
             the latent kernels on entering the stage "codewords" (see `FacilityLocation`).
         matcher: "graph" needs no Python callback and works on every device and in every
             export; "scipy" is the reference, CPU only.
-        clip_value: see `SubsetKernel`.
-        magnitude_scale: see `SubsetKernel`.
-        seed: see `SubsetKernel`; also keys the noise.
+        **kwargs: `clip_value`, `magnitude_scale`, `seed` and the other options of
+            `SubsetKernel`; the seed also keys the noise.
 
     `temperature`, `noise_scale` and `refresh_interval` are variables once built:
     `training.SelectionSchedule` anneals them, checkpoints keep them.
