@@ -2,10 +2,10 @@
 //
 //   kernel_cost CHANNELS_IN CHANNELS_OUT CODEWORDS HEIGHT WIDTH STRIDE KERNEL OUTPUT [check]
 //
-// HEIGHT and WIDTH are the output's, CODEWORDS = 512 is a dense filter, KERNEL one of auto, xnor,
-// codebook, reference, OUTPUT one of float32, bitpacked. Padding is LCE's "same" with ones. Prints
-// which kernel ran. With `check` the output is also compared with the reference kernel's; the
-// exit status is 1 if they differ.
+// HEIGHT and WIDTH are the output's, CODEWORDS = 512 is a dense filter, KERNEL one of auto,
+// xnor, codebook, reference, OUTPUT one of float32, bitpacked. Padding is LCE's "same" with
+// ones. Prints which kernel ran. With `check` the output is also compared with the reference
+// kernel's; the exit status is 1 if they differ.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -17,8 +17,12 @@
 #include "kernels/bconv2d/bconv2d.h"
 
 // The emulator starts to count at one and stops at the other.
-extern "C" __attribute__((noinline, used)) void KernelCostBegin() { asm volatile("" ::: "memory"); }
-extern "C" __attribute__((noinline, used)) void KernelCostEnd() { asm volatile("" ::: "memory"); }
+extern "C" __attribute__((noinline, used)) void KernelCostBegin() {
+  asm volatile("" ::: "memory");
+}
+extern "C" __attribute__((noinline, used)) void KernelCostEnd() {
+  asm volatile("" ::: "memory");
+}
 
 namespace {
 

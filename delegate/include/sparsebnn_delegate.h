@@ -59,8 +59,8 @@ SPARSEBNN_EXPORT void sparsebnn_delegate_destroy(struct TfLiteDelegate* delegate
 SPARSEBNN_EXPORT const char* sparsebnn_delegate_version(void);
 
 /* What runs each node of the interpreters that are alive, as JSON; with the option `profile`
- * also how often it ran and for how many nanoseconds. The text belongs to the delegate and lives
- * until the next call.
+ * also how often it ran and for how many nanoseconds. The text belongs to the delegate and
+ * lives until the next call.
  *
  *   {"version": "0.1.0", "isa": "avx2", "partitions": [
  *     {"threads": 1, "arena_bytes": 0, "nodes": [

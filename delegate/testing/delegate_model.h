@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include "sparsebnn_delegate.h"
 #include "fake_runtime.h"
 #include "flexbuffer_writer.h"
+#include "sparsebnn_delegate.h"
 
 namespace sparsebnn {
 

@@ -49,7 +49,8 @@ struct RandomLayer {
         }
       }
     }
-    input.resize(static_cast<size_t>(g.batch) * g.input_height * g.input_width * g.input_words());
+    input.resize(static_cast<size_t>(g.batch) * g.input_height * g.input_width *
+                 g.input_words());
     for (size_t i = 0; i < input.size(); ++i) {
       input[i] = (*random)();
       const bool last = i % g.input_words() == static_cast<size_t>(g.input_words()) - 1;
@@ -103,8 +104,8 @@ inline void SetOutputSize(Geometry* g, bool same) {
     *output = same ? (input + stride - 1) / stride : (input - extent) / stride + 1;
     *padding = same ? std::max(0, (*output - 1) * stride + extent - input) / 2 : 0;
   };
-  set(g->input_height, g->filter_height, g->stride_height, g->dilation_height, &g->output_height,
-      &g->padding_top);
+  set(g->input_height, g->filter_height, g->stride_height, g->dilation_height,
+      &g->output_height, &g->padding_top);
   set(g->input_width, g->filter_width, g->stride_width, g->dilation_width, &g->output_width,
       &g->padding_left);
 }

@@ -7,9 +7,9 @@
 #include <thread>
 #include <vector>
 
-#include "testing/delegate_model.h"
 #include "kernels/quantize/quantize.h"
 #include "sparsebnn_delegate.h"
+#include "testing/delegate_model.h"
 #include "testing/fake_runtime.h"
 #include "testing/flexbuffer_writer.h"
 #include "tflite/arena.h"

@@ -24,8 +24,7 @@ namespace sparsebnn {
 namespace {
 
 double Seconds() {
-  return std::chrono::duration<double>(
-             std::chrono::steady_clock::now().time_since_epoch())
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
@@ -69,14 +68,18 @@ void Bench(const Geometry& g, int codewords, OutputType output, double seconds, 
     const double median = timed.seconds[timed.seconds.size() / 2];
     const CostTerms terms = CountCostTerms(*timed.kernel, g, patterns);
     std::printf(
-        "{\"kernel\": \"%s\", \"tile\": \"%s\", \"isa\": \"%s\", \"height\": %d, \"width\": %d, "
+        "{\"kernel\": \"%s\", \"tile\": \"%s\", \"isa\": \"%s\", \"height\": %d, \"width\": "
+        "%d, "
         "\"channels_in\": %d, \"channels_out\": %d, \"filter\": %d, \"stride\": %d, "
         "\"codewords\": %d, \"output\": \"%s\", \"threads\": %d, \"patterns\": %d, "
         "\"ns\": %.0f, \"fastest_ns\": %.0f, \"runs\": %zu, \"gmac_per_s\": %.2f, "
         "\"entries\": %.0f, \"sums\": %.0f, \"outputs\": %.0f, \"estimated_ns\": %.0f}\n",
         timed.bconv->kernel(), timed.kernel->tile, IsaName(timed.kernel->isa), g.input_height,
-        g.input_width, g.channels_in, g.channels_out, g.filter_height, g.stride_height, codewords,
-        output == OutputType::kFloat32 ? "float" : output == OutputType::kInt8 ? "int8" : "bits",
+        g.input_width, g.channels_in, g.channels_out, g.filter_height, g.stride_height,
+        codewords,
+        output == OutputType::kFloat32 ? "float"
+        : output == OutputType::kInt8  ? "int8"
+                                       : "bits",
         threads, patterns, median * 1e9, timed.seconds[0] * 1e9, timed.seconds.size(),
         macs / median * 1e-9, terms.entries, terms.sums, terms.outputs,
         EstimateCost(*timed.kernel, g, patterns, output));

@@ -82,7 +82,8 @@ int CheckLayer(unsigned seed) {
       for (size_t i = expected.size(); i < got.size(); ++i) equal &= got[i] == 0x5A;
       if (equal) continue;
       std::printf("seed %u: %s differs from the reference with %d threads: %s\n", seed,
-                  bconv->description().c_str(), threads, Describe(g, codewords, output).c_str());
+                  bconv->description().c_str(), threads,
+                  Describe(g, codewords, output).c_str());
       ++failures;
     }
   }

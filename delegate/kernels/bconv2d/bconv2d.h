@@ -1,7 +1,7 @@
 // A binary 2-D convolution, prepared once for its filter and run many times.
 //
 //   popcount[b, y, x, o] = sum over ky, kx, c of
-//       input[b, y * stride_h + ky * dilation_h - pad_top, x * ..., c]  xor  filter[o, ky, kx, c]
+//       input[b, y * stride_h + ky * dilation_h - pad_top, x * ..., c] xor filter[o, ky, kx, c]
 //   output = transform(popcount)
 //
 // Bits stand for signs, 1 for -1. Taps outside of the image read bit 0, that is +1. This is the
@@ -40,7 +40,8 @@ struct Geometry {
   int stride_height = 1, stride_width = 1;
   int dilation_height = 1, dilation_width = 1;
   int padding_top = 0, padding_left = 0;
-  // The outputs before this pixel of each image are somebody else's. Only for the dense kernels.
+  // The outputs before this pixel of each image are somebody else's. Only for the dense
+  // kernels.
   int first_pixel = 0;
 
   int input_words() const { return WordsFor(channels_in); }
@@ -78,8 +79,8 @@ struct OutputTransform {
 
 // How a tap outside of the image counts when the layer pads with zeros instead of ones.
 enum class ZeroPadding {
-  kNone,          // it pads with +1
-  kAddToFloat,    // float output: a correction is added to the output, as LCE's fast kernel does
+  kNone,        // it pads with +1
+  kAddToFloat,  // float output: a correction is added to the output, as LCE's fast kernel does
   kHalfPopcount,  // any output: an outside tap adds half of its bits, as LCE's reference does
 };
 

@@ -19,7 +19,8 @@ class ReferenceBconv2d : public Bconv2d {
     return true;
   }
 
-  bool Run(const uint32_t* input, void* output, Workspace*, ThreadPool* threads) const override {
+  bool Run(const uint32_t* input, void* output, Workspace*,
+           ThreadPool* threads) const override {
     threads->ParallelFor(g_.batch * g_.output_height, [&](int row, int) {
       for (int x = 0; x < g_.output_width; ++x) {
         RunPixel(input, output, row / g_.output_height, row % g_.output_height, x);
@@ -63,8 +64,7 @@ class ReferenceBconv2d : public Bconv2d {
   }
 
   void RunPixel(const uint32_t* input, void* output, int b, int y, int x) const {
-    const size_t pixel =
-        (static_cast<size_t>(b) * g_.output_height + y) * g_.output_width + x;
+    const size_t pixel = (static_cast<size_t>(b) * g_.output_height + y) * g_.output_width + x;
     uint32_t word = 0;
     for (int o = 0; o < g_.channels_out; ++o) {
       const int32_t popcount = Popcount(input, b, y, x, o);
@@ -98,7 +98,8 @@ std::unique_ptr<Bconv2d> MakeReferenceBconv2d(const Geometry& geometry,
                                               const FilterReader& filter,
                                               OutputTransform transform, bool half_popcount,
                                               std::string* error) {
-  auto bconv = std::make_unique<ReferenceBconv2d>(geometry, std::move(transform), half_popcount);
+  auto bconv =
+      std::make_unique<ReferenceBconv2d>(geometry, std::move(transform), half_popcount);
   if (!bconv->ReadFilter(filter)) {
     *error = "Expected memory for the filter, got none";
     return nullptr;

@@ -9,9 +9,9 @@
 //     steps           taps times input words
 //     outputs         output channels
 //
-// The weights were fitted by benchmarks/fit_cost_model.py to measurements of every kernel on many
-// shapes; the script also says how far the model's choice is from the best. Those for NEON are
-// the modelled cycles of the compiled kernels' parts on Neoverse N1, Cortex-A72 and between
+// The weights were fitted by benchmarks/fit_cost_model.py to measurements of every kernel on
+// many shapes; the script also says how far the model's choice is from the best. Those for NEON
+// are the modelled cycles of the compiled kernels' parts on Neoverse N1, Cortex-A72 and between
 // Cortex-A53 and A55 (docs/arm-cost.md).
 #include "kernel_choice.h"
 
@@ -33,19 +33,23 @@ struct Weights {
   const char* tile;
   Isa isa;
   Core core;
-  // For each table entry or tap, chunk sum or step, output of float or int8, bit-packed output: ns, or
-  // cycles for NEON.
+  // For each table entry or tap, chunk sum or step, output of float or int8, bit-packed output:
+  // ns, or cycles for NEON.
   double entry, sum, number, bit;
 };
 
 constexpr Weights kWeights[] = {
     {KernelKind::kXnor, "2x8", Isa::kScalar, Core::kOutOfOrder, 0.05717, 0.41, 0.9212, 1.094},
-    {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.7479, 19.25, 60.12, 19.81},
+    {KernelKind::kCodebook, "x64", Isa::kScalar, Core::kOutOfOrder, 0.7479, 19.25, 60.12,
+     19.81},
     {KernelKind::kXnor, "4x16", Isa::kAvx2, Core::kOutOfOrder, 0.04318, 0.06896, 0.231, 0.3425},
     {KernelKind::kCodebook, "x256", Isa::kAvx2, Core::kOutOfOrder, 0.911, 16.42, 128.3, 33.64},
-    {KernelKind::kXnor, "8x32", Isa::kAvx512, Core::kOutOfOrder, 0.03666, 0.0215, 0.1198, 0.1862},
-    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.6441, 11.83, 66.02, 26.05},
-    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 0.8768, 13.28, 112.9, 28.5},
+    {KernelKind::kXnor, "8x32", Isa::kAvx512, Core::kOutOfOrder, 0.03666, 0.0215, 0.1198,
+     0.1862},
+    {KernelKind::kCodebook, "x128", Isa::kAvx512, Core::kOutOfOrder, 0.6441, 11.83, 66.02,
+     26.05},
+    {KernelKind::kCodebook, "x256", Isa::kAvx512, Core::kOutOfOrder, 0.8768, 13.28, 112.9,
+     28.5},
     {KernelKind::kCodebook, "x512", Isa::kAvx512, Core::kOutOfOrder, 1.696, 19.53, 254, 98.36},
     {KernelKind::kXnor, "4x8", Isa::kNeon, Core::kOutOfOrder, 0, 0.375, 2.5, 2.5},
     {KernelKind::kCodebook, "x128", Isa::kNeon, Core::kOutOfOrder, 2.75, 53, 205, 60},
@@ -94,13 +98,12 @@ CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, int patte
   const double tap_groups = g.channels_in_per_group() * (g.taps() / kMaxGroupSize);
   const double pool_size = g.channels_out_per_group() >= 512 ? 7 : 6;
   // Each pool group takes its size of positions and gives one back.
-  const double pool_groups =
-      (g.depth() - (kMaxGroupSize - 1) * tap_groups) / (pool_size - 1);
+  const double pool_groups = (g.depth() - (kMaxGroupSize - 1) * tap_groups) / (pool_size - 1);
   const auto chunks = [](double groups) { return std::ceil(groups / kChunkGroups); };
-  terms.entries = blocks * (tap_groups * (patterns + 16) +
-                            pool_groups * std::min<double>(1 << static_cast<int>(pool_size),
-                                                           channels_out) +
-                            16 * pool_groups);
+  terms.entries =
+      blocks * (tap_groups * (patterns + 16) +
+                pool_groups * std::min<double>(1 << static_cast<int>(pool_size), channels_out) +
+                16 * pool_groups);
   terms.sums = blocks * channels_out * (chunks(tap_groups) + chunks(pool_groups));
   terms.outputs = blocks * channels_out;
   return terms;
@@ -124,7 +127,8 @@ int CountPatterns(const Geometry& g, const FilterReader& filter) {
     for (int c = 0; c < channels; ++c) {
       int pattern = 0;
       for (int t = 0; t < kMaxGroupSize; ++t) {
-        pattern |= static_cast<int>(words[static_cast<size_t>(t) * g.group_words()] >> c & 1) << t;
+        pattern |= static_cast<int>(words[static_cast<size_t>(t) * g.group_words()] >> c & 1)
+                   << t;
       }
       seen[pattern] = true;
     }

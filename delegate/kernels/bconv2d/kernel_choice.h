@@ -14,8 +14,8 @@ struct CostTerms {
 // `patterns`: what CountPatterns gives.
 CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& geometry, int patterns);
 
-// An estimate of what a run costs on one thread, in nanoseconds or cycles of the processors that
-// the model was fitted on; only ratios within one instruction set mean anything.
+// An estimate of what a run costs on one thread, in nanoseconds or cycles of the processors
+// that the model was fitted on; only ratios within one instruction set mean anything.
 double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, int patterns,
                     OutputType output);
 

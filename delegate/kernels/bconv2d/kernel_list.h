@@ -9,8 +9,8 @@ namespace sparsebnn {
 using Bconv2dFactory = std::unique_ptr<Bconv2d> (*)(const Geometry&, const FilterReader&,
                                                     OutputTransform, std::string* error);
 
-#define SPARSEBNN_KERNEL(kind, tile, isa)                                                       \
-  std::unique_ptr<Bconv2d> Make##kind##Bconv2d_##tile##__##isa(                                 \
+#define SPARSEBNN_KERNEL(kind, tile, isa)                       \
+  std::unique_ptr<Bconv2d> Make##kind##Bconv2d_##tile##__##isa( \
       const Geometry&, const FilterReader&, OutputTransform, std::string* error);
 #include "kernel_list.inc"
 #undef SPARSEBNN_KERNEL

@@ -20,7 +20,8 @@ class ZeroPaddedBconv2d : public Bconv2d {
       for (int tap = 0; tap < g_.taps(); ++tap) {
         int negative = 0;
         for (int w = 0; w < g_.group_words(); ++w) {
-          negative += __builtin_popcount(words[static_cast<size_t>(tap) * g_.group_words() + w]);
+          negative +=
+              __builtin_popcount(words[static_cast<size_t>(tap) * g_.group_words() + w]);
         }
         tap_sums_[static_cast<size_t>(tap) * g_.channels_out + o] =
             g_.channels_in_per_group() - 2 * negative;
@@ -33,8 +34,8 @@ class ZeroPaddedBconv2d : public Bconv2d {
     if (!inner_->Run(input, output, workspace, threads)) return false;
     threads->ParallelFor(g_.batch * g_.output_height, [&](int row, int) {
       const int y = row % g_.output_height;
-      float* pixel =
-          static_cast<float*>(output) + static_cast<size_t>(row) * g_.output_width * g_.channels_out;
+      float* pixel = static_cast<float*>(output) +
+                     static_cast<size_t>(row) * g_.output_width * g_.channels_out;
       std::vector<int32_t> sums(g_.channels_out);
       for (int x = 0; x < g_.output_width; ++x, pixel += g_.channels_out) {
         if (!SumOutsideTaps(y, x, sums.data())) continue;
@@ -60,8 +61,7 @@ class ZeroPaddedBconv2d : public Bconv2d {
         const int in_x = x * g_.stride_width + kx * g_.dilation_width - g_.padding_left;
         if (!row_outside && in_x >= 0 && in_x < g_.input_width) continue;
         const int32_t* tap =
-            tap_sums_.data() +
-            static_cast<size_t>(ky * g_.filter_width + kx) * g_.channels_out;
+            tap_sums_.data() + static_cast<size_t>(ky * g_.filter_width + kx) * g_.channels_out;
         for (int o = 0; o < g_.channels_out; ++o) sums[o] = any ? sums[o] + tap[o] : tap[o];
         any = true;
       }
@@ -77,9 +77,9 @@ class ZeroPaddedBconv2d : public Bconv2d {
 
 }  // namespace
 
-std::unique_ptr<Bconv2d> AddZeroPadding(std::unique_ptr<Bconv2d> inner, const Geometry& geometry,
-                                        const FilterReader& filter, const float* multiplier,
-                                        std::string* error) {
+std::unique_ptr<Bconv2d> AddZeroPadding(std::unique_ptr<Bconv2d> inner,
+                                        const Geometry& geometry, const FilterReader& filter,
+                                        const float* multiplier, std::string* error) {
   if (geometry.groups != 1 || multiplier == nullptr) {
     *error = "Expected one group and the op's multipliers for zero padding added to floats";
     return nullptr;

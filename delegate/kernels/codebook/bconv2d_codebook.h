@@ -1,5 +1,5 @@
-// What the bit-sliced convolution computes: see codebook_plan.h for its arithmetic, raster.h for
-// its operands and bconv2d_codebook_inl.h for its loops.
+// What the bit-sliced convolution computes: see codebook_plan.h for its arithmetic, raster.h
+// for its operands and bconv2d_codebook_inl.h for its loops.
 #ifndef SPARSEBNN_KERNELS_CODEBOOK_BCONV2D_CODEBOOK_H_
 #define SPARSEBNN_KERNELS_CODEBOOK_BCONV2D_CODEBOOK_H_
 

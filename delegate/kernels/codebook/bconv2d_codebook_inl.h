@@ -1,6 +1,6 @@
 // The loops of the bit-sliced convolution, for a vector type V of kBits pixels. Included by one
-// file for each instruction set; everything here has internal linkage, so that each file has its
-// own code.
+// file for each instruction set; everything here has internal linkage, so that each file has
+// its own code.
 //
 //   planes = the input as bit planes                                          (raster.h)
 //   for each block of kBits places:
@@ -48,8 +48,8 @@ class CodebookBconv2d : public Bconv2d {
     for (int group = 0; group < g_.groups; ++group) {
       plans_.push_back(PlanCodebook(filter, group * g_.channels_out_per_group(),
                                     g_.channels_out_per_group(), g_.channels_in_per_group(),
-                                    Raster::PlanesPerPhase(g_), raster_.plane_bytes, raster_.taps,
-                                    raster_.half_block ? 2 : 1));
+                                    Raster::PlanesPerPhase(g_), raster_.plane_bytes,
+                                    raster_.taps, raster_.half_block ? 2 : 1));
       for (const Chunk& chunk : plans_.back().chunks) {
         table_entries_ = std::max(table_entries_, static_cast<int>(chunk.patterns.size()));
       }
@@ -100,12 +100,11 @@ class CodebookBconv2d : public Bconv2d {
   const char* kernel() const override { return "codebook"; }
   std::string description() const override {
     return std::string("codebook x") + std::to_string(V::kBits) + " " + isa_ + ", " +
-           std::to_string(plans_[0].chunks[0].patterns.size()) +
-           " patterns of 7 taps";
+           std::to_string(plans_[0].chunks[0].patterns.size()) + " patterns of 7 taps";
   }
 
  private:
-  // --- Planes ---------------------------------------------------------------------------------
+  // --- Planes ----------------------------------------------------------------------------
 
   static constexpr int kWordsPerPlaneTask = 16;
 
@@ -160,7 +159,7 @@ class CodebookBconv2d : public Bconv2d {
     }
   }
 
-  // --- Blocks ---------------------------------------------------------------------------------
+  // --- Blocks ---------------------------------------------------------------------------
 
   struct Scratch {
     uint8_t* tables;      // [entries, 2 planes, 16 groups]
@@ -177,8 +176,7 @@ class CodebookBconv2d : public Bconv2d {
     for (const CodebookPlan& plan : plans_) groups = std::max(groups, plan.groups.size());
     const size_t sizes[] = {static_cast<size_t>(table_entries_) * Tables::kEntryBytes,
                             static_cast<size_t>(kChunkGroups) * Tables::kMajorities,
-                            (groups + 1) * kBytes,
-                            static_cast<size_t>(channels) * sum_stride_,
+                            (groups + 1) * kBytes, static_cast<size_t>(channels) * sum_stride_,
                             OutputTile<V>::kScratchBytes};
     size_t offsets[6] = {0};
     for (int i = 0; i < 5; ++i) offsets[i + 1] = offsets[i] + RoundUp(sizes[i]);
@@ -190,8 +188,8 @@ class CodebookBconv2d : public Bconv2d {
   }
 
   // In a half block, kHalves = 2, the halves of a register are the same places for two groups
-  // that follow each other, and two chunks are added at once. What is listed by groups, tables and
-  // parities, is in memory as before, in units of half a register.
+  // that follow each other, and two chunks are added at once. What is listed by groups, tables
+  // and parities, is in memory as before, in units of half a register.
   template <int kHalves>
   void RunBlock(const uint8_t* planes, int b, int group, int block, int first, int last,
                 void* output, uint8_t* scratch_bytes) const {
@@ -201,7 +199,8 @@ class CodebookBconv2d : public Bconv2d {
     const uint8_t* block_planes = planes + static_cast<size_t>(block) * kBytes;
     const uint8_t* masks = &masks_[block * raster_.taps.size() * kBytes];
     std::memset(scratch.sums, 0, static_cast<size_t>(last - first) * sum_stride_);
-    const size_t chunk_entries = static_cast<size_t>(g_.channels_out_per_group()) * kChunkGroups;
+    const size_t chunk_entries =
+        static_cast<size_t>(g_.channels_out_per_group()) * kChunkGroups;
     int added = 0;  // chunks, or pairs of them
     for (size_t k = 0; k < plan.chunks.size(); k += kHalves) {
       const Chunk& chunk = plan.chunks[k];
@@ -212,8 +211,8 @@ class CodebookBconv2d : public Bconv2d {
       const uint8_t* others = entries + (kHalves - 1) * chunk_entries;
       const int carried = __builtin_ctz(~static_cast<unsigned>(added++));
       if (carried == 0) {
-        Sums::template AddChunk<kHalves, false>(scratch.tables, entries, others, last - first, 0,
-                                                sum_stride_, scratch.sums);
+        Sums::template AddChunk<kHalves, false>(scratch.tables, entries, others, last - first,
+                                                0, sum_stride_, scratch.sums);
       } else {
         Sums::template AddChunk<kHalves, true>(scratch.tables, entries, others, last - first,
                                                carried, sum_stride_, scratch.sums);
@@ -222,7 +221,7 @@ class CodebookBconv2d : public Bconv2d {
     Finish(plan, b, group, block, kHalves, first, last, added, output, scratch);
   }
 
-  // --- Outputs --------------------------------------------------------------------------------
+  // --- Outputs --------------------------------------------------------------------------
 
   void Finish(const CodebookPlan& plan, int b, int group, int block, int halves, int first,
               int last, int chunks, void* output, const Scratch& scratch) const {
@@ -232,8 +231,7 @@ class CodebookBconv2d : public Bconv2d {
     int64_t offsets[V::kBits];
     int y = block * V::kBits / raster_.pitch, x = block * V::kBits % raster_.pitch;
     for (int i = 0; i < V::kBits; ++i) {
-      const bool inside =
-          y < g_.output_height && x < g_.output_width && i < V::kBits / halves;
+      const bool inside = y < g_.output_height && x < g_.output_width && i < V::kBits / halves;
       const int64_t pixel =
           (static_cast<int64_t>(b) * g_.output_height + y) * g_.output_width + x;
       offsets[i] = inside ? pixel * stride : -1;
@@ -269,12 +267,13 @@ class CodebookBconv2d : public Bconv2d {
   const std::unique_ptr<Bconv2d> rest_;
   std::vector<CodebookPlan> plans_;  // one for each group of the convolution
   int table_entries_ = 0;
-  int sum_stride_ = 0;               // bytes
+  int sum_stride_ = 0;  // bytes
 };
 
 // `make_dense`: for the pixels that would leave a block almost empty.
 template <class V>
-std::unique_ptr<Bconv2d> MakeCodebookBconv2d(const Geometry& geometry, const FilterReader& filter,
+std::unique_ptr<Bconv2d> MakeCodebookBconv2d(const Geometry& geometry,
+                                             const FilterReader& filter,
                                              OutputTransform transform, const char* isa,
                                              Bconv2dFactory make_dense, std::string* error) {
   if (geometry.depth() > kMaxCodebookDepth) {
@@ -291,8 +290,8 @@ std::unique_ptr<Bconv2d> MakeCodebookBconv2d(const Geometry& geometry, const Fil
     rest = make_dense(others, filter, transform, error);
     if (rest == nullptr) return nullptr;
   }
-  return std::make_unique<CodebookBconv2d<V>>(geometry, raster, filter, std::move(transform), isa,
-                                              std::move(rest));
+  return std::make_unique<CodebookBconv2d<V>>(geometry, raster, filter, std::move(transform),
+                                              isa, std::move(rest));
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ namespace {
 
 typedef uint32_t u32x4 __attribute__((vector_size(16)));
 
-// Transposes four 32x32 bit matrices, one in each lane: bit i of rows[k] goes to bit k of rows[i].
+// Transposes four 32x32 bit matrices, one in each lane: bit i of rows[k] goes to bit k of
+// rows[i].
 inline void Transpose32x32_x4(u32x4* rows) {
   uint32_t mask = 0x0000FFFF;
   for (int distance = 16; distance > 0; distance /= 2, mask ^= mask << distance) {
@@ -25,14 +26,13 @@ inline void Transpose32x32_x4(u32x4* rows) {
 template <class V, int distance>
 inline void SwapBits(typename V::Register* a, typename V::Register* b, uint8_t mask) {
   const typename V::Register mask_v = V::SplatByte(mask);
-  const typename V::Register low =
-      V::Select(mask_v, *a, V::template ShiftLeft<distance>(*b));
+  const typename V::Register low = V::Select(mask_v, *a, V::template ShiftLeft<distance>(*b));
   *b = V::Select(mask_v, V::template ShiftRight<distance>(*a), *b);
   *a = low;
 }
 
-// Transposes the 8x8 bit matrices whose rows are byte b of rows[0..7], for each b: afterwards bit
-// k of byte b of rows[j] is what bit j of byte b of rows[k] was.
+// Transposes the 8x8 bit matrices whose rows are byte b of rows[0..7], for each b: afterwards
+// bit k of byte b of rows[j] is what bit j of byte b of rows[k] was.
 template <class V>
 inline void Transpose8x8(typename V::Register* rows) {
   for (int k = 0; k < 8; k += 2) SwapBits<V, 1>(&rows[k], &rows[k + 1], 0x55);

@@ -36,19 +36,23 @@ struct BitVectorAvx2 {
   static Register Select(Register selector, Register a, Register b) {
     return Xor(b, And(selector, Xor(a, b)));
   }
-  static Register Carry(Register differ, Register a, Register c) { return Select(differ, c, a); }
+  static Register Carry(Register differ, Register a, Register c) {
+    return Select(differ, c, a);
+  }
   static Register FullAdd(Register a, Register b, Register c, Register* carry) {
     const Register differ = Xor(a, b);
     *carry = Or(And(a, b), And(differ, c));
     return Xor(differ, c);
   }
-  static Register SplatByte(uint8_t byte) {
-    return _mm256_set1_epi8(static_cast<char>(byte));
+  static Register SplatByte(uint8_t byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
+  template <int n>
+  static Register ShiftLeft(Register a) {
+    return _mm256_slli_epi64(a, n);
   }
   template <int n>
-  static Register ShiftLeft(Register a) { return _mm256_slli_epi64(a, n); }
-  template <int n>
-  static Register ShiftRight(Register a) { return _mm256_srli_epi64(a, n); }
+  static Register ShiftRight(Register a) {
+    return _mm256_srli_epi64(a, n);
+  }
   static Register LoadShifted(const uint8_t* p, int shift) {
     return Or(_mm256_srl_epi64(Load(p), _mm_cvtsi32_si128(shift)),
               _mm256_sll_epi64(Load(p + 1), _mm_cvtsi32_si128(8 - shift)));

@@ -48,17 +48,23 @@ struct BitVectorNeon {
   }
   static Register SplatByte(uint8_t byte) { return vdupq_n_u8(byte); }
   template <int n>
-  static Register ShiftLeft(Register a) { return vshlq_n_u8(a, n); }
+  static Register ShiftLeft(Register a) {
+    return vshlq_n_u8(a, n);
+  }
   template <int n>
-  static Register ShiftRight(Register a) { return vshrq_n_u8(a, n); }
+  static Register ShiftRight(Register a) {
+    return vshrq_n_u8(a, n);
+  }
   static Register LoadShifted(const uint8_t* p, int shift) {
     // To the left; loading them is faster than copying a general register.
     alignas(16) static constexpr int8_t kShifts[] = {
 #define SPARSEBNN_16(x) x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x
-        SPARSEBNN_16(0),  SPARSEBNN_16(-1), SPARSEBNN_16(-2), SPARSEBNN_16(-3),
-        SPARSEBNN_16(-4), SPARSEBNN_16(-5), SPARSEBNN_16(-6), SPARSEBNN_16(-7),
-        SPARSEBNN_16(8),  SPARSEBNN_16(7),  SPARSEBNN_16(6),  SPARSEBNN_16(5),
-        SPARSEBNN_16(4),  SPARSEBNN_16(3),  SPARSEBNN_16(2),  SPARSEBNN_16(1)
+        SPARSEBNN_16(0),  SPARSEBNN_16(-1), SPARSEBNN_16(-2),
+        SPARSEBNN_16(-3), SPARSEBNN_16(-4), SPARSEBNN_16(-5),
+        SPARSEBNN_16(-6), SPARSEBNN_16(-7), SPARSEBNN_16(8),
+        SPARSEBNN_16(7),  SPARSEBNN_16(6),  SPARSEBNN_16(5),
+        SPARSEBNN_16(4),  SPARSEBNN_16(3),  SPARSEBNN_16(2),
+        SPARSEBNN_16(1)
 #undef SPARSEBNN_16
     };
     const int8_t* right = kShifts + 16 * shift;

@@ -38,7 +38,9 @@ struct BitVectorScalar {
     return b ^ (selector & (a ^ b));
   }
   // The carry of a + b + c, for differ = a ^ b.
-  static Register Carry(Register differ, Register a, Register c) { return Select(differ, c, a); }
+  static Register Carry(Register differ, Register a, Register c) {
+    return Select(differ, c, a);
+  }
   // Returns the sum bit of a + b + c.
   static Register FullAdd(Register a, Register b, Register c, Register* carry) {
     const Register differ = a ^ b;
@@ -47,9 +49,13 @@ struct BitVectorScalar {
   }
   static Register SplatByte(uint8_t byte) { return 0x0101010101010101u * byte; }
   template <int n>
-  static Register ShiftLeft(Register a) { return a << n; }
+  static Register ShiftLeft(Register a) {
+    return a << n;
+  }
   template <int n>
-  static Register ShiftRight(Register a) { return a >> n; }
+  static Register ShiftRight(Register a) {
+    return a >> n;
+  }
   // kBits bits from bit `shift` of p on, shift < 8. Reads one byte past them.
   static Register LoadShifted(const uint8_t* p, int shift) {
     return Load(p) >> shift | Load(p + 1) << (8 - shift);

@@ -38,7 +38,8 @@ class Planner {
     ReadFilter();
     Pool pool = GroupTaps();
     FillChunk();
-    // A table of 64 entries pays for fewer outputs than one of 128, though it takes more adders.
+    // A table of 64 entries pays for fewer outputs than one of 128, though it takes more
+    // adders.
     const int pool_group_size = count_ >= 512 ? 7 : 6;
     do {
       pool = GroupPool(pool, pool_group_size);
@@ -88,7 +89,8 @@ class Planner {
     return static_cast<int>(std::count(seen.begin(), seen.end(), true));
   }
 
-  // The taps that groups are made of, seven each; of a 3x3 filter those with the fewest patterns.
+  // The taps that groups are made of, seven each; of a 3x3 filter those with the fewest
+  // patterns.
   std::vector<int> ChooseTaps() const {
     std::vector<int> chosen(taps() / kMaxGroupSize * kMaxGroupSize);
     for (size_t i = 0; i < chosen.size(); ++i) chosen[i] = static_cast<int>(i);
@@ -117,7 +119,8 @@ class Planner {
   }
 
   // Adds a group and gives its parity position to `parities`.
-  void AddGroup(const Position* positions, const uint8_t* const* bits, int size, Pool* parities) {
+  void AddGroup(const Position* positions, const uint8_t* const* bits, int size,
+                Pool* parities) {
     PositionGroup group;
     group.size = size;
     std::copy(positions, positions + size, group.positions);
@@ -188,7 +191,8 @@ class Planner {
     plan_.entries.resize(group_patterns_.size());
     const int groups_together = kChunkGroups * chunks_together_;
     for (int k = 0; k < chunks; k += chunks_together_) {
-      const uint8_t* patterns = &group_patterns_[static_cast<size_t>(k) * kChunkGroups * count_];
+      const uint8_t* patterns =
+          &group_patterns_[static_cast<size_t>(k) * kChunkGroups * count_];
       std::array<int, 1 << kMaxGroupSize> entry;
       entry.fill(-1);
       for (int i = 0; i < groups_together * count_; ++i) entry[patterns[i]] = 0;
@@ -203,10 +207,11 @@ class Planner {
         plan_.chunks.push_back(chunk);
       }
       for (int g = k * kChunkGroups; g < k * kChunkGroups + groups_together; ++g) {
-        uint8_t* entries = &plan_.entries[static_cast<size_t>(g / kChunkGroups) * kChunkGroups *
-                                          count_];
+        uint8_t* entries =
+            &plan_.entries[static_cast<size_t>(g / kChunkGroups) * kChunkGroups * count_];
         for (int o = 0; o < count_; ++o) {
-          entries[o * kChunkGroups + g % kChunkGroups] = static_cast<uint8_t>(entry[*patterns++]);
+          entries[o * kChunkGroups + g % kChunkGroups] =
+              static_cast<uint8_t>(entry[*patterns++]);
         }
       }
     }
@@ -217,7 +222,7 @@ class Planner {
   const int first_, count_, channels_in_, planes_per_phase_, plane_bytes_;
   const std::vector<TapSource>& taps_;
   const int chunks_together_;
-  Bits bits_;                           // [channels_in, taps, count]
+  Bits bits_;                            // [channels_in, taps, count]
   std::vector<uint8_t> group_patterns_;  // [groups, count]
   CodebookPlan plan_;
 };

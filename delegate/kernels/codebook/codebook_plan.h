@@ -15,10 +15,10 @@
 //
 //   popcount[o] = 2 * sum over groups g of (2 h_g + m_g)[pattern of o in g]  +  l_last
 //
-// For each group, (m, h) is tabulated for the patterns that occur among the output channels of it
-// and its neighbours: all 128 for a filter without structure, at most n where the filter holds n
-// codewords. An output channel then costs two bits, not nine, for each group: 3 to 3.2 full adders
-// per 3x3 kernel.
+// For each group, (m, h) is tabulated for the patterns that occur among the output channels of
+// it and its neighbours: all 128 for a filter without structure, at most n where the filter
+// holds n codewords. An output channel then costs two bits, not nine, for each group: 3 to 3.2
+// full adders per 3x3 kernel.
 //
 // The method of four Russians is V. Arlazarov et al., 1970; counting with carry-save adders is
 // R. Harley's and D. Seal's; the recursion over parities is ours.
@@ -39,34 +39,34 @@ constexpr int kChunkGroups = 16;
 
 // One input of a group: a bit plane of the input, seen through a tap, or a parity.
 struct Position {
-  // Input planes: the byte of the planes, and the bit in it, that the first output of all reads;
-  // the tap. Parities: the group whose parity it is, and -1.
+  // Input planes: the byte of the planes, and the bit in it, that the first output of all
+  // reads; the tap. Parities: the group whose parity it is, and -1.
   int32_t offset;
   int32_t bit;
   int32_t tap;
 };
 
 struct PositionGroup {
-  int size = 0;                          // 0 in groups that only fill a chunk up
+  int size = 0;  // 0 in groups that only fill a chunk up
   Position positions[kMaxGroupSize];
 };
 
-// kChunkGroups groups with a table entry each for every pattern that occurs in any of them, or in
-// any of two chunks.
+// kChunkGroups groups with a table entry each for every pattern that occurs in any of them, or
+// in any of two chunks.
 struct Chunk {
   int first_group = 0;
-  std::vector<uint8_t> patterns;         // bit i for positions[i]
+  std::vector<uint8_t> patterns;  // bit i for positions[i]
 };
 
 // The plan of one group of the convolution (of the whole filter, if it is not grouped).
 struct CodebookPlan {
-  std::vector<PositionGroup> groups;     // fills whole chunks
+  std::vector<PositionGroup> groups;  // fills whole chunks
   std::vector<Chunk> chunks;
   // [chunks, channels_out, kChunkGroups]: the table entry of each output channel.
   std::vector<uint8_t> entries;
-  int last_group = -1;                   // whose parity is the popcount's lowest bit
-  std::vector<uint8_t> last_parities;    // [channels_out]: the filter's part in that bit
-  int sum_planes = 0;                    // bit planes of (popcount - l_last) / 2
+  int last_group = -1;                 // whose parity is the popcount's lowest bit
+  std::vector<uint8_t> last_parities;  // [channels_out]: the filter's part in that bit
+  int sum_planes = 0;                  // bit planes of (popcount - l_last) / 2
 };
 
 // Where a tap finds its bits: the plane (a phase of the input, for strides over one) and the
@@ -76,12 +76,13 @@ struct TapSource {
   int shift = 0;
 };
 
-// `chunks_together` is 2 if two chunks will be summed at once, as half blocks do it: an even chunk
-// and the next one then have the same patterns, and no group needs the parity of another one if
-// the two are an even one and the next.
+// `chunks_together` is 2 if two chunks will be summed at once, as half blocks do it: an even
+// chunk and the next one then have the same patterns, and no group needs the parity of another
+// one if the two are an even one and the next.
 //
 // The plan for the output channels [first, first + count) of a filter of `channels_in` input
-// channels. The plane of phase f and channel c is f * planes_per_phase + c, each of plane_bytes.
+// channels. The plane of phase f and channel c is f * planes_per_phase + c, each of
+// plane_bytes.
 CodebookPlan PlanCodebook(const FilterReader& filter, int first_channel, int count,
                           int channels_in, int planes_per_phase, int plane_bytes,
                           const std::vector<TapSource>& taps, int chunks_together);

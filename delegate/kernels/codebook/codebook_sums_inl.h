@@ -1,5 +1,5 @@
-// The sums of the bit-sliced convolution: bit-sliced numbers, one for each output channel, to which
-// the table entries of a chunk are added by full adders.
+// The sums of the bit-sliced convolution: bit-sliced numbers, one for each output channel, to
+// which the table entries of a chunk are added by full adders.
 #ifndef SPARSEBNN_KERNELS_CODEBOOK_CODEBOOK_SUMS_INL_H_
 #define SPARSEBNN_KERNELS_CODEBOOK_CODEBOOK_SUMS_INL_H_
 
@@ -26,8 +26,8 @@ class CodebookSums {
     return (kLowPlanes + 2 * upper_planes) * kBytes;
   }
 
-  // sums[o] += the entries of 16 groups, two-bit numbers. 31 full adders and a half adder;
-  // each adder takes the running sum last, so that only one operation of it is on the chain from
+  // sums[o] += the entries of 16 groups, two-bit numbers. 31 full adders and a half adder; each
+  // adder takes the running sum last, so that only one operation of it is on the chain from
   // adder to adder.
   //
   // A carry out of the low planes waits until there is a second one to add with it, so that the
@@ -67,8 +67,8 @@ class CodebookSums {
       V::Store(sum + 5 * kBytes, thirty_twos);
       uint8_t* upper = sum + kLowPlanes * kBytes;
       for (int plane = 0; kCarried && plane < carried; ++plane, upper += 2 * kBytes) {
-        V::Store(upper, V::FullAdd(V::Load(upper), V::Load(upper + kBytes), sixty_four,
-                                   &sixty_four));
+        V::Store(upper,
+                 V::FullAdd(V::Load(upper), V::Load(upper + kBytes), sixty_four, &sixty_four));
       }
       V::Store(upper + kBytes, sixty_four);
     }
@@ -95,8 +95,8 @@ class CodebookSums {
   }
 
  private:
-  // Adds the vectors kFirst to kFirst + 7 of 16, whose first entry is *entries; three carries of
-  // weight 8 are left.
+  // Adds the vectors kFirst to kFirst + 7 of 16, whose first entry is *entries; three carries
+  // of weight 8 are left.
   template <int kHalves, int kFirst>
   __attribute__((always_inline)) static void AddEightGroups(const uint8_t* tables,
                                                             const uint8_t* entries,
@@ -105,8 +105,7 @@ class CodebookSums {
                                                             Register* eight_carry) {
     Register carry[6];  // of weight 4
     AddFourGroups<kHalves, kFirst>(tables, entries, ones, twos, carry);
-    AddFourGroups<kHalves, kFirst + 4>(tables, entries + 4 * kHalves, ones, twos,
-                                       carry + 3);
+    AddFourGroups<kHalves, kFirst + 4>(tables, entries + 4 * kHalves, ones, twos, carry + 3);
     *fours = V::FullAdd(carry[0], carry[1], *fours, &eight_carry[0]);
     *fours = V::FullAdd(carry[2], carry[3], *fours, &eight_carry[1]);
     *fours = V::FullAdd(carry[4], carry[5], *fours, &eight_carry[2]);

@@ -19,10 +19,10 @@ class CodebookTables {
   static constexpr int kBytes = V::kBits / 8;
   static constexpr int kRowBytes = kChunkGroups * kBytes;  // a vector of each group of a chunk
   static constexpr int kEntryBytes = 2 * kRowBytes;
-  static constexpr int kMajorities = 24 * kBytes;          // of a group
+  static constexpr int kMajorities = 24 * kBytes;  // of a group
 
-  // Fills `tables`, [entries, 2 planes, 16 groups], and the chunk's part of `parities`, [groups];
-  // `all_majorities`, [16 groups, 3 triples, 8 patterns], is scratch memory.
+  // Fills `tables`, [entries, 2 planes, 16 groups], and the chunk's part of `parities`,
+  // [groups]; `all_majorities`, [16 groups, 3 triples, 8 patterns], is scratch memory.
   //
   // With the seven positions in three triples, (x0, x1, x2), (x3, x4, x5) and the parities of
   // these two and x6, the number of a group is
@@ -93,8 +93,8 @@ class CodebookTables {
     }
   }
 
-  // The same for the patterns 0 to `count` - 1, a multiple of 8. What only depends on the second
-  // and the third triple is computed once for eight of them.
+  // The same for the patterns 0 to `count` - 1, a multiple of 8. What only depends on the
+  // second and the third triple is computed once for eight of them.
   static void BuildComplete(const uint8_t* majorities, int count, uint8_t* tables) {
     for (int upper = 0; upper < count / 8; ++upper, tables += 16 * kRowBytes) {
       const int second = upper & 7;
@@ -130,9 +130,8 @@ class CodebookTables {
                             const uint8_t* masks, const uint8_t* parities, Register* x) {
 #pragma GCC unroll 7
     for (int p = 0; p < kMaxGroupSize; ++p) {
-      x[p] = p < group.size
-                 ? LoadPosition<kHalves>(group.positions[p], planes, masks, parities)
-                 : V::Zero();
+      x[p] = p < group.size ? LoadPosition<kHalves>(group.positions[p], planes, masks, parities)
+                            : V::Zero();
     }
   }
 

@@ -1,8 +1,8 @@
 // The last step of the bit-sliced convolution: popcounts, as bit planes of one output channel
 // each, become outputs with the channels innermost.
 //
-// Float and int8 output: the planes of 8 channels become bytes of pixels (a transposition of 8x8
-// bits), these 16-bit numbers, and 8 pixels times 8 channels of them are transposed.
+// Float and int8 output: the planes of 8 channels become bytes of pixels (a transposition of
+// 8x8 bits), these 16-bit numbers, and 8 pixels times 8 channels of them are transposed.
 // Bit-packed output: the planes are compared with the threshold as they are, and 32 channels of
 // the results are transposed to words.
 //
@@ -13,8 +13,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/bconv2d/bconv2d.h"
 #include "bit_planes_inl.h"
+#include "kernels/bconv2d/bconv2d.h"
 #include "kernels/bconv2d/vector_transform_inl.h"
 
 namespace sparsebnn {
@@ -65,8 +65,8 @@ class OutputTile {
         output_(output),
         scratch_(scratch) {}
 
-  // Sets channel `i` of the tile, output channel `o`. The popcount's lowest bit is `lowest`, the
-  // others are planes - 1 vectors at `others`.
+  // Sets channel `i` of the tile, output channel `o`. The popcount's lowest bit is `lowest`,
+  // the others are planes - 1 vectors at `others`.
   void SetPopcounts(int i, int o, Register lowest, const uint8_t* others) {
     if (transform_.type == OutputType::kBitpacked) {
       V::Store(scratch_ + 4 * kRowsBytes + i * kBytes, Compare(o, lowest, others));
@@ -93,7 +93,8 @@ class OutputTile {
   void Store(int o, int count) {
     switch (transform_.type) {
       case OutputType::kFloat32:
-        return count == 8 ? StoreNumbers<float, true>(o, 8) : StoreNumbers<float, false>(o, count);
+        return count == 8 ? StoreNumbers<float, true>(o, 8)
+                          : StoreNumbers<float, false>(o, count);
       case OutputType::kInt8:
         return StoreNumbers<int8_t, false>(o, count);
       case OutputType::kBitpacked:
@@ -171,12 +172,12 @@ class OutputTile {
       for (int first = 0; first < kBytes; first += 16) {
         u8x16 quarters[4];
         for (int quarter = 0; quarter < 4; ++quarter) {
-          quarters[quarter] = LoadBytes(scratch_ + quarter * kRowsBytes + j * kRowBytes + first);
+          quarters[quarter] =
+              LoadBytes(scratch_ + quarter * kRowsBytes + j * kRowBytes + first);
         }
-        const u8x16 halves[4] = {InterleaveLow(quarters[0], quarters[1]),
-                                 InterleaveLow(quarters[2], quarters[3]),
-                                 InterleaveHigh(quarters[0], quarters[1]),
-                                 InterleaveHigh(quarters[2], quarters[3])};
+        const u8x16 halves[4] = {
+            InterleaveLow(quarters[0], quarters[1]), InterleaveLow(quarters[2], quarters[3]),
+            InterleaveHigh(quarters[0], quarters[1]), InterleaveHigh(quarters[2], quarters[3])};
         u16x8 packed[4];
         for (int k = 0; k < 4; k += 2) {
           const u16x8 low = reinterpret_cast<u16x8>(halves[k]);

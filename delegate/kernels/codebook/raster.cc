@@ -22,8 +22,8 @@ Raster::Raster(const Geometry& g, int block_bits) {
       if (tap.phase == static_cast<int>(phases.size())) phases.push_back(phase);
       taps.push_back(tap);
       // The columns that are both in the image and read.
-      const int in_image = (g.padding_left + g.input_width - phase.column + g.stride_width - 1) /
-                           g.stride_width;
+      const int in_image =
+          (g.padding_left + g.input_width - phase.column + g.stride_width - 1) / g.stride_width;
       const int read = g.output_width + column / g.stride_width;
       pitch = std::max(pitch, std::min(in_image, read) - phase.padding);
       lead = std::max(lead, phase.padding - column / g.stride_width);
@@ -40,7 +40,8 @@ Raster::Raster(const Geometry& g, int block_bits) {
   const int places = (g.output_height - 1) * pitch + g.output_width;
   const int rest = places % block_bits;
   blocks = places / block_bits;
-  // A pixel of the dense kernel costs about as much as two places, a half block more than its half.
+  // A pixel of the dense kernel costs about as much as two places, a half block more than its
+  // half.
   const bool dense_rest = rest <= block_bits / 4 && blocks > 0;
   half_block = !dense_rest && rest <= block_bits * 5 / 8;
   if (!dense_rest && !half_block) ++blocks;
@@ -58,8 +59,8 @@ void Raster::ListPixels(const Geometry& g, const Phase& phase, int first, int co
   for (int i = 0; i < count; ++i) {
     const int y = row * g.stride_height + phase.row - g.padding_top;
     const int x = (column + phase.padding) * g.stride_width + phase.column - g.padding_left;
-    const bool inside = column >= 0 && row < rows && y >= 0 && y < g.input_height &&
-                        x < g.input_width;
+    const bool inside =
+        column >= 0 && row < rows && y >= 0 && y < g.input_height && x < g.input_width;
     pixels[i] = inside ? y * g.input_width + x : -1;
     if (++column == pitch) {
       column = 0;

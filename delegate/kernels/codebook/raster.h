@@ -1,26 +1,27 @@
-// The input as bit planes: one per channel, one bit per pixel, so that a vector holds many pixels.
+// The input as bit planes: one per channel, one bit per pixel, so that a vector holds many
+// pixels.
 //
 // The pixels of a plane lie in rows of `pitch` bits, and the outputs are numbered alike: output
-// (y, x) is at y * pitch + x. Under a tap it reads the plane at that place plus the tap's shift,
-// so a tap of a whole block of outputs is one unaligned load. Places with x >= output_width are
-// computed and thrown away; with padding that keeps the width there are none.
+// (y, x) is at y * pitch + x. Under a tap it reads the plane at that place plus the tap's
+// shift, so a tap of a whole block of outputs is one unaligned load. Places with x >=
+// output_width are computed and thrown away; with padding that keeps the width there are none.
 //
 // There are rows of padding above and below, of bits 0 (+1), but no columns of it: beside a row
 // lies another one. A mask for each tap of a block clears what it reads there.
 //
-// A stride s > 1 makes s * s planes of a channel, its phases: plane (ry, rx) has the padded input's
-// pixels (s * y + ry, s * x + rx), so that a tap is a shift again.
+// A stride s > 1 makes s * s planes of a channel, its phases: plane (ry, rx) has the padded
+// input's pixels (s * y + ry, s * x + rx), so that a tap is a shift again.
 //
-// The last block may be hardly filled. Its few pixels are then left to the dense kernel, or it is
-// a half block, of half as many places.
+// The last block may be hardly filled. Its few pixels are then left to the dense kernel, or it
+// is a half block, of half as many places.
 #ifndef SPARSEBNN_KERNELS_CODEBOOK_RASTER_H_
 #define SPARSEBNN_KERNELS_CODEBOOK_RASTER_H_
 
 #include <cstdint>
 #include <vector>
 
-#include "kernels/bconv2d/bconv2d.h"
 #include "codebook_plan.h"
+#include "kernels/bconv2d/bconv2d.h"
 
 namespace sparsebnn {
 
@@ -33,13 +34,13 @@ struct Raster {
   Raster(const Geometry& geometry, int block_bits);
 
   int pitch = 0;
-  int rows = 0;              // of a plane
-  int lead = 0;              // bits of a plane before its first row, for taps left of it
-  int blocks = 0;            // of block_bits places
-  bool half_block = false;   // whether a half block follows them
-  int pixels = 0;            // of the output that lie in blocks; the dense kernel does the others
-  int words = 0;             // of 32 pixels, that a plane needs to be filled
-  int plane_bytes = 0;       // with what the last block reads beyond
+  int rows = 0;             // of a plane
+  int lead = 0;             // bits of a plane before its first row, for taps left of it
+  int blocks = 0;           // of block_bits places
+  bool half_block = false;  // whether a half block follows them
+  int pixels = 0;       // of the output that lie in blocks; the dense kernel does the others
+  int words = 0;        // of 32 pixels, that a plane needs to be filled
+  int plane_bytes = 0;  // with what the last block reads beyond
   std::vector<Phase> phases;
   std::vector<TapSource> taps;
 

@@ -11,8 +11,8 @@ struct XnorAvx2 {
   static constexpr int kPixels = 4, kChannels = 16, kStepWords = 1;
   static constexpr int kMaxSteps = 31;  // a byte counts at most 8 bits a step
 
-  static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter, int steps,
-                        Count (*counts)[kChannels]) {
+  static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter,
+                        int steps, Count (*counts)[kChannels]) {
     __m256i counts_u32x8[kPixels][2];
     for (auto& of_pixel : counts_u32x8) of_pixel[0] = of_pixel[1] = _mm256_setzero_si256();
     for (int step = 0; step < steps;) {
@@ -41,8 +41,8 @@ struct XnorAvx2 {
   }
   static __m256i Add(__m256i counts_u8x32, __m256i a, __m256i b) {
     const __m256i half_byte_counts =
-        _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1,
-                         2, 2, 3, 2, 3, 3, 4);
+        _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3,
+                         1, 2, 2, 3, 2, 3, 3, 4);
     const __m256i low = _mm256_set1_epi8(0x0F);
     const __m256i differ = _mm256_xor_si256(a, b);
     const __m256i low_counts =

@@ -10,8 +10,8 @@ struct XnorAvx512 {
   using Count = uint32_t;
   static constexpr int kPixels = 8, kChannels = 32, kStepWords = 1;
 
-  static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter, int steps,
-                        Count (*counts)[kChannels]) {
+  static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter,
+                        int steps, Count (*counts)[kChannels]) {
     __m512i counts_u32x16[kPixels][2];
     for (auto& of_pixel : counts_u32x16) of_pixel[0] = of_pixel[1] = _mm512_setzero_si512();
     for (int step = 0; step < steps; ++step, filter += kChannels) {

@@ -7,8 +7,9 @@
 //       counts[pixel][o] = popcount(rows[pixel] ^ filter[o])          V::Count
 //       output = transform(counts)
 //
-// The filter is packed as [blocks of kChannels][steps][kChannels][kStepWords]: a step of V::Count
-// takes kStepWords words of each row, and rows are filled up with zeros to whole steps.
+// The filter is packed as [blocks of kChannels][steps][kChannels][kStepWords]: a step of
+// V::Count takes kStepWords words of each row, and rows are filled up with zeros to whole
+// steps.
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -49,8 +50,8 @@ class XnorBconv2d : public Bconv2d {
       const int in_group = o % channels_;
       uint32_t* block = Block(o / channels_, in_group / kChannels);
       for (size_t w = 0; w < words.size(); ++w) {
-        block[(w / kStepWords * kChannels + in_group % kChannels) * kStepWords + w % kStepWords] =
-            words[w];
+        block[(w / kStepWords * kChannels + in_group % kChannels) * kStepWords +
+              w % kStepWords] = words[w];
       }
     }
     return true;
@@ -65,7 +66,8 @@ class XnorBconv2d : public Bconv2d {
                       g_.output_words() * sizeof(uint32_t));
     }
     const size_t scratch_words = (kPixels * RowWords() + 15) / 16 * 16;
-    if (!workspace->Reserve(threads->threads() * scratch_words * sizeof(uint32_t))) return false;
+    if (!workspace->Reserve(threads->threads() * scratch_words * sizeof(uint32_t)))
+      return false;
     uint32_t* scratch = reinterpret_cast<uint32_t*>(workspace->data());
     const int tiles = (pixels() - g_.first_pixel + kPixels - 1) / kPixels;  // of an image
     constexpr int kTilesPerTask = 8;
@@ -124,8 +126,8 @@ class XnorBconv2d : public Bconv2d {
       const bool row_inside = in_y >= 0 && in_y < g_.input_height;
       const uint32_t* pixels =
           input +
-          (static_cast<size_t>(b) * g_.input_height + (row_inside ? in_y : 0)) * g_.input_width *
-              g_.input_words() +
+          (static_cast<size_t>(b) * g_.input_height + (row_inside ? in_y : 0)) *
+              g_.input_width * g_.input_words() +
           group * group_words;
       if (row_inside && whole_row) {
         words = CopyWords(pixels + static_cast<size_t>(first_x) * group_words,
@@ -177,9 +179,8 @@ class XnorBconv2d : public Bconv2d {
                                static_cast<int8_t*>(output) + pixel * g_.channels_out + o);
       case OutputType::kBitpacked:
         for (int p = 0; p < count; ++p) {
-          StoreBits(counts[p],
-                    static_cast<uint32_t*>(output) + (pixel + p) * g_.output_words(), o,
-                    channels);
+          StoreBits(counts[p], static_cast<uint32_t*>(output) + (pixel + p) * g_.output_words(),
+                    o, channels);
         }
     }
   }
@@ -226,8 +227,9 @@ class XnorBconv2d : public Bconv2d {
     for (int i = 0; i < channels; i += 32) {
       uint32_t bits = 0;
       for (int k = 0; k < 32 && i + k < channels; k += 8) {
-        bits |= static_cast<uint32_t>(Compare(counts + i + k, &transform_.thresholds[o + i + k]))
-                << k;
+        bits |=
+            static_cast<uint32_t>(Compare(counts + i + k, &transform_.thresholds[o + i + k]))
+            << k;
       }
       if (channels - i < 32) bits &= (1u << (channels - i)) - 1;
       const int word = (o + i) / 32, shift = (o + i) % 32;

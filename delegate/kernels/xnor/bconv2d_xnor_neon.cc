@@ -1,6 +1,6 @@
-// The dense convolution with CNT: three instructions for 128 bits, as in LCE's kernels. The counts
-// of eight channels are added in pairs of bytes until two bytes of each are left, so that one
-// vector of 16-bit sums holds eight channels.
+// The dense convolution with CNT: three instructions for 128 bits, as in LCE's kernels. The
+// counts of eight channels are added in pairs of bytes until two bytes of each are left, so
+// that one vector of 16-bit sums holds eight channels.
 #include <arm_neon.h>
 
 #include "bconv2d_xnor_inl.h"
@@ -12,8 +12,8 @@ struct XnorNeon {
   using Count = uint16_t;
   static constexpr int kPixels = 4, kChannels = 8, kStepWords = 4;
 
-  static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter, int steps,
-                        Count (*counts)[kChannels]) {
+  static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter,
+                        int steps, Count (*counts)[kChannels]) {
     uint16x8_t sums[kPixels] = {vdupq_n_u16(0), vdupq_n_u16(0), vdupq_n_u16(0), vdupq_n_u16(0)};
     const uint32_t *row_0 = rows, *row_1 = rows + row_words, *row_2 = row_1 + row_words,
                    *row_3 = row_2 + row_words;
