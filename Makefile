@@ -23,7 +23,7 @@ help:
 	@echo "make delegate     builds the native library; 'test' and 'demo' do so when it is stale"
 	@echo "make wheel        a wheel for this machine, in dist/"
 	@echo "make wheel-aarch64, wheel-armv7, delegate-aarch64, delegate-armv7: for boards"
-	@echo "make lint         ruff and mypy"
+	@echo "make lint         ruff, mypy and clang-format"
 	@echo "make docs         the documentation site, in build/site; any warning is an error"
 	@echo "make clean        removes the environments and what the demo made"
 
@@ -116,6 +116,7 @@ test-oldest: $(VENV)-tf215/ready
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(find delegate -name '*.h' -o -name '*.cc')
 	$(MAKE) --no-print-directory typecheck
 
 typecheck: $(VENV)/ready
