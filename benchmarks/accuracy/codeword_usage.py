@@ -2,7 +2,7 @@
 
 Writes the counts, which are small, beside the results; docs/results.md draws them.
 
-    python benchmarks/accuracy/codeword_usage.py RUN_FOLDER
+    python -m benchmarks.accuracy.codeword_usage RUN_FOLDER
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from benchmarks import result_files
 from keras_sparsebnn.cli.environment import import_keras
 
-OUT = Path(__file__).parent / "codeword_usage.json"
+OUT = Path(__file__).with_name("codeword_usage.json")
 
 
 def counts(model: Any) -> dict[str, list[int]]:
@@ -27,8 +28,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a finished run of method one_bit")
     args = parser.parse_args()
     import_keras()
-    from keras_sparsebnn.training.atomic import read_json, write_json
-
+    from keras_sparsebnn._files import read_json
     from keras_sparsebnn._keras import keras
     from keras_sparsebnn.experiments.provenance import provenance
     from keras_sparsebnn.saved_models import load_model
@@ -37,8 +37,8 @@ def main() -> None:
     config = {**metrics["config"], "data_dir": None}
     model = load_model(args.run / "model.keras")
     keras.utils.set_random_seed(config["seed"])
-    write_json(
-        OUT,
+    result_files.write(
+        "codeword_usage",
         {
             "config": config,
             "test_accuracy": metrics["final"]["test_accuracy"],
@@ -46,8 +46,8 @@ def main() -> None:
             "trained": counts(model),
             "untrained": counts(keras.models.clone_model(model)),
         },
+        OUT,
     )
-    print(f"Wrote {OUT}")
 
 
 if __name__ == "__main__":

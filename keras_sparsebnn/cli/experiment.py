@@ -16,9 +16,9 @@ DESCRIPTION = """\
 Makes all runs of a matrix - methods, codewords, networks, datasets, seeds - or compares those
 that are there.
 
-Each finished run leaves one small JSON in the folder. Stop it any way you like and start it
-again: finished runs are not made again, unfinished ones go on from their checkpoints. Runs of
-one seed come before those of the next, so what is there can always be compared.
+Each finished run adds a line to DATASET.jsonl in the folder. Stop it any way you like and start
+it again: finished runs are not made again, unfinished ones go on from their checkpoints. Runs
+of one seed come before those of the next, so what is there can always be compared.
 """
 
 EPILOG = """\
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "matrix", nargs="?", metavar="MATRIX.json", help="the runs to make; see below"
     )
     group = parser.add_argument_group("running")
-    group.add_argument("--out", metavar="DIR", help="gets a JSON for each finished run")
+    group.add_argument("--out", metavar="DIR", help="gets a record of each finished run")
     group.add_argument(
         "--runs-dir",
         metavar="DIR",

@@ -23,7 +23,7 @@ from keras_sparsebnn.cli.environment import import_keras
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.matrix import Run
 from keras_sparsebnn.experiments.provenance import provenance
-from keras_sparsebnn.experiments.results import make_record, result_path
+from keras_sparsebnn.experiments.results import make_record, store
 from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["main"]
@@ -78,7 +78,7 @@ def _run(order: dict[str, Any]) -> None:
     clock.save()
     environment = {**metrics["environment"], **provenance()}
     record = make_record(run, metrics, environment, clock.seconds())
-    write_json(result_path(Path(order["out"]), run), record)
+    store(Path(order["out"]), record)
     _say(finished=record["final"]["test_accuracy"])
 
 

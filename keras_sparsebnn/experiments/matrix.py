@@ -24,7 +24,7 @@ from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.settings.config import RunConfig
 
-__all__ = ["Matrix", "Run"]
+__all__ = ["Matrix", "Run", "file_name", "run_name"]
 
 VERSION = 1
 MOST_RUNS = 100_000
@@ -36,6 +36,17 @@ _VARIANT_KEYS = {"name", "method", "codewords", "options", "settings"}
 _TAKEN = ("version", "dataset", "model", "method", "codewords", "options", "seed", "data_dir")
 
 
+def run_name(dataset: str, network: str, variant: str, codewords: int, seed: int) -> str:
+    """What a run is called, and its folder; says all in which the runs of a matrix differ."""
+    dataset, network = (file_name(text) for text in (dataset, network))
+    return f"{dataset}.{network}.{variant}.n{codewords}.seed{seed}"
+
+
+def file_name(text: str) -> str:
+    """`text` with what a file name should not hold replaced."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", text)
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """One cell of a matrix: a name for its setting, and the setting."""
@@ -45,11 +56,11 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What its files are called; says all that tells the runs of a matrix apart."""
+        """See `run_name`."""
         config = self.config
-        dataset = re.sub(r"[^A-Za-z0-9_-]", "_", config.dataset)
-        network = re.sub(r"[^A-Za-z0-9_-]", "_", config.model)
-        return f"{dataset}.{network}.{self.variant}.n{config.codewords}.seed{config.seed}"
+        return run_name(
+            config.dataset, config.model, self.variant, config.codewords, config.seed
+        )
 
 
 def _expect(holds: bool, what: str, value: Any, where: str) -> None:

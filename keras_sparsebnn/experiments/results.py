@@ -1,19 +1,24 @@
-"""One small JSON a finished run: what it was, where it ran, what came out."""
+"""One record a finished run: what it was, where it ran, what came out.
+
+The records of a data set are the lines of one file, `<dataset>.jsonl` (see `records`). Folders
+of earlier versions, with a JSON file a run, are read as well.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.experiments.matrix import Run
+from keras_sparsebnn.experiments import records
+from keras_sparsebnn.experiments.matrix import Run, file_name, run_name
 
-__all__ = ["Result", "make_record", "read_results", "result_path"]
+__all__ = ["Result", "make_record", "read_results", "records_path", "result_path", "store"]
 
 VERSION = 1
 
@@ -39,6 +44,7 @@ class Result:
         cpu_seconds: of all processes that trained it.
         config: the whole `RunConfig`, as a dict.
         environment: date, commit, machine, versions.
+        where: the file that holds it, and the line.
     """
 
     variant: str
@@ -52,6 +58,12 @@ class Result:
     cpu_seconds: float
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
+    where: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        """The name of its `Run`."""
+        return run_name(self.dataset, self.network, self.variant, self.codewords, self.seed)
 
     @property
     def bits_per_weight(self) -> float:
@@ -60,13 +72,21 @@ class Result:
 
     @classmethod
     def load(cls, path: Path) -> Result:
-        """Reads what `make_record` made, or something that claims to be that.
+        """Reads a file of an earlier version, which holds one record.
 
         Raises:
-            SparseBNNError: it is none; names the file.
+            SparseBNNError: it is not a valid one; names the file.
             OSError: it cannot be read.
         """
-        data = read_json(path)
+        return cls.from_dict(read_json(path), str(path))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str) -> Result:
+        """From what `make_record` made, or something that claims to be that.
+
+        Raises:
+            SparseBNNError: it is not a valid record; says `where`.
+        """
         run, final, epochs = data.get("run"), data.get("final"), data.get("epochs")
         accuracy = final.get("test_accuracy") if isinstance(final, dict) else None
         curve = epochs.get("test_accuracy") if isinstance(epochs, dict) else None
@@ -86,8 +106,8 @@ class Result:
             and isinstance(data.get("environment"), dict)
         ):
             raise SparseBNNError(
-                f"Expected the result of a run, version {VERSION}, got another file ({path}). "
-                "Remove it: the run is made again."
+                f"Expected the result of a run, version {VERSION}, got something else "
+                f"({where}). Remove it: the run is made again."
             )
         return cls(
             **run,
@@ -96,6 +116,7 @@ class Result:
             cpu_seconds=cpu,
             config=data["config"],
             environment=data["environment"],
+            where=where,
         )
 
 
@@ -104,14 +125,29 @@ def _is_share(value: Any) -> bool:
 
 
 def result_path(folder: Path, run: Run) -> Path:
-    """Where the result of a run lies."""
+    """Where versions that wrote a file a run put the result of this one."""
     return folder / f"{run.name}.json"
+
+
+def records_path(folder: Path, dataset: str) -> Path:
+    """Where the results of a data set lie."""
+    return folder / f"{file_name(dataset)}.jsonl"
+
+
+def store(folder: Path, record: Mapping[str, Any]) -> None:
+    """Adds a record that `make_record` made; it is on the disk when this returns.
+
+    Raises:
+        SparseBNNError: the file of its data set holds something else.
+        OSError: no room, read-only folder, ...
+    """
+    records.append(records_path(folder, record["run"]["dataset"]), record)
 
 
 def make_record(
     run: Run, metrics: Mapping[str, Any], environment: Mapping[str, Any], cpu_seconds: float
 ) -> dict[str, Any]:
-    """The result file's content, from `train`'s metrics.
+    """The record of a run, from `train`'s metrics.
 
     `codewords_changed` counts, for each epoch after the first and all layers together, the
     codewords that were not selected an epoch earlier; layers that had none yet have none new.
@@ -129,7 +165,7 @@ def make_record(
         for before, after in itertools.pairwise(selections)
     ]
     recorded = config.to_dict()
-    recorded["data_dir"] = None  # where pictures lie is this machine's affair
+    recorded["data_dir"] = None  # where images lie is this machine's affair
     return {
         "version": VERSION,
         "run": {
@@ -149,18 +185,40 @@ def make_record(
     }
 
 
+def _lines(path: Path) -> Iterator[Result | str]:
+    """The results in a file of records; for a damaged line, what is wrong with it."""
+    for number, record in records.read(path):
+        where = f"{path}, line {number}"
+        if record is None:
+            yield f"Expected a JSON object a line, got something else ({where}). Remove it."
+            continue
+        try:
+            yield Result.from_dict(record, where)
+        except SparseBNNError as error:
+            yield str(error)
+
+
 def read_results(folder: Path) -> tuple[list[Result], list[str]]:
     """All results in a folder, in the order of their names, and why others were left out.
+
+    Of the records of one run with one setting the last counts.
 
     Raises:
         SparseBNNError: there is no such folder.
     """
     if not folder.is_dir():
         raise SparseBNNError(f"Expected a folder of results, found none ({folder}).")
-    results, left_out = [], []
-    for path in sorted(folder.glob("*.seed*.json")):
+    found: dict[str, list[Result]] = {}
+    left_out = []
+    for path in [*sorted(folder.glob("*.seed*.json")), *sorted(folder.glob("*.jsonl"))]:
         try:
-            results.append(Result.load(path))
+            each = [Result.load(path)] if path.suffix == ".json" else _lines(path)
+            for result in each:
+                if isinstance(result, str):
+                    left_out.append(result)
+                    continue
+                same = found.setdefault(result.name, [])
+                same[:] = [old for old in same if old.config != result.config] + [result]
         except (SparseBNNError, OSError) as error:
             left_out.append(str(error))
-    return results, left_out
+    return [result for name in sorted(found) for result in found[name]], left_out

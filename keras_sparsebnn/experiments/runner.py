@@ -1,6 +1,6 @@
 """Runs a matrix in worker processes; whatever is finished is never run again.
 
-A run is finished when its result file is there, and that is written whole or not at all. An
+A run is finished when its record is there, and that is written whole or not at all. An
 unfinished one goes on from `train`'s own checkpoints. So the runner keeps no state of its own
 that a kill could spoil.
 """
@@ -15,13 +15,13 @@ import selectors
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.matrix import Matrix, Run
-from keras_sparsebnn.experiments.results import Result, result_path
+from keras_sparsebnn.experiments.results import Result, read_results, result_path
 from keras_sparsebnn.training.run.folder import locked
 from keras_sparsebnn.training.run.interruption import collected_signals
 from keras_sparsebnn.training.settings.config import RunConfig
@@ -52,32 +52,40 @@ class Outcome:
     signal: int | None = None
 
 
-def _finished(run: Run, out: Path) -> bool:
+def _finished(run: Run, out: Path, results: Mapping[str, Result]) -> bool:
     """Whether there is a result, and of this very setting.
 
     Raises:
-        SparseBNNError: the file is none, or of another setting.
+        SparseBNNError: it is of another setting, or a damaged file of this name.
     """
-    path = result_path(out, run)
-    if not path.exists():
+    if run.name not in results:
+        path = result_path(out, run)
+        if path.exists():
+            Result.load(path)
         return False
-    stored = RunConfig.from_dict(Result.load(path).config, str(path))
+    result = results[run.name]
+    stored = RunConfig.from_dict(result.config, result.where)
     key = run.config.first_difference(stored)
     if key is not None:
         raise SparseBNNError(
-            f"Expected the matrix's setting in {path}, got another `{key}`: "
+            f"Expected the matrix's setting in {result.where}, got another `{key}`: "
             f"{stored.to_dict()[key]!r:.60} instead of {run.config.to_dict()[key]!r:.60}. "
-            "Rename the variant, use another folder, or remove the file."
+            "Rename the variant, use another folder, or remove that record."
         )
     return True
 
 
+def _recorded(out: Path) -> dict[str, Result]:
+    results = read_results(out)[0] if out.is_dir() else []
+    return {result.name: result for result in results}
+
+
 def states(matrix: Matrix, out: Path, runs_dir: Path) -> dict[str, str]:
     """Name -> "finished", "started", "to do", or why its result cannot be used."""
-    found = {}
+    found, results = {}, _recorded(out)
     for run in matrix.runs:
         try:
-            if _finished(run, out):
+            if _finished(run, out, results):
                 found[run.name] = "finished"
             else:
                 started = (runs_dir / run.name / "run.json").exists()
@@ -173,7 +181,7 @@ def run_matrix(
 
     Args:
         matrix: what to run.
-        out: gets a JSON for each finished run.
+        out: gets a record for each finished run, a line in `<dataset>.jsonl`.
         runs_dir: gets a folder for each run: checkpoints while it is under way, then the model.
         data_dir: where the datasets lie prepared; no part of a result.
         jobs: worker processes. Each computes with one thread, so results do not depend on it.
@@ -191,6 +199,8 @@ def run_matrix(
     outcome = Outcome()
     waiting: list[Run] = []
     found = states(matrix, out, runs_dir)
+    for reason in set(read_results(out)[1]) - set(found.values()):
+        report(f"left out: {reason}")
     for run in matrix.runs:
         state = found[run.name]
         if state == "finished":
@@ -244,7 +254,7 @@ def _note(
 ) -> None:
     """Files a worker that has ended under what became of it."""
     name = worker.run.name
-    if "finished" in worker.last and result_path(out, worker.run).exists():
+    if "finished" in worker.last and name in _recorded(out):
         outcome.finished.append(name)
         # The model stays; what resuming needs, most of the bytes, need not.
         shutil.rmtree(runs_dir / name / "checkpoints", ignore_errors=True)

@@ -9,13 +9,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import lce_block  # noqa: E402
-import mca  # noqa: E402
-from disassembly import disassemble, innermost_loops  # noqa: E402
-from op_cost import Case, Program, cost  # noqa: E402
+from benchmarks.arm import lce_block, mca
+from benchmarks.arm.disassembly import disassemble, innermost_loops
+from benchmarks.arm.op_cost import Case, Program, cost
 
 TURNS = 4000
 # A loop of three instructions, whose EOR waits for the one before; then one without a loop.

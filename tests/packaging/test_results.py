@@ -1,42 +1,49 @@
-"""docs/results.md is what the recorded runs give, and its pictures are there."""
+"""The recorded runs in benchmarks/accuracy/, and the page about them."""
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+
+from docs.generate.accuracy import recorded
+from keras_sparsebnn.experiments import records
+
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "benchmarks" / "accuracy" / "write_results.py"
 PAGE = ROOT / "docs" / "results.md"
+RECORDS = sorted((ROOT / "benchmarks" / "accuracy").glob("*.jsonl"))
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 
 
-def check() -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), "--check"], capture_output=True, text=True, check=False
-    )
+def test_its_figures_are_there():
+    figures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", PAGE.read_text("utf-8"))
+    assert len(figures) >= 3
+    for figure in figures:
+        assert (PAGE.parent / figure).read_bytes().startswith(b"\x89PNG"), figure
 
 
-def test_the_page_is_up_to_date():
-    done = check()
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_its_pictures_are_there():
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", PAGE.read_text("utf-8"))
-    assert len(pictures) >= 3
-    for picture in pictures:
-        assert (PAGE.parent / picture).read_bytes().startswith(b"\x89PNG"), picture
+def test_every_run_is_recorded_once():
+    assert len(RECORDS) == 2
+    count = sum(1 for path in RECORDS for _ in records.read(path))
+    assert count == len(recorded()) == len({result.name for result in recorded()})
+    assert count >= 142
 
 
 def test_recorded_runs_say_where_they_come_from():
-    paths = sorted((ROOT / "benchmarks" / "accuracy").glob("*/*.seed*.json"))
-    assert len(paths) >= 20
-    for path in paths:
-        data = json.loads(path.read_text("utf-8"))
-        environment = data["environment"]
-        assert re.fullmatch(r"[0-9a-f]{12}", environment["commit"]), path.name
-        assert re.fullmatch(r"\d{4}-\d\d-\d\d", environment["date"]), path.name
-        assert environment["versions"]["tensorflow"], path.name
-        assert data["config"]["data_dir"] is None, path.name
-        assert path.stat().st_size < 8192, path.name
+    for path in RECORDS:
+        for number, record in records.read(path):
+            environment, where = record["environment"], f"{path.name}, line {number}"
+            assert re.fullmatch(r"[0-9a-f]{12}", environment["commit"]), where
+            assert re.fullmatch(r"\d{4}-\d\d-\d\d", environment["date"]), where
+            assert environment["versions"]["tensorflow"], where
+            assert record["config"]["data_dir"] is None, where
+            assert len(json.dumps(record)) < 8192, where
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_results_are_written_a_record_a_line(path):
+    from benchmarks.result_files import to_text
+
+    text = path.read_text("utf-8")
+    assert text == to_text(json.loads(text)) + "\n"
+    assert text.count("\n") < 1000

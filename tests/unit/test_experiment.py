@@ -1,9 +1,11 @@
 """Matrices, results, statistics and comparisons: everything but the training."""
 
 import copy
+import dataclasses
 import json
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -14,13 +16,14 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments import (
     Matrix,
     Result,
+    Run,
     detectable_difference,
     paired_difference,
     read_results,
     seeds_needed,
 )
 from keras_sparsebnn.experiments.comparison import compare
-from keras_sparsebnn.experiments.results import make_record, result_path
+from keras_sparsebnn.experiments.results import make_record, result_path, store
 from keras_sparsebnn.experiments.statistics import power
 from keras_sparsebnn.experiments.tables import as_markdown, as_text
 
@@ -171,24 +174,48 @@ class TestStatistics:
             detectable_difference(0.3, 1)
 
 
-def write(folder, run, accuracy, selections=({"binary0": [1, 2]}, {"binary0": [2, 5]})):
-    """A result, as a worker writes it."""
+def record_of(run, accuracy, selections=({"binary0": [1, 2]}, {"binary0": [2, 5]})):
+    """What a worker records."""
     record = {"accuracy": accuracy, "loss": 1.0, "val_accuracy": accuracy / 2, "val_loss": 1.0}
     history = [{**record, "selection": selection} for selection in selections]
     final = {"test_accuracy": accuracy, "test_loss": 1.0, "test_size": 10, "steps": 2}
     metrics = {"history": history, "final": final}
-    path = result_path(folder, run)
-    path.write_text(json.dumps(make_record(run, metrics, {"commit": "abc"}, 12.34)))
-    return path
+    return make_record(run, metrics, {"commit": "abc"}, 12.34)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """The whole matrix: random is 1 point below 1-bit, frozen 2 or 3 above random."""
+def edit(folder, name, change):
+    """Replaces the record of a run by what `change` makes of it; None removes it."""
+    for path in [*folder.glob("*.json"), *folder.glob("*.jsonl")]:
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        names = [Result.from_dict(record, "").name for record in records]
+        if name in names:
+            records[names.index(name)] = change(records[names.index(name)])
+            path.write_text("".join(json.dumps(r) + "\n" for r in records if r is not None))
+            if path.stat().st_size == 0:
+                path.unlink()
+            return
+    raise AssertionError(name)
+
+
+def with_epochs(count):
+    """The same record, made with so many epochs."""
+    return lambda record: {**record, "config": {**record["config"], "epochs": count}}
+
+
+@pytest.fixture(params=["a record a line", "a file a run"])
+def folder(tmp_path, request):
+    """The whole matrix, as this version or the one before stores it.
+
+    random is 1 point below 1-bit, frozen 2 or 3 above random.
+    """
     for run in Matrix.from_dict(MATRIX).runs:
         seed = run.config.seed
         points = {"one_bit": 0.0, "random": -0.01, "frozen": 0.01 + 0.01 * (seed % 2)}
-        write(tmp_path, run, 0.8 + 0.05 * seed + points[run.variant])
+        record = record_of(run, 0.8 + 0.05 * seed + points[run.variant])
+        if request.param == "a file a run":
+            result_path(tmp_path, run).write_text(json.dumps(record))
+        else:
+            store(tmp_path, record)
     return tmp_path
 
 
@@ -205,21 +232,22 @@ class TestResults:
 
     def test_paths_of_this_machine_stay_out(self, tmp_path):
         (run, *_) = Matrix.from_dict(changed(settings={})).runs
-        text = write(tmp_path, run, 0.5).read_text()
-        assert json.loads(text)["config"]["data_dir"] is None
-        assert str(tmp_path) not in text
+        there = Run(run.variant, dataclasses.replace(run.config, data_dir=str(tmp_path)))
+        record = record_of(there, 0.5)
+        assert record["config"]["data_dir"] is None
+        assert str(tmp_path) not in json.dumps(record)
 
-    def test_counts_exchanged_codewords(self, tmp_path):
+    def test_counts_exchanged_codewords(self):
         (run, *_) = Matrix.from_dict(MATRIX).runs
-        assert json.loads(write(tmp_path, run, 0.5).read_text())["codewords_changed"] == [1]
+        assert record_of(run, 0.5)["codewords_changed"] == [1]
 
-    def test_layers_restricted_late_exchange_nothing_then(self, tmp_path):
+    def test_layers_restricted_late_exchange_nothing_then(self):
         (run, *_) = Matrix.from_dict(MATRIX).runs
-        path = write(tmp_path, run, 0.5, [{}, {"binary0": [1, 2]}])
-        assert json.loads(path.read_text())["codewords_changed"] == [0]
+        record = record_of(run, 0.5, [{}, {"binary0": [1, 2]}])
+        assert record["codewords_changed"] == [0]
 
     def test_damaged_files_are_left_out_by_name(self, folder):
-        good = folder / "digits.small.random.n16.seed0.json"
+        good = next(folder.glob("digits*"))
         whole = good.read_bytes()
         rng = random.Random(0)
         for index in range(60):
@@ -229,9 +257,9 @@ class TestResults:
             cut = bytes(data[: rng.randrange(len(data))]) if index % 2 else bytes(data)
             good.write_bytes(cut)
             results, left_out = read_results(folder)  # never any other exception
-            assert len(results) + len(left_out) == 12
+            assert len(results) + len(left_out) <= 12
             assert all(good.name in reason for reason in left_out)
-        good.write_bytes(whole[:100])
+        good.write_bytes(whole[:100] + b"\n")
         assert len(read_results(folder)[1]) == 1
 
     @pytest.mark.parametrize(
@@ -247,10 +275,21 @@ class TestResults:
         ],
     )
     def test_refuses(self, folder, key, value):
-        path = next(folder.glob("*.json"))
-        path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
-        with pytest.raises(SparseBNNError, match=r"Expected the result of a run.*Remove it"):
-            Result.load(path)
+        name = "digits.small.random.n16.seed1"
+        edit(folder, name, lambda record: {**record, key: value})
+        results, (reason,) = read_results(folder)
+        assert len(results) == 11
+        assert name not in [result.name for result in results]
+        assert re.fullmatch(r"Expected the result of a run.*Remove it.*", reason)
+
+    def test_the_last_record_of_a_run_counts(self, tmp_path):
+        (run, *_) = Matrix.from_dict(MATRIX).runs
+        result_path(tmp_path, run).write_text(json.dumps(record_of(run, 0.25)))
+        store(tmp_path, record_of(run, 0.5))
+        store(tmp_path, record_of(run, 0.75))
+        (result,), left_out = read_results(tmp_path)
+        assert (result.test_accuracy, left_out) == (0.75, [])
+        assert result.where.endswith("digits.jsonl, line 2")
 
     def test_no_folder(self, tmp_path):
         with pytest.raises(SparseBNNError, match="Expected a folder of results"):
@@ -275,7 +314,7 @@ class TestComparison:
         assert comparison.settings["epochs"] == 2
 
     def test_only_shared_seeds_count(self, folder):
-        (folder / "digits.small.random.n16.seed1.json").unlink()
+        edit(folder, "digits.small.random.n16.seed1", lambda record: None)
         (comparison,) = compare(read_results(folder)[0], baselines=["random"])
         (row,) = (row for row in comparison.rows if row.variant == "frozen")
         assert (len(row.accuracies), row.differences["random"].seeds) == (3, 2)
@@ -285,19 +324,18 @@ class TestComparison:
             compare(read_results(folder)[0], baselines=["snn"])
 
     def test_mixed_settings_are_no_row(self, folder):
-        path = folder / "digits.small.random.n16.seed1.json"
-        data = json.loads(path.read_text())
-        data["config"]["epochs"] = 7
-        path.write_text(json.dumps(data))
+        edit(folder, "digits.small.random.n16.seed1", with_epochs(7))
         with pytest.raises(SparseBNNError, match="n = 16, to differ in their seeds alone"):
             compare(read_results(folder)[0])
 
     def test_an_earlier_versions_settings_are_the_same(self, folder):
-        path = folder / "digits.small.random.n16.seed1.json"
-        data = json.loads(path.read_text())
         kept = ("dataset", "model", "method", "codewords", "options", "epochs", "batch_size")
-        data["config"] = {"version": 1, **{key: data["config"][key] for key in kept}}
-        path.write_text(json.dumps(data))
+
+        def earlier(record):
+            config = {key: record["config"][key] for key in kept}
+            return {**record, "config": {"version": 1, **config}}
+
+        edit(folder, "digits.small.random.n16.seed1", earlier)
         (comparison,) = compare(read_results(folder)[0])
         (row,) = (r for r in comparison.rows if (r.variant, r.codewords) == ("random", 16))
         assert len(row.accuracies) == 3
@@ -336,7 +374,7 @@ class TestCommand:
         assert picture.stat().st_size > 10_000
 
     def test_dry_run_says_what_is_left(self, folder, tmp_path, capsys):
-        (folder / "digits.small.frozen.n16.seed2.json").unlink()
+        edit(folder, "digits.small.frozen.n16.seed2", lambda record: None)
         arguments = ["experiment", self.matrix(tmp_path), "--out", str(folder), "--dry-run"]
         assert main(arguments) == 0
         out = capsys.readouterr().out
@@ -353,11 +391,9 @@ class TestCommand:
         assert not (folder / "runs").exists()
 
     def test_results_that_do_not_fit_fail_and_stay(self, folder, tmp_path, capsys):
-        other = folder / "digits.small.random.n16.seed1.json"
-        data = json.loads(other.read_text())
-        data["config"]["epochs"] = 7
-        other.write_text(json.dumps(data))
-        damaged = folder / "digits.small.random.n32.seed1.json"
+        edit(folder, "digits.small.random.n16.seed1", with_epochs(7))
+        edit(folder, "digits.small.random.n32.seed1", lambda record: None)
+        damaged = folder / "digits.small.random.n32.seed1.json"  # by its name, of that run
         damaged.write_text("{")
         assert main(["experiment", self.matrix(tmp_path), "--out", str(folder)]) == 1
         out = capsys.readouterr().out

@@ -28,7 +28,7 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.checkpoints = folder / "out" / "runs" / NAME / "checkpoints"
-        self.result = folder / "out" / f"{NAME}.json"
+        self.result = folder / "out" / "digits.jsonl"
         folder.mkdir(exist_ok=True)
         (folder / "matrix.json").write_text(json.dumps(MATRIX))
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
+from docs.generate import networks
+from docs.generate.pages import names
+from docs.generate.tables import stale
 from keras_sparsebnn.analysis.accounting import totals
 from keras_sparsebnn.analysis.summaries import summary
 from keras_sparsebnn.quantizers import FixedSubset
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-_spec = importlib.util.spec_from_file_location("write_networks", DOCS / "write_networks.py")
-write_networks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(write_networks)
 
 BITS = (None, 7, 6, 5, 4)
 TABLE = {
@@ -37,10 +36,10 @@ def built():
     made = {}
 
     def build(name, shape, classes, options):
-        made[name, shape[0]] = model = write_networks.build(name, shape, classes, options)
+        made[name, shape[0]] = model = networks.build(name, shape, classes, options)
         return model
 
-    return made, write_networks.table(build)
+    return made, networks.table(build)
 
 
 @pytest.mark.parametrize(
@@ -52,30 +51,24 @@ def built():
     ],
 )
 def test_reference_table(built, network, side, quantity, bits, expected):
-    layers = write_networks.geometry(built[0][network, side])
+    layers = networks.geometry(built[0][network, side])
     if bits is not None:
-        layers = write_networks.with_codewords(layers, 2**bits)
+        layers = networks.with_codewords(layers, 2**bits)
     digits = 3 if quantity == "mbit" else 4
     # The table's own rounding: half a unit of its last digit.
     assert getattr(totals(layers), quantity) == pytest.approx(expected, abs=0.501 * 10**-digits)
 
 
 def test_the_page_has_the_table(built):
-    page = (DOCS / "networks.md").read_text("utf-8")
-    assert f"<!-- networks -->\n{built[1]}\n<!-- end -->" in page, "run docs/write_networks.py"
-
-
-def test_writing_the_page_replaces_its_table_only():
-    page = "a\n<!-- networks -->\nold\n<!-- end -->\nb"
-    new = "a\n<!-- networks -->\nnew\n<!-- end -->\nb"
-    assert write_networks.page_with(page, "new") == new
+    assert names((DOCS / "networks.md").read_text("utf-8")) == ["networks"]
+    assert stale({"networks": lambda: built[1]}) == []
 
 
 def test_the_summary_says_the_same():
     from keras_sparsebnn import models
 
     model = models.resnet20((32, 32, 3), 10, codewords=16, kernel_quantizer=FixedSubset)
-    ours = totals(write_networks.with_codewords(write_networks.geometry(model), 16))
+    ours = totals(networks.with_codewords(networks.geometry(model), 16))
     assert summary(model).totals == ours
     assert round(ours.gbops, 4) == 0.0253
 

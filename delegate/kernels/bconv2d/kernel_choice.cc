@@ -9,10 +9,10 @@
 //     steps           taps times input words
 //     outputs         output channels
 //
-// The weights were fitted by benchmarks/fit_cost_model.py to measurements of every kernel on
-// many shapes; the script also says how far the model's choice is from the best. Those for NEON
-// are the modelled cycles of the compiled kernels' parts on Neoverse N1, Cortex-A72 and between
-// Cortex-A53 and A55 (docs/arm-cost.md).
+// The weights were fitted by benchmarks/speed/fit_cost_model.py to measurements of every kernel
+// on many shapes; the script also says how far the model's choice is from the best. Those for
+// NEON are the modelled cycles of the compiled kernels' parts on Neoverse N1, Cortex-A72 and
+// between Cortex-A53 and A55 (docs/arm-cost.md).
 #include "kernel_choice.h"
 
 #include <algorithm>

@@ -1,0 +1,1 @@
+"""Measurements, run from the checkout's root: `python -m benchmarks.speed.startup`."""

@@ -1,0 +1,77 @@
+"""AArch64 machine code of the delegate's kernels, by CMake and the `ziglang` wheel."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from importlib import import_module, util
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "build" / "arm-cost"
+# Static, so that an emulator needs neither a loader nor a C library.
+TARGET = "aarch64-linux-musl"
+COMPILE = ("-std=c++17", "-O3", "-fno-exceptions", "-fno-rtti", "-fPIC")
+
+
+class BuildError(RuntimeError):
+    """Something is missing, or does not compile."""
+
+
+def _zig() -> str:
+    if util.find_spec("ziglang") is None:
+        raise BuildError("Expected the package `ziglang`. Run: pip install ziglang")
+    return str(Path(import_module("ziglang").__path__[0]) / "zig")
+
+
+def _program(name: str) -> str:
+    """From the environment of this Python, else from the PATH."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.is_file() else shutil.which(name)
+    if found is None:
+        raise BuildError(f"Expected {name}, got none. Run: pip install {name}")
+    return found
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"{done.stdout}\n{done.stderr}\n{Path(command[0]).name} failed.")
+
+
+def compiled(source: Path, folder: Path, options: list[str]) -> Path:
+    """An object file of one C++ or assembly source."""
+    target = folder / (source.stem + ".o")
+    language = [] if source.suffix.lower() == ".s" else COMPILE
+    command = [_zig(), "c++", "-target", "aarch64-linux-gnu.2.17", *language, *options]
+    _run([*command, "-c", str(source), "-o", str(target)])
+    return target
+
+
+def kernel_cost_program(folder: Path = FOLDER) -> Path:
+    """Builds delegate/arm/kernel_cost.cc against the kernels, compiled as in the delegate.
+
+    Line tables are added, which name the parts of the kernel and change no instruction.
+
+    Raises:
+        BuildError: with the compiler's words.
+    """
+    delegate, zig = ROOT / "delegate", _zig()
+    # Afresh: a cache would keep the defaults of an older CMakeLists.txt.
+    configure = [_program("cmake"), "--fresh", f"-S{delegate}", f"-B{folder}", "-GNinja"]
+    configure += [
+        "-DCMAKE_BUILD_TYPE=Release",
+        f"-DCMAKE_MAKE_PROGRAM={_program('ninja')}",
+        f"-DCMAKE_TOOLCHAIN_FILE={delegate / 'cmake' / 'zig.cmake'}",
+        "-DCMAKE_CXX_FLAGS=-gline-tables-only",
+        f"-DZIG={zig}",
+        f"-DZIG_TARGET={TARGET}",
+    ]
+    _run(configure)
+    _run([_program("ninja"), "-C", str(folder), "sparsebnn_kernels"])
+    program = folder / "kernel_cost"
+    source, library = delegate / "arm" / "kernel_cost.cc", folder / "libsparsebnn_kernels.a"
+    command = [zig, "c++", "-target", TARGET, "-static", *COMPILE, "-gline-tables-only"]
+    _run([*command, f"-I{delegate}", str(source), str(library), "-o", str(program)])
+    return program

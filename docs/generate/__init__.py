@@ -1,0 +1,1 @@
+"""Writes what is generated in README.md and docs/; see `__main__`."""

@@ -1,0 +1,16 @@
+"""All figures of the documentation, drawn into docs/images/."""
+
+from __future__ import annotations
+
+from docs.generate import bit_sliced_figure, kernel_cost_figure, results, selection_figure
+from docs.generate.pages import ROOT
+
+IMAGES = ROOT / "docs" / "images"
+
+
+def draw() -> None:
+    """Draws every figure again."""
+    bit_sliced_figure.draw(IMAGES / "bit_sliced.png")
+    kernel_cost_figure.draw(IMAGES / "kernel_cost.png")
+    selection_figure.draw(IMAGES / "selection.png")
+    results.draw(IMAGES)

@@ -1,0 +1,83 @@
+"""The table of docs/networks.md: each network, built, and what its binary layers cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from docs.generate.pages import Tables
+from keras_sparsebnn.analysis.accounting import BinaryConv, totals
+
+# Network, side of the images, their channels, classes, options.
+NETWORKS: list[tuple[str, int, int, int, dict[str, Any]]] = [
+    ("vgg_small", 32, 3, 10, {}),
+    ("resnet20", 32, 3, 10, {}),
+    ("resnet18", 32, 3, 10, {}),
+    ("resnet18", 224, 3, 1000, {}),
+    ("resnet34", 224, 3, 1000, {}),
+    ("sparks_wide", 224, 3, 1000, {}),
+    ("sparks_deep", 224, 3, 1000, {}),
+    ("quicknet", 224, 3, 1000, {}),
+    ("ftbnn18", 224, 3, 1000, {}),
+    ("ftbnn18_grouped", 224, 3, 1000, {}),
+    ("small", 28, 1, 10, {}),
+    ("small_vgg", 28, 1, 10, {}),
+]
+
+
+def geometry(model: Any) -> list[BinaryConv]:
+    """The binary layers of a model as plain 1-bit ones."""
+    from keras_sparsebnn.analysis.usage import binary_layers
+
+    return [
+        BinaryConv(
+            kernel_size=layer.kernel_size[0],
+            channels_in=layer.kernel.shape[2],
+            channels_out=layer.filters,
+            height=layer.output_shape[1],
+            width=layer.output_shape[2],
+            groups=layer.groups,
+        )
+        for layer in binary_layers(model)
+    ]
+
+
+def with_codewords(layers: list[BinaryConv], codewords: int) -> list[BinaryConv]:
+    """The same layers with n codewords, those with 1x1 kernels left at 1 bit."""
+    return [
+        BinaryConv(**{**vars(x), "codewords": codewords if x.kernel_size == 3 else None})
+        for x in layers
+    ]
+
+
+def row(name: str, layers: list[BinaryConv], parameters: int, image: str) -> str:
+    plain, sparse = totals(layers), totals(with_codewords(layers, 32))
+    other = parameters - plain.weights
+    return (
+        f"| `{name}` | {image} | {len(layers)} | {plain.mbit:.3f} | {sparse.mbit:.3f} "
+        f"| {plain.gbops:.4f} | {sparse.gbops:.4f} | {other / 1e6:.2f} M |"
+    )
+
+
+def table(build: Callable[..., Any]) -> str:
+    """The table, of models that `build(name, shape, classes, options)` makes."""
+    lines = [
+        "| network | image | binary layers | Mbit, 1 bit | Mbit, n = 32 | GBOPs, 1 bit "
+        "| GBOPs, n = 32 | other parameters |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, side, channels, classes, options in NETWORKS:
+        model = build(name, (side, side, channels), classes, options)
+        image = f"{side}x{side}x{channels}"
+        lines.append(row(name, geometry(model), model.count_params(), image))
+    return "\n".join(lines)
+
+
+def build(name: str, shape: tuple[int, int, int], classes: int, options: Any) -> Any:
+    """A network with plain 1-bit kernels."""
+    from keras_sparsebnn import models
+
+    return models.MODELS[name](shape, classes, kernel_quantizer=lambda n: "ste_sign", **options)
+
+
+TABLES: Tables = {"networks": lambda: table(build)}
