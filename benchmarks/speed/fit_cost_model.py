@@ -6,9 +6,9 @@
 times every kernel on the layers of shapes/cost_model.txt (half a minute) and fits, for each
 kernel, the costs of a table entry or tap, a chunk sum or step, and an output to the times by
 least squares of relative errors. The table that it prints belongs in
-`delegate/kernels/bconv2d/kernel_choice.cc`, whose head explains the terms. `--check` fits nothing: it
-writes benchmarks/results/cost_model-<date>.json, what the compiled-in weights choose and how
-much slower that is than the best kernel.
+`delegate/kernels/bconv2d/kernel_choice.cc`, whose head explains the terms. `--check` fits
+nothing: it writes benchmarks/results/cost_model-<date>.json, what the compiled-in weights
+choose and how much slower that is than the best kernel.
 """
 
 from __future__ import annotations
