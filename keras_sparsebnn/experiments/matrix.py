@@ -36,7 +36,9 @@ _VARIANT_KEYS = {"name", "method", "codewords", "options", "settings"}
 _TAKEN = ("version", "dataset", "model", "method", "codewords", "options", "seed", "data_dir")
 
 
-def run_name(dataset: str, network: str, variant: str, codewords: int, seed: int) -> str:
+def run_name(
+    dataset: str, network: str, variant: str, codewords: int | Mapping[str, int], seed: int
+) -> str:
     """What a run is called, and its folder; says all in which the runs of a matrix differ."""
     dataset, network = (file_name(text) for text in (dataset, network))
     return f"{dataset}.{network}.{variant}.n{codewords}.seed{seed}"
