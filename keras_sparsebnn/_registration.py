@@ -21,6 +21,9 @@ __all__ = ["register_with_keras"]
 def _register() -> None:
     try:
         importlib.import_module("keras_sparsebnn.layers")
+        quantizers = importlib.import_module("keras_sparsebnn.quantizers")
+        # Loads the classes of all methods.
+        _ = quantizers.METHODS
     except ImportError:
         # No usable Keras here; whoever asks for the Keras half is told why.
         return

@@ -6,8 +6,8 @@ from typing import Any
 
 from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.activations import HardTanh, LearnableShift, RPReLU, TwoSidedPReLU
-from keras_sparsebnn.quantizers import SparseKernel, SubsetKernel
-from keras_sparsebnn.quantizers.subset_kernel import validate_codewords
+from keras_sparsebnn.quantizers import SparseKernel
+from keras_sparsebnn.quantizers.subset_kernel import sparse_quantizer, validate_codewords
 
 __all__ = [
     "HardTanh",
@@ -17,12 +17,6 @@ __all__ = [
     "TwoSidedPReLU",
     "sparse_quantizer",
 ]
-
-
-def sparse_quantizer(layer: Any) -> SubsetKernel | None:
-    """The layer's kernel quantizer if it restricts kernels to a subset, else None."""
-    quantizer = getattr(layer, "kernel_quantizer", None)
-    return quantizer if isinstance(quantizer, SubsetKernel) else None
 
 
 @keras.utils.register_keras_serializable(package="keras_sparsebnn")

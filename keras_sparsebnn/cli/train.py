@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from keras_sparsebnn.cli.outputs import check_output
-from keras_sparsebnn.training.settings.method_options import METHODS, OPTIONS
+from keras_sparsebnn.quantizers.methods import METHODS, OPTIONS
 
 __all__ = ["add_arguments", "run"]
 
@@ -92,6 +92,13 @@ def _add(group: Any, name: str, help: str, **kwargs: Any) -> None:
     group.add_argument(name, default=argparse.SUPPRESS, help=text, **kwargs)
 
 
+def _options_with_defaults(method: str) -> str:
+    return ", ".join(
+        name if option.default is None else f"{name}={json.dumps(option.default)}"
+        for name, option in sorted(OPTIONS[method].items())
+    )
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `sparsebnn train`."""
     parser.description = DESCRIPTION
@@ -121,7 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="print all recipes and their settings",
     )
-    options = "; ".join(f"{m}: {', '.join(sorted(OPTIONS[m]))}" for m in METHODS)
+    options = "; ".join(f"{m}: {_options_with_defaults(m)}" for m in METHODS)
     group.add_argument(
         "--set",
         action="append",
@@ -129,7 +136,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         dest="settings",
         help="any setting of run.json (docs/training.md), or an option of the method; may be "
-        f"repeated. Options: {options}",
+        f"repeated. Options, with their defaults: {options}",
     )
 
     group = parser.add_argument_group("data")

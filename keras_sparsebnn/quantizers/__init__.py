@@ -1,14 +1,33 @@
-"""Kernel quantizers, usable as `kernel_quantizer=` on larq's convolutions."""
+"""Kernel quantizers, usable as `kernel_quantizer=` on larq's convolutions.
 
-from keras_sparsebnn.quantizers.chosen_kernel import ChosenKernel
-from keras_sparsebnn.quantizers.facility_location import FacilityLocation
-from keras_sparsebnn.quantizers.frequent import Frequent
-from keras_sparsebnn.quantizers.incremental import Incremental
-from keras_sparsebnn.quantizers.one_bit import OneBit
-from keras_sparsebnn.quantizers.product_quantization import ProductQuantization
-from keras_sparsebnn.quantizers.snn import SNN
-from keras_sparsebnn.quantizers.sparse_kernel import SparseKernel
-from keras_sparsebnn.quantizers.subset_kernel import STAGES, FixedSubset, SubsetKernel
+They load when they are first used: `quantizers.methods`, the table of them, is read where
+TensorFlow must not be imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_sparsebnn.quantizers.chosen_kernel import ChosenKernel
+    from keras_sparsebnn.quantizers.facility_location import FacilityLocation
+    from keras_sparsebnn.quantizers.fixed_subset import FixedSubset
+    from keras_sparsebnn.quantizers.frequent import Frequent
+    from keras_sparsebnn.quantizers.incremental import Incremental
+    from keras_sparsebnn.quantizers.one_bit import OneBit
+    from keras_sparsebnn.quantizers.product_quantization import ProductQuantization
+    from keras_sparsebnn.quantizers.register import register_quantizer
+    from keras_sparsebnn.quantizers.snn import SNN
+    from keras_sparsebnn.quantizers.sparse_kernel import SparseKernel
+    from keras_sparsebnn.quantizers.subset_kernel import (
+        STAGES,
+        SubsetKernel,
+        sparse_quantizer,
+        validate_codewords,
+    )
+
+    METHODS: dict[str, type[SubsetKernel]]
 
 __all__ = [
     "METHODS",
@@ -23,16 +42,38 @@ __all__ = [
     "ProductQuantization",
     "SparseKernel",
     "SubsetKernel",
+    "register_quantizer",
+    "sparse_quantizer",
+    "validate_codewords",
 ]
 
-METHODS: dict[str, type[SubsetKernel]] = {
-    "facility_location": FacilityLocation,
-    "frequent": Frequent,
-    "incremental": Incremental,
-    "learned": SparseKernel,
-    "one_bit": OneBit,
-    "product_quantization": ProductQuantization,
-    "random": FixedSubset,
-    "snn": SNN,
+_HOME = {
+    "SNN": "snn",
+    "STAGES": "subset_kernel",
+    "ChosenKernel": "chosen_kernel",
+    "FacilityLocation": "facility_location",
+    "FixedSubset": "fixed_subset",
+    "Frequent": "frequent",
+    "Incremental": "incremental",
+    "OneBit": "one_bit",
+    "ProductQuantization": "product_quantization",
+    "SparseKernel": "sparse_kernel",
+    "SubsetKernel": "subset_kernel",
+    "register_quantizer": "register",
+    "sparse_quantizer": "subset_kernel",
+    "validate_codewords": "subset_kernel",
 }
-"""By the name that `sparsebnn train --method` knows; see docs/methods.md."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name == "METHODS":
+        table = importlib.import_module(f"{__name__}.methods").METHODS
+        classes = {key: __getattr__(method.quantizer) for key, method in table.items()}
+        return globals().setdefault("METHODS", classes)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.quantizers.chosen_kernel import ChosenKernel
+from keras_sparsebnn.quantizers.register import register_quantizer
 
 __all__ = ["FacilityLocation", "greedy_facility_location"]
 
@@ -87,9 +87,7 @@ def greedy_facility_location(
     return np.array(chosen, np.int64)
 
 
-@lq.utils.register_alias("facility_location")
-@lq.utils.register_keras_custom_object
-@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+@register_quantizer("facility_location")
 class FacilityLocation(ChosenKernel):
     r"""The n codewords that distort the latent 1-bit kernels least, chosen once, greedily.
 

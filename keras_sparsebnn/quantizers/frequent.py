@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.quantizers.chosen_kernel import ChosenKernel
+from keras_sparsebnn.quantizers.register import register_quantizer
 
 __all__ = ["Frequent", "most_frequent"]
 
@@ -37,9 +37,7 @@ def most_frequent(
     return np.asarray(np.lexsort((ties, -counts))[:n], np.int64)
 
 
-@lq.utils.register_alias("frequent")
-@lq.utils.register_keras_custom_object
-@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+@register_quantizer("frequent")
 class Frequent(ChosenKernel):
     r"""The n most frequent sign patterns of the 1-bit kernels, chosen once.
 

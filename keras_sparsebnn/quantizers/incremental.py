@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.quantizers.facility_location import FacilityLocation
+from keras_sparsebnn.quantizers.register import register_quantizer
 from keras_sparsebnn.quantizers.subset_kernel import sign
 
 __all__ = ["ALL_KERNELS", "Incremental"]
@@ -14,9 +15,7 @@ ALL_KERNELS = 3.0
 """A tolerance that no kernel misses: the largest relative distance is 2, plus rounding."""
 
 
-@lq.utils.register_alias("incremental")
-@lq.utils.register_keras_custom_object
-@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+@register_quantizer("incremental")
 class Incremental(FacilityLocation):
     r"""`FacilityLocation` whose kernels become codewords gradually. Our own method.
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn._keras import keras, lq
+from keras_sparsebnn.quantizers.register import register_quantizer
 from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 
 __all__ = ["OneBit"]
 
 
-@lq.utils.register_alias("one_bit")
-@lq.utils.register_keras_custom_object
-@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+@register_quantizer("one_bit")
 class OneBit(SubsetKernel):
     r"""All N codewords: nothing is selected, every kernel is its own sign.
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.quantizers.chosen_kernel import ChosenKernel
+from keras_sparsebnn.quantizers.register import register_quantizer
 
 __all__ = ["ProductQuantization", "binarised_centroids"]
 
@@ -61,9 +61,7 @@ def binarised_centroids(
     return np.array(chosen, np.int64)
 
 
-@lq.utils.register_alias("product_quantization")
-@lq.utils.register_keras_custom_object
-@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+@register_quantizer("product_quantization")
 class ProductQuantization(ChosenKernel):
     r"""The signs of the n centroids of k-means over the layer's real kernels, chosen once.
 

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.estimators import refined_patterns, refinement_ste
+from keras_sparsebnn.quantizers.methods import check_argument
+from keras_sparsebnn.quantizers.register import register_quantizer
 from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 
 __all__ = ["SNN"]
 
 
-@lq.utils.register_alias("snn")
-@lq.utils.register_keras_custom_object
-@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+@register_quantizer("snn")
 class SNN(SubsetKernel):
     r"""n codewords drawn at random, then refined through latent patterns `p`.
 
@@ -61,12 +61,8 @@ class SNN(SubsetKernel):
         **kwargs: Any,
     ) -> None:
         super().__init__(codewords, **kwargs)
-        if isinstance(refinement_interval, bool) or int(refinement_interval) < 0:
-            raise ValueError(
-                f"Expected `refinement_interval` to be >= 0, got {refinement_interval}."
-            )
-        if not 0 < pattern_scale <= 3:
-            raise ValueError(f"Expected `pattern_scale` in (0, 3], got {pattern_scale}.")
+        check_argument("refinement_interval", refinement_interval)
+        check_argument("pattern_scale", pattern_scale)
         self.refinement_interval = int(refinement_interval)
         self.pattern_scale = float(pattern_scale)
 

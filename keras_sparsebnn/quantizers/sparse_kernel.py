@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.estimators import select_ste
 from keras_sparsebnn.quantizers.facility_location import greedy_facility_location
+from keras_sparsebnn.quantizers.methods import check_argument
+from keras_sparsebnn.quantizers.register import register_quantizer
 from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 from keras_sparsebnn.selection.matching import gumbel_noise, hungarian, match_from, sinkhorn
 
@@ -38,9 +40,7 @@ _plan_compiled = tf.function(_plan, jit_compile=True)
 _matched_plan_compiled = tf.function(_matched_plan, jit_compile=True)
 
 
-@lq.utils.register_alias("sparse_kernel")
-@lq.utils.register_keras_custom_object
-@keras.utils.register_keras_serializable(package="keras_sparsebnn")
+@register_quantizer("sparse_kernel")
 class SparseKernel(SubsetKernel):
     r"""Restricts kernels to n codewords and learns which.
 
@@ -82,6 +82,7 @@ class SparseKernel(SubsetKernel):
         ValueError: for an option out of range or an unsupported kernel shape.
 
     Example:
+        >>> import larq as lq
         >>> layer = lq.layers.QuantConv2D(
         ...     64, 3, kernel_quantizer=SparseKernel(32), kernel_constraint="weight_clip")
 
@@ -105,34 +106,23 @@ class SparseKernel(SubsetKernel):
         **kwargs: Any,
     ) -> None:
         super().__init__(codewords, **kwargs)
-        for name, value, options in (
-            ("formulation", formulation, ("partial", "full")),
-            (
-                "initial_selection",
-                initial_selection,
-                ("random", "covering", "facility_location"),
-            ),
-            ("matcher", matcher, ("graph", "scipy")),
-        ):
-            if value not in options:
-                names = " or ".join(f'"{option}"' for option in options)
-                raise ValueError(f"Expected `{name}` to be {names}, got {value!r}.")
+        for name, value in {
+            "formulation": formulation,
+            "initial_selection": initial_selection,
+            "matcher": matcher,
+            "temperature": temperature,
+            "logit_scale": logit_scale,
+            "noise_scale": noise_scale,
+            "refresh_interval": refresh_interval,
+            "sinkhorn_iterations": sinkhorn_iterations,
+        }.items():
+            check_argument(name, value)
         if initial_selection == "facility_location" and not self.has_stages:
             raise ValueError(
                 'Expected `starts_as` "sign" or "float" with initial_selection='
                 '"facility_location", got "codewords": there are no trained kernels at the '
                 'start. Use "covering".'
             )
-        for name, number, low, strict in (
-            ("temperature", temperature, 0, True),
-            ("logit_scale", logit_scale, 0, True),
-            ("noise_scale", noise_scale, 0, False),
-            ("refresh_interval", refresh_interval, 0, False),
-            ("sinkhorn_iterations", sinkhorn_iterations, 1, False),
-        ):
-            if not (number > low if strict else number >= low) or not np.isfinite(number):
-                bound = f"> {low}" if strict else f">= {low}"
-                raise ValueError(f"Expected `{name}` to be {bound}, got {number}.")
         self.formulation = formulation
         self.initial_selection = initial_selection
         self.matcher = matcher

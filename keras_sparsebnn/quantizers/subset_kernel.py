@@ -18,15 +18,12 @@ from keras_sparsebnn.estimators import (
     standardized,
 )
 from keras_sparsebnn.estimators.ir_net import T_MIN
+from keras_sparsebnn.quantizers.methods import check_argument
 
-__all__ = ["STAGES", "FixedSubset", "SubsetKernel", "sign", "validate_codewords"]
+__all__ = ["STAGES", "SubsetKernel", "sign", "sparse_quantizer", "validate_codewords"]
 
 STAGES = ("float", "sign", "codewords")
 """What a layer's kernels are, in the order in which training passes through them."""
-
-GRADIENTS = ("clip", "approx", "ede")
-"""How gradients of binary kernels reach latent ones: `estimators.straight_through`,
-`estimators.approx_sign`, `estimators.ir_net`."""
 
 
 def validate_codewords(codewords: int, kernel_size: int = 3, where: str = "") -> int:
@@ -102,11 +99,7 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         kwargs = {**kwargs, "dtype": "float32", "autocast": False}
         super().__init__(**kwargs)
         self.codewords = validate_codewords(codewords)
-        if gradient not in GRADIENTS:
-            raise ValueError(
-                f"Expected `gradient` to be one of {', '.join(GRADIENTS)}, got "
-                f"{gradient!r:.60}."
-            )
+        check_argument("gradient", gradient)
         self.clip_value = clip_value
         self.gradient = gradient
         self.standardize = standardize
@@ -273,16 +266,7 @@ def _validated_stage(name: str, stage: str) -> str:
     return stage
 
 
-@lq.utils.register_alias("fixed_subset")
-@lq.utils.register_keras_custom_object
-@keras.utils.register_keras_serializable(package="keras_sparsebnn")
-class FixedSubset(SubsetKernel):
-    r"""A random subset of n codewords, drawn once from `seed` and never learned.
-
-    The baseline that a selection method has to beat. Arguments, shape, gradient and errors
-    as in `SubsetKernel`.
-
-    Example:
-        >>> FixedSubset(codewords=16, seed=1).get_config()["codewords"]
-        16
-    """
+def sparse_quantizer(layer: keras.layers.Layer) -> SubsetKernel | None:
+    """The layer's kernel quantizer if it restricts kernels to a subset, else None."""
+    quantizer = getattr(layer, "kernel_quantizer", None)
+    return quantizer if isinstance(quantizer, SubsetKernel) else None

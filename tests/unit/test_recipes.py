@@ -15,6 +15,7 @@ from keras_sparsebnn.analysis.usage import binary_layers
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.models import MODELS
+from keras_sparsebnn.quantizers.methods import OPTIONS
 from keras_sparsebnn.training import (
     RECIPES,
     RunConfig,
@@ -25,7 +26,6 @@ from keras_sparsebnn.training.run.assembly import (
     selection_schedules,
     stage_starts,
 )
-from keras_sparsebnn.training.settings.config import OPTIONS
 
 _QUICK = {"epochs": 2, "batch_size": 200, "method": "random", "codewords": 16}
 

@@ -128,9 +128,9 @@ class TestTraining:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"refinement_interval": -1}, "`refinement_interval` to be >= 0, got -1"),
-        ({"pattern_scale": 0}, r"`pattern_scale` in \(0, 3\], got 0"),
-        ({"pattern_scale": 4}, r"`pattern_scale` in \(0, 3\], got 4"),
+        ({"refinement_interval": -1}, "`refinement_interval` to be an integer .*, got -1"),
+        ({"pattern_scale": 0}, r"`pattern_scale` to be a number in \(0, 3\], got 0"),
+        ({"pattern_scale": 4}, r"`pattern_scale` to be a number in \(0, 3\], got 4"),
     ],
 )
 def test_errors(options, message):

@@ -15,6 +15,7 @@ from keras_sparsebnn import data
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.cli import train as command
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.quantizers.methods import OPTIONS
 from keras_sparsebnn.training import (
     RECIPES,
     RunConfig,
@@ -22,7 +23,6 @@ from keras_sparsebnn.training import (
     train,
 )
 from keras_sparsebnn.training.run import loop
-from keras_sparsebnn.training.settings.config import OPTIONS
 
 _QUICK = {"epochs": 2, "batch_size": 200, "method": "random", "codewords": 16}
 

@@ -17,6 +17,7 @@ from keras_sparsebnn.estimators.ir_net import T_MAX, T_MIN
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.models import MODELS
 from keras_sparsebnn.quantizers import METHODS
+from keras_sparsebnn.quantizers.methods import SCHEDULED, choose_after, settle_after, starts_as
 from keras_sparsebnn.training.keras.callbacks import (
     SelectionSchedule,
     freeze_after,
@@ -29,11 +30,6 @@ from keras_sparsebnn.training.keras.learning_rate import RestartingDecay
 from keras_sparsebnn.training.keras.optimizer import GroupedOptimizer
 from keras_sparsebnn.training.keras.stages import StageSchedule
 from keras_sparsebnn.training.settings.config import RunConfig
-from keras_sparsebnn.training.settings.method_options import (
-    SCHEDULED,
-    choose_after,
-    settle_after,
-)
 
 __all__ = [
     "compiled_model",
@@ -167,7 +163,7 @@ def _quantizer_factory(config: RunConfig) -> Callable[[int], Any]:
     if config.first_step:
         options["starts_as"] = "float"
     elif choose_after(config.method, config.options) is not None:
-        options.setdefault("starts_as", "sign")
+        options["starts_as"] = starts_as(config.method, config.options)
     layers = itertools.count()
 
     def factory(codewords: int) -> Any:
@@ -219,4 +215,4 @@ def stage_starts(config: RunConfig) -> dict[float, str]:
         return {chosen: "codewords"}
     if chosen <= first:  # the first step's float kernels tell enough
         return {first: "codewords"}
-    return {first: config.options.get("starts_as", "sign"), chosen: "codewords"}
+    return {first: starts_as(config.method, config.options), chosen: "codewords"}

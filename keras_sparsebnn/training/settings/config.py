@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn._files import read_json, write_json
-from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.training.settings.method_options import METHODS, OPTIONS, choose_after
-from keras_sparsebnn.training.settings.rules import (
+from keras_sparsebnn._rules import (
     BOOLEAN,
     Rule,
+    check,
     integer,
     is_int,
     is_number,
@@ -22,8 +21,10 @@ from keras_sparsebnn.training.settings.rules import (
     positive,
     text,
 )
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.quantizers.methods import METHODS, OPTIONS, choose_after
 
-__all__ = ["METHODS", "OPTIONS", "RunConfig"]
+__all__ = ["RunConfig"]
 
 VERSION = 2
 
@@ -104,7 +105,7 @@ class RunConfig:
             what teaches them. `method`, `codewords` and `options` then do nothing.
         method: a key of `quantizers.METHODS`: "learned" (`SparseKernel`), "one_bit", ...
         codewords: n, or a mapping of layer names and patterns to n; with "one_bit" always 512.
-        options: of the quantizer, see `OPTIONS`.
+        options: of the method, see `quantizers.methods.OPTIONS`.
         epochs: passes over the training split, those of the first step included.
         first_step: the fraction of the epochs, rounded to whole ones, that trains float kernels
             with binary activations (two-step training); 0: one step. After it the optimizer's
@@ -182,15 +183,15 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
-            _check(name, getattr(self, name), rule)
+            check(name, getattr(self, name), rule)
         rules = OPTIONS[self.method]
         for name, value in self.options.items():
             if name not in rules:
-                known = ", ".join(rules) or "none"
+                known = ", ".join(rules)
                 raise SparseBNNError(
                     f"Expected an option of method {self.method} ({known}), got {name!r:.60}."
                 )
-            _check(name, value, rules[name])
+            check(name, value, rules[name].rule)
             start = name.removesuffix("_end")
             if name != start and start not in self.options:
                 raise SparseBNNError(
@@ -283,9 +284,3 @@ class RunConfig:
         """The first key in which two runs differ so that one cannot go on as the other."""
         mine, theirs = self.to_dict(), other.to_dict()
         return next((k for k in mine if k not in _FREE and mine[k] != theirs[k]), None)
-
-
-def _check(name: str, value: Any, rule: Rule) -> None:
-    expected, holds = rule
-    if not holds(value):
-        raise SparseBNNError(f"Expected `{name}` to be {expected}, got {value!r:.60}.")

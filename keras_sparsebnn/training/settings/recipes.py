@@ -10,7 +10,8 @@ from typing import Any
 
 from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.training.settings.config import METHODS, OPTIONS, RunConfig
+from keras_sparsebnn.quantizers.methods import METHODS, OPTIONS
+from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["RECIPES", "Recipe", "configured", "load_recipe"]
 

@@ -1,4 +1,4 @@
-"""Rules that values from files and command lines must obey. Imports no TensorFlow."""
+"""Rules for values from files, command lines and callers. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from keras_sparsebnn.errors import SparseBNNError
+
 __all__ = [
     "BOOLEAN",
     "Rule",
+    "check",
     "integer",
     "is_int",
     "is_number",
@@ -16,6 +19,7 @@ __all__ = [
     "one_of",
     "or_none",
     "positive",
+    "strictly_between",
     "text",
 ]
 
@@ -23,13 +27,20 @@ Rule = tuple[str, Callable[[Any], bool]]
 """What is expected, in words, and the test for it."""
 
 
+def check(name: str, value: Any, rule: Rule) -> None:
+    """Raises a `SparseBNNError` unless `value` obeys `rule`."""
+    expected, holds = rule
+    if not holds(value):
+        raise SparseBNNError(f"Expected `{name}` to be {expected}, got {value!r:.60}.")
+
+
 def is_int(value: Any) -> bool:
-    """Whether `value` is an integer and no boolean."""
+    """Whether `value` is an integer and not a boolean."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is a finite number and no boolean."""
+    """Whether `value` is a finite number and not a boolean."""
     return (is_int(value) or isinstance(value, float)) and math.isfinite(value)
 
 
@@ -51,6 +62,11 @@ def number(low: float, high: float) -> Rule:
 def positive(high: float) -> Rule:
     """A finite number above 0."""
     return f"a number in (0, {high:g}]", lambda v: is_number(v) and 0 < v <= high
+
+
+def strictly_between(low: float, high: float) -> Rule:
+    """A finite number, both ends excluded."""
+    return f"a number in ({low:g}, {high:g})", lambda v: is_number(v) and low < v < high
 
 
 def text(length: int) -> Rule:

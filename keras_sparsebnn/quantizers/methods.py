@@ -1,0 +1,197 @@
+"""The one table of methods: names, classes, options with their rules and defaults.
+
+A method is a way by which a layer comes by its codewords. Its quantizer, `RunConfig`, the
+recipes and the command line all read this table, and so it imports no TensorFlow. To add a
+method, write `quantizers/<alias>.py`, whose class is decorated with `register_quantizer`, and
+add its line here; the decorator checks that the two agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_sparsebnn._rules import (
+    BOOLEAN,
+    Rule,
+    check,
+    integer,
+    number,
+    one_of,
+    or_none,
+    positive,
+    strictly_between,
+)
+
+__all__ = [
+    "METHODS",
+    "OPTIONS",
+    "SCHEDULED",
+    "Method",
+    "Option",
+    "check_argument",
+    "choose_after",
+    "settle_after",
+    "starts_as",
+]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a method.
+
+    Attributes:
+        rule: which values are valid, in words and as a test.
+        default: its value where nothing is given.
+        scheduled: training acts on it over time; if not, the quantizer's constructor takes it.
+    """
+
+    rule: Rule
+    default: object
+    scheduled: bool = False
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Attributes:
+        name: what `sparsebnn train --method` and `RunConfig.method` call it.
+        quantizer: its class in `keras_sparsebnn.quantizers`.
+        options: by name; see `Option`.
+    """
+
+    name: str
+    quantizer: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    @property
+    def alias(self) -> str:
+        """What `kernel_quantizer="..."` calls it: the class in snake case, as its file.
+
+        Example:
+            >>> METHODS["learned"].alias, METHODS["random"].alias, METHODS["snn"].alias
+            ('sparse_kernel', 'fixed_subset', 'snn')
+        """
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.quantizer).lower()
+
+
+_SUBSET = {
+    "clip_value": Option(or_none(positive(1e6)), 1.0),
+    "gradient": Option(one_of("clip", "approx", "ede"), "clip"),
+    "magnitude_scale": Option(BOOLEAN, False),
+    "standardize": Option(BOOLEAN, False),
+}
+
+
+def _staged(choose_after: float | None = None) -> dict[str, Option]:
+    """Options of a method that can start as a 1-bit or float network."""
+    return {
+        **_SUBSET,
+        "choose_after": Option(strictly_between(0, 1), choose_after, scheduled=True),
+        "starts_as": Option(one_of("sign", "float"), "sign", scheduled=True),
+    }
+
+
+_LEARNED = {
+    "formulation": Option(one_of("partial", "full"), "partial"),
+    "freeze_after": Option(positive(1), None, scheduled=True),
+    "initial_selection": Option(one_of("random", "covering", "facility_location"), "random"),
+    "logit_scale": Option(positive(1e6), 5.0),
+    "matcher": Option(one_of("graph", "scipy"), "graph"),
+    "noise_scale": Option(number(0, 1e6), 0.0),
+    "noise_scale_end": Option(number(0, 1e6), None, scheduled=True),
+    "refresh_interval": Option(integer(0, 10**9), 1),
+    "sinkhorn_iterations": Option(integer(1, 1000), 10),
+    "temperature": Option(positive(1e6), 5.0),
+    "temperature_end": Option(positive(1e6), None, scheduled=True),
+}
+_SNN = {
+    "pattern_scale": Option(positive(3), 1.0),
+    "refinement_interval": Option(integer(0, 10**9), 25),
+}
+_SETTLE = {"settle_after": Option(positive(1), 0.5, scheduled=True)}
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("facility_location", "FacilityLocation", _staged(0.3)),
+        Method("frequent", "Frequent", _staged(0.3)),
+        Method("incremental", "Incremental", {**_staged(0.2), **_SETTLE}),
+        Method("learned", "SparseKernel", {**_staged(), **_LEARNED}),
+        Method("one_bit", "OneBit", _SUBSET),
+        Method("product_quantization", "ProductQuantization", _staged(0.3)),
+        Method("random", "FixedSubset", _staged()),
+        Method("snn", "SNN", {**_staged(), **_SNN}),
+    )
+}
+"""By name.
+
+Scheduled options: `*_end` is reached in a straight line at `freeze_after` (or the end of
+training); `freeze_after` is the fraction of training after which nothing is matched. Until the
+fraction `choose_after`, layers are in the stage `starts_as`; then they enter the stage
+"codewords". `settle_after` is the share of the remaining training by the end of which all
+kernels are codewords."""
+
+OPTIONS: dict[str, Mapping[str, Option]] = {
+    name: method.options for name, method in METHODS.items()
+}
+"""Options by method."""
+
+_EVERY = {name: option for options in OPTIONS.values() for name, option in options.items()}
+
+SCHEDULED = frozenset(name for name, option in _EVERY.items() if option.scheduled)
+"""Options that training acts on over time; all others are the quantizer's arguments."""
+
+
+def check_argument(name: str, value: Any) -> None:
+    """Checks a quantizer's argument by the rule of the option with its name.
+
+    Raises:
+        SparseBNNError: the value breaks the rule.
+
+    Example:
+        >>> check_argument("gradient", "clip")
+    """
+    plain = value.item() if hasattr(value, "item") else value  # NumPy's numbers are fine
+    check(name, plain, _EVERY[name].rule)
+
+
+def _fraction(name: str, method: str, options: Mapping[str, Any]) -> float | None:
+    option = OPTIONS[method].get(name)
+    value = options.get(name, option.default if option else None)
+    return None if value is None else float(value)
+
+
+def choose_after(method: str, options: Mapping[str, Any]) -> float | None:
+    """The fraction of training at which kernels are restricted; None: from the start.
+
+    Example:
+        >>> choose_after("facility_location", {}), choose_after("learned", {})
+        (0.3, None)
+    """
+    return _fraction("choose_after", method, options)
+
+
+def starts_as(method: str, options: Mapping[str, Any]) -> str:
+    """The stage up to `choose_after`.
+
+    Example:
+        >>> starts_as("frequent", {}), starts_as("frequent", {"starts_as": "float"})
+        ('sign', 'float')
+    """
+    return str(options.get("starts_as", OPTIONS[method]["starts_as"].default))
+
+
+def settle_after(method: str, options: Mapping[str, Any]) -> float | None:
+    """The share of the training after `choose_after` that ends with codewords only.
+
+    None: the method restricts all kernels at once.
+
+    Example:
+        >>> settle_after("incremental", {}), settle_after("facility_location", {})
+        (0.5, None)
+    """
+    return _fraction("settle_after", method, options)
