@@ -10,18 +10,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Eager, because each function shares its name with the module it comes from.
+from keras_sparsebnn.converters.errors import (
+    ConversionError,
+    ConversionWarning,
+    VerificationError,
+)
 from keras_sparsebnn.converters.formats import convert_file
 from keras_sparsebnn.converters.inspect import ModelReport, inspect
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from keras_sparsebnn.converters.subbit import compress, expand
 from keras_sparsebnn.tflite_file.reader import ModelFileError
-from keras_sparsebnn.converters.verification.verify import VerificationError, VerifyReport, verify
+from keras_sparsebnn.converters.verification.report import VerifyReport
+from keras_sparsebnn.converters.verification.verify import verify
 
 if TYPE_CHECKING:
-    from keras_sparsebnn.converters.lce import ConversionError, convert_keras_model
+    from keras_sparsebnn.converters.lce import convert_keras_model
 
 __all__ = [
     "ConversionError",
+    "ConversionWarning",
     "ModelFileError",
     "ModelReport",
     "VerificationError",
@@ -35,10 +42,8 @@ __all__ = [
     "verify",
 ]
 
-_NEED_TENSORFLOW = ("ConversionError", "convert_keras_model")
-
 
 def __getattr__(name: str) -> Any:
-    if name in _NEED_TENSORFLOW:
+    if name == "convert_keras_model":
         return getattr(importlib.import_module("keras_sparsebnn.converters.lce"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

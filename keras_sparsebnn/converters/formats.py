@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_sparsebnn.converters.verification.conversion_check import ConversionError
+from keras_sparsebnn.converters.errors import ConversionError
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from keras_sparsebnn.converters.subbit import compress, expand
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,10 +25,19 @@ import numpy as np
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.converters.verification.conversion_check import (
     BinaryCall,
-    ConversionError,
     check_conversion,
 )
+from keras_sparsebnn.converters.errors import ConversionError, ConversionWarning
+from keras_sparsebnn.converters.filters.packed import PackedFilter
 from keras_sparsebnn.converters.formats import check_options, convert_file
+from keras_sparsebnn.converters.lce_kernels import (
+    filter_extent,
+    needs_reference_kernel,
+    pads_small_map_with_zeros,
+)
+from keras_sparsebnn.converters.operators import check_operators
+from keras_sparsebnn.runtime.lce_backend import import_lce
+from keras_sparsebnn.tflite_file.reader import read
 from keras_sparsebnn.converters.verification.layer_calls import (
     LayerCall,
     leaf_layers,
@@ -77,7 +86,10 @@ def convert_keras_model(model: Any, format: str = "lce", *, weights: str = "floa
     _check_frozen(frozen)
     calls = _binary_calls(model, frozen)
     flat = _convert(frozen)
-    check_conversion(flat, calls)
+    layers = [path for path, _ in leaf_layers(frozen)]
+    check_operators(flat, layers)
+    _warn_of_small_maps(check_conversion(flat, calls))
+    _check_loads(flat)
     return convert_file(flat, format, weights=weights)
 
 
@@ -208,4 +220,32 @@ def _convert(frozen: Any) -> bytes:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConversionError(
             f"Expected a model that LCE can convert, got: {reason} (model {frozen.name})."
+        ) from error
+
+
+def _warn_of_small_maps(converted: Sequence[tuple[BinaryCall, PackedFilter]]) -> None:
+    wrong = {
+        call.path: packed for call, packed in converted if pads_small_map_with_zeros(packed)
+    }
+    for path, packed in wrong.items():
+        height, width = packed.input.shape[1:3]
+        extent = "x".join(map(str, filter_extent(packed)))
+        warnings.warn(
+            f"Layer {path} pads a map of {height}x{width} with zeros for a filter that spans "
+            f"{extent}: LCE's fast kernels compute wrong values there. Run the file with the "
+            "delegate or with LCE's reference kernel, or give the layer pad_values=1.0.",
+            ConversionWarning,
+            stacklevel=3,
+        )
+
+
+def _check_loads(flat: bytes) -> None:
+    """An operator may have a kernel, but not for the types it is given."""
+    model = read(flat)
+    try:
+        import_lce().LiteInterpreter(flat, 1, needs_reference_kernel(model), False, False)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split()).partition(" : ")[2]
+        raise ConversionError(
+            f"Expected a file that LCE's interpreter can load, got: {reason[:300]}"
         ) from error

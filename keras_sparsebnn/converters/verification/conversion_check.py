@@ -12,19 +12,15 @@ import numpy.typing as npt
 
 from keras_sparsebnn.converters.filters.packed import PackedFilter, codeword_ids, packed_filters
 from keras_sparsebnn.tflite_file.reader import Model, Operator, Subgraph, read
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.converters.errors import ConversionError
 
-__all__ = ["BinaryCall", "ConversionError", "check_conversion"]
+__all__ = ["BinaryCall", "check_conversion"]
 
 _SAME_MAGNITUDE = 5e-3
 """Relative spread below which LCE takes a channel's weights for +-alpha; so do we."""
 
 Bits = npt.NDArray[np.bool_]
 Key = tuple[tuple[int, ...], bytes]
-
-
-class ConversionError(SparseBNNError):
-    """A layer did not become what it should in the converted file."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +38,16 @@ class BinaryCall:
     selection: npt.NDArray[np.int64] | None
 
 
-def check_conversion(flat: bytes, calls: Sequence[BinaryCall]) -> None:
+def check_conversion(
+    flat: bytes, calls: Sequence[BinaryCall]
+) -> list[tuple[BinaryCall, PackedFilter]]:
     """Asserts that each call is exactly one `LceBconv2d` with the layer's kernels.
 
     Calls and operators are matched by the filters' content, identical ones by order: names
     may be lost on the way.
+
+    Returns:
+        Each call with its operator.
 
     Raises:
         ConversionError: a call is missing, doubled, has other kernels, or left a float copy.
@@ -57,10 +58,13 @@ def check_conversion(flat: bytes, calls: Sequence[BinaryCall]) -> None:
         waiting[_key(packed.negative)].append(packed)
     copies = _float_copies(model)
     keys = [_key(call.kernel < 0) for call in calls]
+    found = []
     for call, key in zip(calls, keys, strict=True):
         if not waiting[key]:
             raise _not_converted(call, copies.get(key))
-        _check_filter(call, waiting[key].pop(0))
+        packed = waiting[key].pop(0)
+        _check_filter(call, packed)
+        found.append((call, packed))
     for call, key in zip(calls, keys, strict=True):
         if waiting[key]:
             raise ConversionError(
@@ -74,6 +78,7 @@ def check_conversion(flat: bytes, calls: Sequence[BinaryCall]) -> None:
                 f"Expected only the packed filter in the file, got a float copy too "
                 f"(layer {call.path}). Does something else read that layer's kernel?"
             )
+    return found
 
 
 def _key(negative: Bits) -> Key:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_sparsebnn.converters.filters.packed import packed_filters
+from keras_sparsebnn.converters.lce_kernels import needs_reference_kernel
 from keras_sparsebnn.tflite_file.reader import Model
 from keras_sparsebnn.errors import SparseBNNError
 
@@ -104,10 +104,9 @@ def _lce(model: Model, exposed: bytes) -> Any:
             "Expected larq-compute-engine to be installed, found none. "
             "Run: pip install 'keras-sparsebnn[convert]'"
         ) from error
-    # The optimised kernel refuses grouped convolutions.
-    grouped = any(packed.groups > 1 for packed in packed_filters(model))
+    reference = needs_reference_kernel(model)
     try:
-        return Interpreter(exposed, use_reference_bconv=grouped).interpreter
+        return Interpreter(exposed, use_reference_bconv=reference).interpreter
     except RuntimeError as error:
         raise SparseBNNError(
             f"Expected a file that LCE's interpreter can run, got: "

@@ -14,7 +14,8 @@ from keras_sparsebnn.converters.verification.layer_calls import LayerCall, run_l
 from keras_sparsebnn.converters.filters.packed import unpack
 from keras_sparsebnn.converters.verification.rounding import Bound, Roundings
 from keras_sparsebnn.tflite_file.reader import Model, read
-from keras_sparsebnn.converters.verification.verify import VerificationError, VerifyReport
+from keras_sparsebnn.converters.verification.report import VerifyReport
+from keras_sparsebnn.converters.errors import VerificationError
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.transforms.freezing import freeze
 

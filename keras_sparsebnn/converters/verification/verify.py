@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from keras_sparsebnn.converters.verification.file_outputs import WeightsReport, compare_weights, predict
+from keras_sparsebnn.converters.errors import VerificationError
+from keras_sparsebnn.converters.verification.file_outputs import compare_weights, predict
+from keras_sparsebnn.converters.verification.report import VerifyReport
 from keras_sparsebnn.tflite_file.tree import read_tree
 from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantize_weights
 from keras_sparsebnn.converters.subbit import expand
@@ -15,63 +17,6 @@ from keras_sparsebnn.tflite_file.reader import read
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["VerificationError", "VerifyReport", "verify"]
-
-
-class VerificationError(SparseBNNError):
-    """The file computes something else than the model.
-
-    Attributes:
-        layer: the first layer that differs; None if the file cannot be this model's at all.
-    """
-
-    def __init__(self, message: str, layer: str | None = None) -> None:
-        super().__init__(message)
-        self.layer = layer
-
-
-@dataclass(frozen=True)
-class VerifyReport:
-    """What `verify` measured; every layer agreed, or there would be no report.
-
-    Attributes:
-        samples: how many inputs were compared.
-        max_abs_difference: largest `|Keras - LCE|` over all outputs, end to end.
-        max_step_difference: largest of any intermediate result, each Keras layer being given
-            what the file computed for its inputs.
-        tolerance: the bound that this largest difference kept to.
-        argmax_agreement: share of samples with the same arg max, over all outputs that have
-            one.
-        sign_flips: binarised activations whose sign differs end to end, because rounding moved
-            a value across zero.
-        flipped_samples: samples with any of those.
-        compared: what was found equal to Keras, in this order.
-        int8_weights: what rounding the weights to 8 bits changes; None if they are float.
-    """
-
-    samples: int
-    max_abs_difference: float
-    max_step_difference: float
-    tolerance: float
-    argmax_agreement: float
-    sign_flips: int
-    flipped_samples: int
-    compared: tuple[str, ...] = ("LCE",)
-    int8_weights: WeightsReport | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields, ready for JSON."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        text = (
-            f"{' = '.join(('Keras', *self.compared))} on {self.samples} samples"
-            f"{' with float weights' if self.int8_weights else ''}: arg max of "
-            f"Keras and LCE agrees on {100 * self.argmax_agreement:.2f} %, largest difference "
-            f"{self.max_abs_difference:.3g} end to end and {self.max_step_difference:.3g} step "
-            f"by step (tolerance {self.tolerance:.3g}); rounding flipped {self.sign_flips} "
-            f"signs in {self.flipped_samples} samples."
-        )
-        return f"{text}\n{self.int8_weights}" if self.int8_weights else text
 
 
 def verify(
