@@ -11,7 +11,7 @@ DELEGATE = keras_sparsebnn/runtime/libsparsebnn_delegate.so
 DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
 
 .PHONY: help demo test test-native test-sanitized fuzz test-runtimes \
-  test-oldest lint typecheck delegate docs clean
+  test-oldest lint typecheck delegate docs notebooks clean
 
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
@@ -25,6 +25,7 @@ help:
 	@echo "make wheel-aarch64, wheel-armv7, delegate-aarch64, delegate-armv7: for boards"
 	@echo "make lint         ruff, mypy and clang-format"
 	@echo "make docs         the documentation site, in build/site; any warning is an error"
+	@echo "make notebooks    runs the notebooks in docs/tutorials and stores their outputs"
 	@echo "make clean        removes the environments and what the demo made"
 
 $(VENV)/ready: pyproject.toml
@@ -121,6 +122,9 @@ lint: $(VENV)/ready
 
 typecheck: $(VENV)/ready
 	$(BIN)/mypy --config-file setup.cfg
+
+notebooks: $(VENV)/ready
+	$(BIN)/python docs/generate/notebooks.py
 
 docs: $(VENV)/ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
