@@ -109,6 +109,32 @@ def file_size() -> str:
     )
 
 
+def size() -> str:
+    """`file_size`, in three rows."""
+    result = newest("file_size")
+    files = result["files"]
+    stored = ("binary filters", "codebook indices", "codebooks")
+    filters = [
+        sum(files[name]["bytes_by_kind"].get(kind, 0) for kind in stored)
+        for name in ("lce_float", "subbit_float")
+    ]
+    rows = [
+        [label, *(f"{files[f'{form}_{weights}']['bytes']:,}" for form in ("lce", "subbit"))]
+        for label, weights in (
+            ("whole file, other layers float32", "float"),
+            ("whole file, other layers int8", "int8"),
+        )
+    ]
+    rows.append(["of which binary filters", *(f"{size:,}" for size in filters)])
+    model = result["model"]
+    height, width, _ = model["input_shape"]
+    table = markdown(["bytes", "LCE", "sub-bit"], rows)
+    return (
+        f"{table}\n\nResNet-18, {height}x{width}, {model['classes']} classes, "
+        f"n = {model['codewords']}. {source(result, 'file_size')}."
+    )
+
+
 def startup() -> str:
     result = newest("startup")
     limits = result["limits_seconds"]
@@ -256,6 +282,7 @@ TABLES: Tables = {
     "conversion": conversion,
     "worker_scaling": worker_scaling,
     "file_size": file_size,
+    "size": size,
     "startup": startup,
     "arm_cost": arm_cost,
     "op_speed": op_speed,

@@ -1,4 +1,4 @@
-"""The examples in README and docs run, and the README's commands exist."""
+"""The examples in README and docs run, and their commands exist."""
 
 from __future__ import annotations
 
@@ -21,18 +21,25 @@ MODEL = ROOT / "tests" / "golden" / "lce_selected.tflite"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARKED = re.compile(r"^<!-- test -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = [
     pytest.param(example, id=f"{page.stem}-{number}")
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for page in PAGES
     for number, example in enumerate(_MARKED.findall(page.read_text(encoding="utf-8")))
 ]
 COMMANDS = [
     line.strip().removeprefix("$ ")
-    for language, block in _FENCE.findall(README)
+    for page in PAGES
+    for language, block in _FENCE.findall(page.read_text(encoding="utf-8"))
     if language in ("", "bash", "console", "sh", "shell")
     for line in block.replace("\\\n", " ").splitlines()
     if re.match(r"(\$ )?(\S*/)?sparsebnn\b", line.strip())
 ]
+
+
+def test_is_short_and_shows_how_to_start():
+    assert len(README.splitlines()) <= 120
+    assert {"make demo", "make test"} <= set(re.findall(r"^make \w+", README, re.MULTILINE))
 
 
 def test_has_an_example_and_commands():
