@@ -1,0 +1,44 @@
+"""docs/architecture.md and its figures follow the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from docs.generate import architecture_figure as figure
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "keras_sparsebnn"
+PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+# What the delegate's figure has besides its own files.
+OUTSIDE = {"model.tflite", "stock runtime"}
+
+
+def rooms() -> set[str]:
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    modules = {path.stem for path in PACKAGE.glob("[a-z]*.py")}
+    return folders | modules - {"errors"}
+
+
+def test_the_figure_has_every_room():
+    assert set(figure.ROOMS) == rooms()
+
+
+def test_the_figure_has_the_imports_of_the_sources():
+    drawn = figure.edges((ROOT / "docs" / "images" / "package.svg").read_text("utf-8"))
+    graph = {room: used for room, used in figure.reduced(figure.imports()).items() if used}
+    assert drawn == graph, "run: python -m docs.generate.architecture_figure"
+
+
+def test_the_page_has_every_room():
+    for room in rooms():
+        assert f"| `{room}/` |" in PAGE or f"| `{room}.py` |" in PAGE, room
+
+
+def test_the_delegates_figure_names_files_that_exist():
+    labels = re.findall("<b>([^<]+)</b>", figure.delegate())
+    names = {name for label in labels for name in label.split(", ")} - OUTSIDE
+    assert len(names) > 5
+    for name in names:
+        folder = "kernels" if name.endswith("/") else "tflite"
+        assert (ROOT / "delegate" / folder / name).exists(), name
