@@ -40,6 +40,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     def rewritten(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link[1]))
         name = pages.get(target, posixpath.relpath(target, "docs"))
+        if name.endswith(".ipynb") and not here.startswith("tutorials/"):
+            name = f"{name.removesuffix('.ipynb')}.md"
         relative = posixpath.relpath(name, posixpath.dirname(here) or ".")
         return f"]({relative}{link[2] or ''})"
 
