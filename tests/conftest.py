@@ -62,45 +62,23 @@ def _lce_model(
         share_buffers: give equal filters one buffer.
         changed: options to add or replace.
     """
-    from flatbuffers import flexbuffers
+    from keras_sparsebnn.tflite_file import ModelBuilder, operator_code
 
-    from keras_sparsebnn.tflite_file.tree import Table, write_tree
-
-    root, graph = Table("Model", {"description": b"synthetic"}), Table("SubGraph")
-    root.set_integer("version", 3)
-    root.append("buffers", Table("Buffer"))
-    for name in (b"LceQuantize", b"LceBconv2d"):
-        code = Table("OperatorCode", {"custom_code": name})
-        for field in ("deprecated_builtin_code", "builtin_code"):
-            code.set_integer(field, 32)
-        code.set_integer("version", 1)
-        root.append("operator_codes", code)
-    known: dict[bytes, int] = {}
-
-    def tensor(name: str, type: int, shape: list[int], data: bytes = b"") -> int:
-        table = Table("Tensor", {"name": name.encode(), "has_rank": b"\1"})
-        table.set_integers("shape", shape)
-        table.set_integer("type", type)
-        buffer = known.get(data) if share_buffers else None
-        if buffer is None:
-            content = {"data": data} if data else {}
-            buffer = known[data] = root.append("buffers", Table("Buffer", content))
-        table.set_integer("buffer", buffer)
-        return graph.append("tensors", table)
-
-    x = tensor("x", 2, [1, 4, 4, -(-layers[0][1] // 32)])
+    builder = ModelBuilder()
+    for name in ("LceQuantize", "LceBconv2d"):
+        operator_code(builder.root, name)
+    filters: dict[int | bytes, int] = {}
+    x = builder.activation([1, 4, 4, -(-layers[0][1] // 32)], "int32")
     outputs = []
-    filters: dict[int, int] = {}
-    for number, (words, channels_in) in enumerate(layers):
-        count = words.shape[0]
+    for words, channels_in in layers:
+        count, data = words.shape[0], words.tobytes()
         if id(words) not in filters:
-            filters[id(words)] = tensor(
-                f"filter{number}", 2, [*words.shape], words.astype("<i4").tobytes()
-            )
-        ones = np.ones(count, "<f4").tobytes()
-        multiplier = tensor(f"multiplier{number}", 0, [count], ones)
-        bias = tensor(f"bias{number}", 0, [count], ones)
-        outputs.append(tensor(f"y{number}", 0, [1, 4, 4, count]))
+            known = filters.get(data) if share_buffers else None
+            tensors = builder.graph.tables("tensors")
+            shared = {} if known is None else {"buffer": tensors[known].integer("buffer")}
+            filters[id(words)] = filters[data] = builder.constant(words, **shared)
+        ones = [builder.constant(np.ones(count, np.float32)) for _ in range(2)]
+        outputs.append(builder.activation([1, 4, 4, count], "float32"))
         options = {
             "channels_in": channels_in,
             **{f"dilation_{side}_factor": 1 for side in ("height", "width")},
@@ -108,16 +86,6 @@ def _lce_model(
             **{f"stride_{side}": 1 for side in ("height", "width")},
             **changed,
         }
-        builder = flexbuffers.Builder()
-        with builder.Map():
-            for key in sorted(options):
-                builder.Int(key, options[key])
-        operator = Table("Operator", {"custom_options": bytes(builder.Finish())})
-        operator.set_integer("opcode_index", 1)
-        operator.set_integers("inputs", [x, filters[id(words)], multiplier, bias, -1])
-        operator.set_integers("outputs", outputs[-1:])
-        graph.append("operators", operator)
-    graph.set_integers("inputs", [x])
-    graph.set_integers("outputs", outputs)
-    root.append("subgraphs", graph)
-    return write_tree(root)
+        inputs = [x, filters[id(words)], *ones, -1]
+        builder.operator("LceBconv2d", inputs, outputs[-1:], options)
+    return builder.to_bytes([x], outputs)

@@ -13,13 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from flatbuffers import flexbuffers
 
-from keras_sparsebnn.tflite_file.tree import Table, write_tree
-
-_SLICE, _CUSTOM = 65, 32  # BuiltinOperator
-_FLOAT32, _INT32 = 0, 2  # TensorType
-_CODES = {"LceBconv2d": _CUSTOM, "": _SLICE}
+from keras_sparsebnn.tflite_file import ModelBuilder
 
 
 @dataclass(frozen=True)
@@ -76,72 +71,30 @@ def bconv2d_file(layer: Layer, seed: int = 0) -> bytes:
     """The file, with random weights."""
     rng = np.random.default_rng(seed)
     outs, depth = layer.channels_out, 9 * layer.channels_in
-    float_output = layer.output == "float"
     rows, columns = (-(-side // layer.stride) for side in (layer.height, layer.width))
-    channels = outs if float_output else outs // 32
-    output_type = _FLOAT32 if float_output else _INT32
-    buffers, tensors = [Table("Buffer")], []
-
-    def tensor(shape: list[int], kind: int, data: npt.NDArray[np.generic] | None = None) -> int:
-        table = Table("Tensor", {"name": f"tensor{len(tensors)}".encode()})
-        table.set_integers("shape", shape)
-        table.set_integer("type", kind)
-        if data is not None:
-            table.set_integer("buffer", len(buffers))
-            buffers.append(Table("Buffer", {"data": data.tobytes()}))
-        tensors.append(table)
-        return len(tensors) - 1
-
-    weights = _filter(layer, rng)
-    x = tensor([1, layer.height, layer.width, layer.channels_in // 32], _INT32)
-    operands = [x, tensor(list(weights.shape), _INT32, weights)]
-    if float_output:
+    floats = layer.output == "float"
+    channels, dtype = (outs, "float32") if floats else (outs // 32, "int32")
+    builder = ModelBuilder()
+    x = builder.activation([1, layer.height, layer.width, layer.channels_in // 32], "int32")
+    operands = [x, builder.constant(_filter(layer, rng))]
+    if floats:
         for values in (rng.uniform(0.5, 2, outs), rng.normal(size=outs)):
-            operands.append(tensor([outs], _FLOAT32, values.astype("<f4")))
+            operands.append(builder.constant(values.astype(np.float32)))
         operands.append(-1)
     else:
-        thresholds = rng.normal(depth / 2, depth**0.5, outs).astype("<i4")
-        operands += [-1, -1, tensor([outs], _INT32, thresholds)]
-    y = tensor([1, rows, columns, channels], output_type)
-    begin = tensor([4], _INT32, np.zeros(4, "<i4"))
-    size = tensor([4], _INT32, np.array([1, 1, 1, channels], "<i4"))
-    pixel = tensor([1, 1, 1, channels], output_type)
-
-    codes = []
-    for name, code in _CODES.items():
-        table = Table("OperatorCode", {"custom_code": name.encode()} if name else {})
-        table.set_integer("deprecated_builtin_code", code)
-        table.set_integer("builtin_code", code)
-        table.set_integer("version", 1)
-        codes.append(table)
-    ops = []
-    for number, (inputs, output) in enumerate(((operands, y), ([y, begin, size], pixel))):
-        table = Table("Operator")
-        table.set_integer("opcode_index", number)
-        table.set_integers("inputs", inputs)
-        table.set_integers("outputs", [output])
-        ops.append(table)
-    ops[0].fields["custom_options"] = _options(layer)
-    graph = Table("SubGraph", {"tensors": tensors, "operators": ops})
-    graph.set_integers("inputs", [x])
-    graph.set_integers("outputs", [pixel])
-    model = Table("Model", {"operator_codes": codes, "subgraphs": [graph], "buffers": buffers})
-    model.set_integer("version", 3)
-    return write_tree(model)
-
-
-def _options(layer: Layer) -> bytes:
-    builder = flexbuffers.Builder()
-    with builder.Map():
-        for name, value in (
-            ("channels_in", layer.channels_in),
-            ("dilation_height_factor", 1),
-            ("dilation_width_factor", 1),
-            ("fused_activation_function", 0),
-            ("pad_values", 1),
-            ("padding", 0),  # SAME
-            ("stride_height", layer.stride),
-            ("stride_width", layer.stride),
-        ):
-            builder.Int(name, value)
-    return bytes(builder.Finish())
+        thresholds = rng.normal(depth / 2, depth**0.5, outs).astype(np.int32)
+        operands += [-1, -1, builder.constant(thresholds)]
+    y = builder.activation([1, rows, columns, channels], dtype)
+    options = {
+        "channels_in": layer.channels_in,
+        **{f"dilation_{side}_factor": 1 for side in ("height", "width")},
+        **{"fused_activation_function": 0, "pad_values": 1},
+        "padding": 0,  # SAME
+        **{f"stride_{side}": layer.stride for side in ("height", "width")},
+    }
+    builder.operator("LceBconv2d", operands, [y], options)
+    begin = builder.constant(np.zeros(4, np.int32))
+    size = builder.constant(np.array([1, 1, 1, channels], np.int32))
+    pixel = builder.activation([1, 1, 1, channels], dtype)
+    builder.operator("SLICE", [y, begin, size], [pixel])
+    return builder.to_bytes([x], [pixel])

@@ -91,11 +91,11 @@ def _convert_model(args: argparse.Namespace, output: Path) -> int:
 
 def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
     from keras_sparsebnn.converters import convert_file, expand
-    from keras_sparsebnn.tflite_file.tree import read_tree
+    from keras_sparsebnn.tflite_file import read
 
     data = source.read_bytes()
     flat = convert_file(data, args.format, weights=args.weights)
-    if read_tree(expand(flat)) != read_tree(convert_file(data, weights=args.weights)):
+    if read(expand(flat)).root != read(convert_file(data, weights=args.weights)).root:
         raise SparseBNNError(
             f"Expected the sub-bit file to expand to what it was made of, got something else "
             f"({source}). Please report this file."

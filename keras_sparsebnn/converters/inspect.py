@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_sparsebnn.converters.filters.decoding_work import DecodingWork
 from keras_sparsebnn.converters.filters.packed import (
     BCONV,
     PackedFilter,
@@ -23,7 +24,7 @@ from keras_sparsebnn.converters.filters.sub_bit import (
     sub_bit_bytes,
     sub_bit_filters,
 )
-from keras_sparsebnn.tflite_file.reader import Model, ModelFileError, Tensor, read
+from keras_sparsebnn.tflite_file import Model, ModelFileError, Tensor, read
 
 __all__ = ["BinaryLayer", "ModelReport", "TensorInfo", "inspect"]
 
@@ -32,6 +33,7 @@ INDICES = "codebook indices"
 CODEBOOKS = "codebooks"
 THRESHOLDS = "binary thresholds"
 METADATA = "metadata"
+ASSOCIATED_FILES = "associated files"
 UNUSED = "unused buffers"
 STRUCTURE = "structure"
 
@@ -156,11 +158,13 @@ def inspect(source: bytes | str | os.PathLike[str]) -> ModelReport:
     counts = Counter(op.name for graph in model.subgraphs for op in graph.operators)
     layers: list[tuple[int, BinaryLayer]] = []
     saved: dict[int, int] = {}
+    work = DecodingWork(model)
     seen: dict[tuple[int, tuple[int, ...], int], int | None] = {}
     for packed in packed_filters(model):
         # A filter that several operators share is decoded once.
         key = (packed.filter.buffer, packed.filter.shape, packed.channels)
         if key not in seen:
+            work.spend(packed.words.nbytes)
             ids = codeword_ids(packed.negative)
             seen[key] = None if ids is None else len(np.unique(ids))
         layer = _binary_layer(packed, seen[key])
@@ -173,7 +177,7 @@ def inspect(source: bytes | str | os.PathLike[str]) -> ModelReport:
     main = model.subgraphs[0]
     return ModelReport(
         file_bytes=len(model.flat),
-        description=model.description,
+        description=model.root.text("description"),
         inputs=_infos(main.tensors[i] for i in main.inputs),
         outputs=_infos(main.tensors[i] for i in main.outputs),
         operators=dict(counts.most_common()),
@@ -252,7 +256,8 @@ def _bytes_by_kind(model: Model) -> dict[str, int]:
             kinds.setdefault(tensor.buffer, f"{tensor.dtype.lower()} constants")
     total: Counter[str] = Counter()
     end = 0
-    for place, size, index in sorted((*b, i) for i, b in enumerate(model.buffers) if b[1]):
+    buffers = [(*model.place(i), i) for i in range(len(model.root.tables("buffers")))]
+    for place, size, index in sorted(buffer for buffer in buffers if buffer[1]):
         if place < end:
             raise ModelFileError(
                 f"Expected buffers that do not overlap, got buffer {index} at byte {place}, "
@@ -260,6 +265,8 @@ def _bytes_by_kind(model: Model) -> dict[str, int]:
             )
         end = place + size
         total[kinds.get(index, UNUSED)] += size
+    if model.behind:
+        total[ASSOCIATED_FILES] = len(model.behind)
     total[STRUCTURE] = len(model.flat) - sum(total.values())
     return dict(total.most_common())
 

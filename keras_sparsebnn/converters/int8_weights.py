@@ -24,15 +24,22 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from keras_sparsebnn.tflite_file.tree import Table, read_tree, write_tree
-from keras_sparsebnn.tflite_file.reader import Model, ModelFileError, Subgraph, read
+from keras_sparsebnn.tflite_file import (
+    Model,
+    ModelFileError,
+    Subgraph,
+    Table,
+    Tensor,
+    operator_code,
+    read,
+)
+from keras_sparsebnn.tflite_file.schema import TENSOR_TYPES
 
 __all__ = ["DEQUANTIZE", "has_int8_weights", "quantize_weights", "quantized"]
 
 DEQUANTIZE = "DEQUANTIZE"
 
-_DEQUANTIZE_CODE, _DEQUANTIZE_VERSION = 6, 5  # per channel since version 5
-_INT8 = 9  # TensorType
+_DEQUANTIZE_VERSION = 5  # per channel since version 5
 
 _OUTPUT_AXIS = {
     "CONV_2D": 0,
@@ -95,85 +102,90 @@ def quantize_weights(model: bytes) -> bytes:
         ModelFileError: damaged, or of a newer schema.
     """
     file = read(model)
-    root = read_tree(model)
-    if file.buffers and file.buffers[0][1]:
+    empty = file.root.tables("buffers")[:1]
+    if empty and len(empty[0].vector("data")):
         raise ModelFileError(
             f"Expected buffer 0 to be empty, which the schema reserves for that, got "
-            f"{file.buffers[0][1]} bytes. The file is damaged."
+            f"{len(empty[0].vector('data'))} bytes. The file is damaged."
         )
-    owners = Counter(tensor.buffer for graph in file.subgraphs for tensor in graph.tensors)
-    owners.update(file.metadata.values())
+    rounding = _Rounding(file)
     changed = False
-    for graph, table in zip(file.subgraphs, root.tables("subgraphs"), strict=True):
+    for graph in file.subgraphs:
         operators: list[Table] = []
         done: set[int] = set()
-        for operator, raw in zip(graph.operators, table.tables("operators"), strict=True):
+        for operator in graph.operators:
             axis = _OUTPUT_AXIS.get(operator.name)
             if axis is not None and len(operator.inputs) > 1 and operator.inputs[1] not in done:
-                weights = _weights(file, graph, operator.inputs[1], axis)
-                if weights is not None:
+                dequantize = rounding.dequantize(graph, operator.inputs[1], axis)
+                if dequantize is not None:
                     done.add(operator.inputs[1])
-                    operators.append(
-                        _dequantized(root, table, operator.inputs[1], weights, axis, owners)
-                    )
-            operators.append(raw)
+                    operators.append(dequantize)
+            operators.append(operator.table)
         changed |= bool(done)
-        table.fields["operators"] = operators
-    return write_tree(root) if changed else model
+        graph.table["operators"] = operators
+    return file.to_bytes() if changed else model
 
 
-def _weights(file: Model, graph: Subgraph, index: int, axis: int) -> Floats | None:
-    """The constant weights, None if they are none or would not get smaller."""
-    tensor = graph.tensors[index]
-    if index < 0 or tensor.dtype != "FLOAT32" or axis >= len(tensor.shape):
-        return None
-    if not file.data(tensor):
-        return None
-    weights: Floats = file.constant(tensor, "FLOAT32")
-    saved = 3 * weights.size - 12 * weights.shape[axis]
-    return weights if saved > _OVERHEAD_BYTES and np.isfinite(weights).all() else None
+class _Rounding:
+    """One file: a constant that tensors share is rounded once."""
 
+    def __init__(self, file: Model) -> None:
+        self.file = file
+        self.buffers = file.root.tables("buffers")
+        self.owners = Counter(t.buffer for graph in file.subgraphs for t in graph.tensors)
+        self.owners.update(file.metadata.values())
+        self.rounded: dict[int, tuple[tuple[int, ...], int, Table]] = {}
 
-def _dequantized(
-    root: Table, graph: Table, index: int, weights: Floats, axis: int, owners: Counter[int]
-) -> Table:
-    """The operator that makes tensor `index`, whose data moves to a new int8 tensor."""
-    values, scale = quantized(weights, axis)
-    result = graph.tables("tensors")[index]
-    buffer = result.integer("buffer")
-    if owners[buffer] > 1:
-        owners[buffer] -= 1
-        buffer = root.append("buffers", Table("Buffer"))
-    root.tables("buffers")[buffer].fields["data"] = values.tobytes()
-    quantization = Table("QuantizationParameters")
-    quantization.fields["scale"] = scale.astype("<f4").tobytes()
-    quantization.fields["zero_point"] = np.zeros(scale.size, "<i8").tobytes()
-    quantization.set_integer("quantized_dimension", axis)
-    constant = Table("Tensor", {"quantization": quantization})
-    for name in ("shape", "name"):
-        if name in result.fields:
-            constant.fields[name] = result.fields[name]
-    constant.set_integer("type", _INT8)
-    constant.set_integer("buffer", buffer)
-    source = graph.append("tensors", constant)
-    result.set_integer("buffer", 0)  # not a constant any more
-    operator = Table("Operator")
-    operator.set_integer("opcode_index", _dequantize_code(root))
-    operator.set_integers("inputs", [source])
-    operator.set_integers("outputs", [index])
-    return operator
+    def dequantize(self, graph: Subgraph, index: int, axis: int) -> Table | None:
+        """The operator that makes tensor `index`, whose data moves to a new int8 tensor.
 
+        None if it has no constant weights, or they would not get smaller.
+        """
+        tensor = graph.tensors[index]
+        if index < 0 or tensor.dtype != "FLOAT32" or axis >= len(tensor.shape):
+            return None
+        if tensor.buffer not in self.rounded:
+            constant = self.constant(tensor, axis)
+            if constant is None:
+                return None
+            self.rounded[tensor.buffer] = tensor.shape, axis, constant
+        shape, known_axis, constant = self.rounded[tensor.buffer]
+        if (shape, known_axis) != (tensor.shape, axis):
+            return None  # another copy would cost what the first one saves
+        self.owners[tensor.buffer] -= 1
+        if not self.owners[tensor.buffer] and constant.integer("buffer") != tensor.buffer:
+            self.buffers[tensor.buffer] = Table("Buffer")
+        constant = Table("Tensor", **constant.fields)
+        if "name" in tensor.table:
+            constant["name"] = tensor.table.fields["name"]
+        tensor.table["buffer"] = 0  # not a constant any more
+        source = graph.table.append("tensors", constant)
+        code = operator_code(self.file.root, DEQUANTIZE, _DEQUANTIZE_VERSION)
+        return Table("Operator", opcode_index=code, inputs=[source], outputs=[index])
 
-def _dequantize_code(root: Table) -> int:
-    """The number of the operator code, added if it is not there in this version."""
-    for number, code in enumerate(root.tables("operator_codes")):
-        if (code.integer("builtin_code"), code.integer("version")) == (
-            _DEQUANTIZE_CODE,
-            _DEQUANTIZE_VERSION,
-        ):
-            return number
-    code = Table("OperatorCode")
-    code.set_integer("deprecated_builtin_code", _DEQUANTIZE_CODE)
-    code.set_integer("builtin_code", _DEQUANTIZE_CODE)
-    code.set_integer("version", _DEQUANTIZE_VERSION)
-    return root.append("operator_codes", code)
+    def constant(self, tensor: Tensor, axis: int) -> Table | None:
+        """The rounded weights; None if they are none or would not get smaller."""
+        if not self.file.data(tensor):
+            return None
+        weights: Floats = self.file.constant(tensor, "FLOAT32")
+        saved = 3 * weights.size - 12 * weights.shape[axis]
+        if saved <= _OVERHEAD_BYTES or not np.isfinite(weights).all():
+            return None
+        values, scale = quantized(weights, axis)
+        buffer = tensor.buffer
+        if self.owners[buffer] > 1:
+            buffer = self.file.root.append("buffers", Table("Buffer"))
+        self.buffers[buffer]["data"] = values.tobytes()
+        quantization = Table(
+            "QuantizationParameters",
+            scale=scale,
+            zero_point=np.zeros(scale.size, np.int64),
+            quantized_dimension=axis,
+        )
+        return Table(
+            "Tensor",
+            quantization=quantization,
+            shape=tensor.shape,
+            type=TENSOR_TYPES.index("INT8"),
+            buffer=buffer,
+        )

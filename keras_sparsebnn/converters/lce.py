@@ -37,7 +37,7 @@ from keras_sparsebnn.converters.lce_kernels import (
 )
 from keras_sparsebnn.converters.operators import check_operators
 from keras_sparsebnn.runtime.lce_backend import import_lce
-from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.tflite_file import read
 from keras_sparsebnn.converters.verification.layer_calls import (
     LayerCall,
     leaf_layers,

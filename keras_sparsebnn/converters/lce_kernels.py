@@ -12,7 +12,7 @@ Groups: LCE's fast kernels refuse them.
 from __future__ import annotations
 
 from keras_sparsebnn.converters.filters.packed import PackedFilter, packed_filters
-from keras_sparsebnn.tflite_file.reader import Model
+from keras_sparsebnn.tflite_file import Model
 
 __all__ = ["filter_extent", "needs_reference_kernel", "pads_small_map_with_zeros"]
 

@@ -10,8 +10,7 @@ import re
 from collections.abc import Sequence
 
 from keras_sparsebnn.converters.errors import ConversionError
-from keras_sparsebnn.tflite_file.reader import Operator, read
-from keras_sparsebnn.tflite_file.tree import read_tree
+from keras_sparsebnn.tflite_file import Operator, read
 
 __all__ = ["BUILTIN_VERSIONS", "CUSTOM", "check_operators"]
 
@@ -78,12 +77,12 @@ def check_operators(flat: bytes, layers: Sequence[str] = ()) -> None:
     Raises:
         ConversionError: there is an operator that neither has a kernel for.
     """
-    model, root = read(flat), read_tree(flat)
-    codes = root.tables("operator_codes")
+    model = read(flat)
+    codes = model.root.tables("operator_codes")
     outputs = {tensor: name for name, tensor in model.output_names.items()}
-    for graph, table in zip(model.subgraphs, root.tables("subgraphs"), strict=True):
-        for operator, raw in zip(graph.operators, table.tables("operators"), strict=True):
-            version = codes[raw.integer("opcode_index")].integer("version") or 1
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            version = codes[operator.table.integer("opcode_index")].integer("version")
             newest = BUILTIN_VERSIONS.get(operator.name, 0)
             if operator.name in CUSTOM or 1 <= version <= newest:
                 continue

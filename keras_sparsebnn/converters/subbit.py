@@ -5,7 +5,7 @@ by `SparsebnnBconv2d`; `expand` undoes it. Everything else in the file is copied
 tensors keep their numbers and names, and what is new lies behind what was there. What could
 not be restored to the bit stays as it is.
 
-NumPy and FlatBuffers only: no TensorFlow.
+NumPy only: no TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from flatbuffers import flexbuffers
+import numpy.typing as npt
 
-from keras_sparsebnn.tflite_file.tree import Table, read_tree, write_tree
 from keras_sparsebnn.converters.filters.packed import (
     BCONV,
     PackedFilter,
@@ -34,18 +33,30 @@ from keras_sparsebnn.converters.filters.sub_bit import (
     sub_bit_bytes,
     sub_bit_filters,
 )
-from keras_sparsebnn.tflite_file.reader import Model, ModelFileError, read
+from keras_sparsebnn.tflite_file import (
+    Model,
+    ModelFileError,
+    Operator,
+    Table,
+    operator_code,
+    operator_name,
+    read,
+)
+from keras_sparsebnn.tflite_file.flexbuffer import write_map
+from keras_sparsebnn.tflite_file.schema import TENSOR_TYPES
 
 __all__ = ["compress", "expand"]
 
-_CUSTOM = 32  # BuiltinOperator.CUSTOM
-_INT32, _UINT8, _UINT16 = 2, 3, 16  # TensorType
+_INT32, _UINT8, _UINT16 = map(TENSOR_TYPES.index, ("INT32", "UINT8", "UINT16"))
 
 _OWN_OPTIONS = ("channels_out", "format_version", "groups", "index_bits")
 
 _OVERHEAD_BYTES = 200
 """What a layer takes beside stream and codebook: four more options, which are then shared with
 fewer layers, the codebook's tensor and buffer, alignment. On random networks 100 to 230."""
+
+_KNOWN_FIELDS = {"shape", "type", "buffer", "name", "has_rank", "quantization"}
+"""Of a filter's tensor: with others it is left alone."""
 
 Place = tuple[int, int]
 """Number of a subgraph, number of a tensor or an operator in it."""
@@ -78,80 +89,75 @@ def compress(model: bytes) -> bytes:
             f"Expected a file with {BCONV} only, got {SUB_BIT_BCONV}: it is compressed "
             "already. Expand it first."
         )
-    root = read_tree(model)
-    layers = _compressible(file, root)
+    layers = _compressible(file)
     if not layers:
         return model
-    code = Table("OperatorCode", {"custom_code": SUB_BIT_BCONV.encode()})
-    code.set_integer("deprecated_builtin_code", _CUSTOM)
-    code.set_integer("builtin_code", _CUSTOM)
-    code.set_integer("version", 1)
-    own = root.append("operator_codes", code)
+    own = operator_code(file.root, SUB_BIT_BCONV)
     books: dict[tuple[int, bytes], int] = {}
     buffers: dict[bytes, int] = {}
     for packed, stored in layers:
-        graph = root.tables("subgraphs")[packed.subgraph]
+        graph = file.subgraphs[packed.subgraph].table
         key = (packed.subgraph, stored.codewords)
         if key not in books:
-            books[key] = _add_codebook(root, graph, stored.codewords, buffers)
-        filter = graph.tables("tensors")[packed.operator.inputs[1]]
-        filter.set_integer("type", _UINT8)
-        filter.set_integers("shape", [len(stored.indices)])
-        root.tables("buffers")[packed.filter.buffer].fields["data"] = stored.indices
-        operator = graph.tables("operators")[packed.index]
-        operator.set_integer("opcode_index", own)
-        operator.set_integers("inputs", np.insert(packed.operator.inputs, 2, books[key]))
-        operator.fields["custom_options"] = _flexbuffer(
+            books[key] = _add_codebook(file.root, graph, stored.codewords, buffers)
+        packed.filter.table["type"] = _UINT8
+        packed.filter.table["shape"] = [len(stored.indices)]
+        file.root.tables("buffers")[packed.filter.buffer]["data"] = stored.indices
+        operator = packed.operator.table
+        operator["opcode_index"] = own
+        operator["inputs"] = np.insert(packed.operator.inputs, 2, books[key])
+        operator["custom_options"] = write_map(
             {
-                **packed.operator.options,
+                **_integers(packed.operator),
                 "channels_out": packed.words.shape[0],
                 "format_version": FORMAT_VERSION,
                 "groups": packed.groups,
                 "index_bits": stored.bits,
             }
         )
-    result = write_tree(root)
+    result = file.to_bytes()
     return result if len(result) < len(model) else model
 
 
 def _add_codebook(root: Table, graph: Table, data: bytes, buffers: dict[bytes, int]) -> int:
     """A new tensor at the end; layers with equal codewords share it."""
     if data not in buffers:
-        buffers[data] = root.append("buffers", Table("Buffer", {"data": data}))
-    tensor = Table("Tensor", {"name": f"codebook{buffers[data]}".encode()})
-    tensor.set_integers("shape", [len(data) // 2])
-    tensor.set_integer("type", _UINT16)
-    tensor.set_integer("buffer", buffers[data])
+        buffers[data] = root.append("buffers", Table("Buffer", data=data))
+    tensor = Table(
+        "Tensor",
+        name=f"codebook{buffers[data]}",
+        shape=[len(data) // 2],
+        type=_UINT16,
+        buffer=buffers[data],
+    )
     return graph.append("tensors", tensor)
 
 
-def _compressible(file: Model, root: Table) -> list[tuple[PackedFilter, _Codebook]]:
+def _compressible(file: Model) -> list[tuple[PackedFilter, _Codebook]]:
     """The layers to convert, and how.
 
     Filters that share a buffer are converted together or not at all, as are the layers that
     share a filter.
     """
+    if _code(file, SUB_BIT_BCONV) is not None:
+        return []  # an unused one: `expand` knows its own by being the last
     users: dict[int, list[PackedFilter]] = defaultdict(list)
     for packed in packed_filters(file):
         users[packed.filter.buffer].append(packed)
-    readers = _readers(file, root)
-    metadata = {
-        *(table.integer("buffer") for table in root.tables("metadata")),
-        *root.integers("metadata_buffer").tolist(),
-    }
+    readers = _readers(file)
+    metadata = {*file.metadata.values(), *file.root.integers("metadata_buffer")}
+    owners: dict[int, set[Place]] = defaultdict(set)
+    for number, graph in enumerate(file.subgraphs):
+        for index, tensor in enumerate(graph.tensors):
+            owners[tensor.buffer].add((number, index))
+    plain = _code(file, BCONV)
     result = []
     for buffer, layers in users.items():
-        owners = {
-            (number, tensor)
-            for number, graph in enumerate(file.subgraphs)
-            for tensor, known in enumerate(graph.tensors)
-            if known.buffer == buffer
-        }
         places = {((p.subgraph, p.index), 1) for p in layers}
         if (
             buffer not in metadata
-            and all(readers[owner] <= places for owner in owners)
-            and all(_restorable(packed, root) for packed in layers)
+            and all(readers[owner] <= places for owner in owners[buffer])
+            and all(_restorable(packed, plain) for packed in layers)
             and len({(p.words.shape, p.channels) for p in layers}) == 1
         ):
             stored = _codebook(layers[0])
@@ -160,86 +166,60 @@ def _compressible(file: Model, root: Table) -> list[tuple[PackedFilter, _Codeboo
     return sorted(result, key=lambda layer: (layer[0].subgraph, layer[0].index))
 
 
-def _readers(file: Model, root: Table) -> dict[Place, set[tuple[Place | None, int]]]:
+def _readers(file: Model) -> dict[Place, set[tuple[Place | None, int]]]:
     """For each tensor the operators that name it, and as which input; (None, 0) for others."""
     found: dict[Place, set[tuple[Place | None, int]]] = defaultdict(set)
-    for number, (graph, table) in enumerate(
-        zip(file.subgraphs, root.tables("subgraphs"), strict=True)
-    ):
-        for index, (operator, raw) in enumerate(
-            zip(graph.operators, table.tables("operators"), strict=True)
-        ):
+    for number, graph in enumerate(file.subgraphs):
+        for index, operator in enumerate(graph.operators):
             for place, tensor in enumerate(operator.inputs):
                 found[number, tensor].add(((number, index), place))
-            for tensor in (*operator.outputs, *raw.integers("intermediates").tolist()):
+            for tensor in (*operator.outputs, *operator.table.integers("intermediates")):
                 found[number, tensor].add((None, 0))
         for tensor in (*graph.inputs, *graph.outputs):
             found[number, tensor].add((None, 0))
-    for signature in root.tables("signature_defs"):
+    for signature in file.root.tables("signature_defs"):
+        number = signature.integer("subgraph_index")
         for entry in (*signature.tables("inputs"), *signature.tables("outputs")):
-            graph_number = signature.integer("subgraph_index")
-            found[graph_number, entry.integer("tensor_index")].add((None, 0))
+            found[number, entry.integer("tensor_index")].add((None, 0))
     return found
 
 
-def _restorable(packed: PackedFilter, root: Table) -> bool:
-    """Whether `expand` would write the layer and its filter exactly as they are."""
-    if (
-        packed.words.shape[1:3] != (KERNEL_SIZE, KERNEL_SIZE)
-        or len(packed.operator.inputs) != 5
-    ):
-        return False
-    graph = root.tables("subgraphs")[packed.subgraph]
-    tensor = graph.tables("tensors")[packed.operator.inputs[1]]
-    operator = graph.tables("operators")[packed.index]
-    options = packed.operator.options
+def _restorable(packed: PackedFilter, plain: int | None) -> bool:
+    """Whether `expand` would write the layer exactly as it is."""
+    operator, options = packed.operator, _integers(packed.operator)
     return (
-        operator.integer("opcode_index") == _first_code(root, BCONV)
-        and {*tensor.fields} <= {"shape", "type", "buffer", "name", "has_rank", "quantization"}
+        packed.words.shape[1:3] == (KERNEL_SIZE, KERNEL_SIZE)
+        and (len(operator.inputs), len(operator.outputs)) == (5, 1)
+        and operator.table.integer("opcode_index") == plain
+        and {*packed.filter.table.fields} <= _KNOWN_FIELDS
         and not set(options) & set(_OWN_OPTIONS)
-        and all(type(value) is int for value in options.values())
-        and _flexbuffer(options) == operator.data("custom_options")
+        and write_map(options) == operator.table.vector("custom_options").tobytes()
         and packed.words.shape[0] % packed.groups == 0
-        # Bits of channels that do not exist would be lost.
-        and np.array_equal(_words(packed), packed.words)
     )
 
 
-def _ids(packed: PackedFilter) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
-    ids = codeword_ids(packed.negative)
-    assert ids is not None
-    return ids.astype(np.uint16)
+def _integers(operator: Operator) -> dict[str, int]:
+    return {name: value for name, value in operator.options.items() if type(value) is int}
 
 
-def _words(packed: PackedFilter) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
-    return filter_words(_ids(packed))
-
-
-def _first_code(root: Table, name: str) -> int | None:
-    names = [
-        code.data("custom_code") if code.integer("builtin_code") == _CUSTOM else b""
-        for code in root.tables("operator_codes")
-    ]
-    return names.index(name.encode()) if name.encode() in names else None
+def _code(file: Model, name: str) -> int | None:
+    """The number of the first operator code of that name."""
+    names = [*map(operator_name, file.root.tables("operator_codes"))]
+    return names.index(name) if name in names else None
 
 
 def _codebook(packed: PackedFilter) -> _Codebook | None:
-    """None if the packed filter is no larger."""
-    codewords, indices = np.unique(_ids(packed), return_inverse=True)
+    """None if the packed filter is no larger, or would lose bits of channels that are not there."""
+    ids = codeword_ids(packed.negative)
+    assert ids is not None
+    codewords, indices = np.unique(ids.astype(np.uint16), return_inverse=True)
     size = sub_bit_bytes(indices.size, len(codewords))
     if size + _OVERHEAD_BYTES >= packed.words.nbytes:
         return None
+    if not np.array_equal(filter_words(ids.astype(np.uint16)), packed.words):
+        return None
     bits = index_bits(len(codewords))
     return _Codebook(bits, pack_indices(indices, bits), codewords.astype("<u2").tobytes())
-
-
-def _flexbuffer(options: dict[str, int | float | str | bool]) -> bytes:
-    """A map of integers, byte for byte as LCE's converter writes it."""
-    builder = flexbuffers.Builder()
-    with builder.Map():
-        for name in sorted(options):
-            builder.Int(name, options[name])
-    return bytes(builder.Finish())
 
 
 def expand(model: bytes) -> bytes:
@@ -261,47 +241,45 @@ def expand(model: bytes) -> bytes:
     layers = list(sub_bit_filters(file))
     if not layers:
         return model
-    root = read_tree(model)
-    codes = root.tables("operator_codes")
-    own, plain = _first_code(root, SUB_BIT_BCONV), _first_code(root, BCONV)
+    codes = file.root.tables("operator_codes")
+    own, plain = _code(file, SUB_BIT_BCONV), _code(file, BCONV)
     if plain is None or own != len(codes) - 1:
         raise _not_ours(f"operator code {BCONV} and, behind all others, {SUB_BIT_BCONV}")
-    readers = _readers(file, root)
+    readers = _readers(file)
     books: dict[int, set[int]] = defaultdict(set)
     book_buffers = set()
-    restored: dict[int, bytes] = {}
+    restored: dict[int, tuple[npt.NDArray[np.uint16], tuple[int, ...]]] = {}
     for layer in layers:
-        graph = root.tables("subgraphs")[layer.subgraph]
-        operator = graph.tables("operators")[layer.index]
-        inputs = layer.operator.inputs
-        if operator.integer("opcode_index") != own:
-            raise _not_ours(f"one operator code {SUB_BIT_BCONV}")
+        operator, inputs = layer.operator.table, layer.operator.inputs
         for place in (1, 2):
             if any(p != place for _, p in readers[layer.subgraph, inputs[place]]):
                 raise _not_ours("indices and codebooks that nothing else reads")
-        words = filter_words(layer.ids)
-        if restored.setdefault(layer.indices.buffer, words.tobytes()) != words.tobytes():
+        buffer = layer.indices.buffer
+        if buffer not in restored:
+            words = filter_words(layer.ids)
+            restored[buffer] = layer.ids, words.shape
+            file.root.tables("buffers")[buffer]["data"] = words.tobytes()
+        ids, shape = restored[buffer]
+        if not np.array_equal(ids, layer.ids):
             raise _not_ours("layers that share their indices to have equal filters")
-        tensor = graph.tables("tensors")[inputs[1]]
-        tensor.set_integer("type", _INT32)
-        tensor.set_integers("shape", words.shape)
-        root.tables("buffers")[layer.indices.buffer].fields["data"] = words.tobytes()
-        operator.set_integer("opcode_index", plain)
-        operator.set_integers("inputs", np.delete(inputs, 2))
-        options = layer.operator.options
-        if any(type(value) is not int for value in options.values()):
+        layer.indices.table["type"] = _INT32
+        layer.indices.table["shape"] = shape
+        operator["opcode_index"] = plain
+        operator["inputs"] = np.delete(inputs, 2)
+        options = _integers(layer.operator)
+        if len(options) != len(layer.operator.options):
             raise _not_ours("options that are integers")
-        operator.fields["custom_options"] = _flexbuffer(
+        operator["custom_options"] = write_map(
             {name: options[name] for name in options if name not in _OWN_OPTIONS}
         )
         books[layer.subgraph].add(inputs[2])
         book_buffers.add(layer.codebook.buffer)
     codes.pop()
     for number, indices in books.items():
-        _drop_tail(root.tables("subgraphs")[number].tables("tensors"), indices, "codebooks")
-    _drop_tail(root.tables("buffers"), book_buffers, "codebooks' buffers")
-    _check_buffers(root)
-    return write_tree(root)
+        _drop_tail(file.subgraphs[number].table.tables("tensors"), indices, "codebooks")
+    _drop_tail(file.root.tables("buffers"), book_buffers, "codebooks' buffers")
+    _check_buffers(file.root)
+    return file.to_bytes()
 
 
 def _drop_tail(tables: list[Table], indices: set[int], what: str) -> None:
@@ -315,7 +293,7 @@ def _check_buffers(root: Table) -> None:
     named: Iterable[int] = (
         *(t.integer("buffer") for g in root.tables("subgraphs") for t in g.tables("tensors")),
         *(table.integer("buffer") for table in root.tables("metadata")),
-        *root.integers("metadata_buffer").tolist(),
+        *root.integers("metadata_buffer"),
     )
     if any(buffer >= count for buffer in named):
         raise _not_ours("buffers of codebooks that nothing else uses")

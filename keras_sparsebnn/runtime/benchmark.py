@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.runtime.flatbuffer import custom_ops, read_model
 from keras_sparsebnn.runtime.interpreter import choose_runtime
 from keras_sparsebnn.runtime.lce_backend import lce_installed
+from keras_sparsebnn.runtime.model_file import custom_ops, read_model
 from keras_sparsebnn.runtime.worker_process import WorkerProcess
 
 __all__ = ["Timing", "benchmark", "comparable_runtimes"]

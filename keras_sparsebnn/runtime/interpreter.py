@@ -13,8 +13,8 @@ import numpy as np
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
 from keras_sparsebnn.runtime.delegate import DelegateOptions, delegate_library, load_library
-from keras_sparsebnn.runtime.flatbuffer import custom_ops, read_model
 from keras_sparsebnn.runtime.lce_backend import LCEBackend, import_lce, lce_installed
+from keras_sparsebnn.runtime.model_file import custom_ops, load
 from keras_sparsebnn.runtime.stock_backend import StockBackend, import_stock, stock_installed
 
 __all__ = ["RUNTIMES", "Interpreter", "choose_runtime", "import_runtime"]
@@ -139,8 +139,8 @@ class Interpreter:
                 f"Expected `num_threads` to be in [1, {MAX_THREADS}], got {num_threads}."
             )
         options = DelegateOptions(num_threads, kernel, isa, profile)
-        data, self._name = read_model(model)
-        ops = custom_ops(data)
+        file, self._name = load(model)
+        ops = custom_ops(file)
         chosen = choose_runtime(runtime, ops, self._name)
         if chosen != "delegate" and options != DelegateOptions(num_threads):
             raise SparseBNNError(
@@ -152,9 +152,9 @@ class Interpreter:
         self.runtime = import_runtime(chosen)
         try:
             self._backend: Backend = (
-                LCEBackend(data, num_threads)
+                LCEBackend(file, num_threads)
                 if chosen == "lce"
-                else StockBackend(data, num_threads, options if chosen == "delegate" else None)
+                else StockBackend(file, num_threads, options if chosen == "delegate" else None)
             )
         except (RuntimeError, ValueError) as error:
             unknown = [op for op in ops if not op.startswith((LCE_PREFIX, SUBBIT_PREFIX))]

@@ -10,7 +10,8 @@ from typing import Any
 
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
-from keras_sparsebnn.runtime.flatbuffer import tensor_names
+from keras_sparsebnn.runtime.model_file import tensor_names
+from keras_sparsebnn.tflite_file import Model
 
 __all__ = ["LCEBackend", "import_lce", "lce_installed"]
 
@@ -58,10 +59,12 @@ def import_lce() -> Any:
 class LCEBackend(Backend):
     """On x86, LCE has no optimised kernels."""
 
-    def __init__(self, data: bytes, num_threads: int) -> None:
-        self._data = data  # the library does not copy it
+    def __init__(self, model: Model, num_threads: int) -> None:
+        self._data = model.flat  # the library does not copy it
         # reference kernels off, indirect BGEMM off, XNNPACK off: LCE's defaults.
-        self._interpreter = import_lce().LiteInterpreter(data, num_threads, False, False, False)
+        self._interpreter = import_lce().LiteInterpreter(
+            self._data, num_threads, False, False, False
+        )
         self.inputs, self.outputs = (
             [
                 TensorInfo(name, tuple(shape), dtype, scale, zero_point)
@@ -74,7 +77,7 @@ class LCEBackend(Backend):
                     strict=True,
                 )
             ]
-            for side, names in zip(("input", "output"), tensor_names(data), strict=True)
+            for side, names in zip(("input", "output"), tensor_names(model), strict=True)
         )
 
     def invoke(self, inputs: list[Array]) -> list[Array]:

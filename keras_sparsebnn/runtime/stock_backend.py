@@ -17,7 +17,8 @@ from keras_sparsebnn.runtime.delegate import (
     load_library,
     profile_json,
 )
-from keras_sparsebnn.runtime.flatbuffer import tensor_names
+from keras_sparsebnn.runtime.model_file import tensor_names
+from keras_sparsebnn.tflite_file import Model
 
 __all__ = ["StockBackend", "import_stock", "stock_installed"]
 
@@ -60,7 +61,7 @@ def import_stock() -> tuple[str, Any]:
 class StockBackend(Backend):
     """LiteRT, tflite-runtime or tf.lite."""
 
-    def __init__(self, data: bytes, num_threads: int, options: DelegateOptions | None) -> None:
+    def __init__(self, model: Model, num_threads: int, options: DelegateOptions | None) -> None:
         _, library = import_stock()
         self._profiled = None
         delegates = []
@@ -74,7 +75,9 @@ class StockBackend(Backend):
             # tf.lite announces that it moves to LiteRT; this is the last resort.
             warnings.filterwarnings("ignore", "(?s).*tf.lite.Interpreter is deprecated")
             self._interpreter = library.Interpreter(
-                model_content=data, num_threads=num_threads, experimental_delegates=delegates
+                model_content=model.flat,
+                num_threads=num_threads,
+                experimental_delegates=delegates,
             )
         self._interpreter.allocate_tensors()
         details = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -83,7 +86,7 @@ class StockBackend(Backend):
         )
         self.inputs, self.outputs = (
             [_tensor_info(name, d) for name, d in zip(names, side, strict=True)]
-            for names, side in zip(tensor_names(data), details, strict=True)
+            for names, side in zip(tensor_names(model), details, strict=True)
         )
 
     def invoke(self, inputs: list[Array]) -> list[Array]:

@@ -25,9 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.runtime.flatbuffer import custom_ops, read_model
 from keras_sparsebnn.runtime.interpreter import Interpreter, choose_runtime, import_runtime
 from keras_sparsebnn.runtime.memory import peak_bytes
+from keras_sparsebnn.runtime.model_file import custom_ops, read_model
 
 __all__ = ["main", "random_inputs"]
 

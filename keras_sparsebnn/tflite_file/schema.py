@@ -1,98 +1,277 @@
-"""The tables of TFLite's `schema.fbs` version 3, as far as they are needed to copy any file.
+"""TFLite's `schema.fbs`, version 3, as of LiteRT 2.3.0: its tables, unions and enums.
 
-A field is written `name type`, with the types
+An entry is `Table: field type, ...;`, the fields in the order of their numbers, with the types
 
-    1 2 4 8          a scalar of that many bytes
-    [1] [2] [4] [8]  a vector of them; [1:16] is aligned to 16 bytes
-    str              text
-    X  [X]           a table, a vector of tables
-    (U)              a table whose kind the field before it, `NAME_type`, tells
+    i1 u4 f4    a scalar, as NumPy calls it, b1 a Boolean byte; `=1` is its default, if not 0
+    [i4]        a vector of scalars
+    text        a string
+    X  [X]      a table, a vector of tables
+    U           of a union: a table, whose number in U is in the field before, `NAME_type`
 
-Deprecated fields keep their place. Scalars have no defaults here: what a file leaves out stays
-left out.
+Deprecated fields keep their place. Tests compare all of it with the code that flatbuffers has
+generated for LiteRT, and for TensorFlow.
 """
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA", "SHORTHAND", "UNIONS", "Field"]
+from typing import NamedTuple
 
-Field = tuple[str, str]
+__all__ = ["BUILTIN_OPERATORS", "FAR", "SCHEMA", "TENSOR_TYPES", "UNIONS", "Field"]
 
 _TABLES = """
-Model: version 4, operator_codes [OperatorCode], subgraphs [SubGraph], description str,
-  buffers [Buffer], metadata_buffer [4], metadata [Metadata], signature_defs [SignatureDef],
-  external_buffer_groups [ExternalBufferGroup], external_buffers [ExternalBuffer]
-OperatorCode: deprecated_builtin_code 1, custom_code str, version 4, builtin_code 4
-SubGraph: tensors [Tensor], inputs [4], outputs [4], operators [Operator], name str,
-  debug_metadata_index 4
-Tensor: shape [4], type 1, buffer 4, name str, quantization QuantizationParameters,
-  is_variable 1, sparsity SparsityParameters, shape_signature [4], has_rank 1,
-  variant_tensors [VariantSubType], external_buffer 4
-VariantSubType: shape [4], type 1, has_rank 1
-QuantizationParameters: min [4], max [4], scale [4], zero_point [8], details_type 1,
-  details (QuantizationDetails), quantized_dimension 4
-SparsityParameters: traversal_order [4], block_map [4], dim_metadata [DimensionMetadata]
-DimensionMetadata: format 1, dense_size 4, array_segments_type 1,
-  array_segments (SparseIndexVector), array_indices_type 1, array_indices (SparseIndexVector)
-Operator: opcode_index 4, inputs [4], outputs [4], builtin_options_type 1,
-  builtin_options (BuiltinOptions), custom_options [1], custom_options_format 1,
-  mutating_variable_inputs [1], intermediates [4], large_custom_options_offset 8,
-  large_custom_options_size 8, builtin_options_2_type 1, builtin_options_2 (BuiltinOptions2),
-  debug_metadata_index 4
-Buffer: data [1:16], offset 8, size 8
-Metadata: name str, buffer 4
-SignatureDef: inputs [TensorMap], outputs [TensorMap], signature_key str, deprecated_tag str,
-  subgraph_index 4
-TensorMap: name str, tensor_index 4
-ExternalBufferGroup: name str
-ExternalBuffer: id 4, group 4, offset 8, length 8, packing str
+Model: version u4, operator_codes [OperatorCode], subgraphs [SubGraph], description text,
+  buffers [Buffer], metadata_buffer [i4], metadata [Metadata], signature_defs
+  [SignatureDef], external_buffer_groups [ExternalBufferGroup], external_buffers
+  [ExternalBuffer];
+OperatorCode: deprecated_builtin_code i1, custom_code text, version i4=1, builtin_code i4;
+SubGraph: tensors [Tensor], inputs [i4], outputs [i4], operators [Operator], name text,
+  debug_metadata_index i4=-1;
+Tensor: shape [i4], type i1, buffer u4, name text, quantization QuantizationParameters,
+  is_variable b1, sparsity SparsityParameters, shape_signature [i4], has_rank b1,
+  variant_tensors [VariantSubType], external_buffer u4;
+VariantSubType: shape [i4], type i1, has_rank b1;
+QuantizationParameters: min [f4], max [f4], scale [f4], zero_point [i8], details_type u1,
+  details QuantizationDetails, quantized_dimension i4;
+SparsityParameters: traversal_order [i4], block_map [i4], dim_metadata [DimensionMetadata];
+DimensionMetadata: format i1, dense_size i4, array_segments_type u1, array_segments
+  SparseIndexVector, array_indices_type u1, array_indices SparseIndexVector;
+Operator: opcode_index u4, inputs [i4], outputs [i4], builtin_options_type u1,
+  builtin_options BuiltinOptions, custom_options [u1], custom_options_format i1,
+  mutating_variable_inputs [b1], intermediates [i4], large_custom_options_offset u8,
+  large_custom_options_size u8, builtin_options_2_type u1, builtin_options_2
+  BuiltinOptions2, debug_metadata_index i4=-1;
+Buffer: data [u1], offset u8, size u8;
+Metadata: name text, buffer u4;
+SignatureDef: inputs [TensorMap], outputs [TensorMap], signature_key text, deprecated_tag
+  text, subgraph_index u4;
+TensorMap: name text, tensor_index u4;
+ExternalBufferGroup: name text;
+ExternalBuffer: id u4, group u4, offset u8, length u8, packing text
 """
 
-SHORTHAND = {
-    **{size: size for size in "1248"},
-    **{"B": "[1]", "H": "[2]", "I": "[4]", "Q": "[8]", "s": "str"},
-}
-"""How the fields of a union's members are abbreviated below; - is a member without any."""
-
-# Members in the order of their numbers, NONE left out. The fields' names do not matter.
-_MEMBERS = {
-    "QuantizationDetails": "B 444I 444I",
-    "SparseIndexVector": "I H B",
+# The members of each union, in the order of their numbers, which begin at 1.
+_UNIONS = {
+    "QuantizationDetails": """
+CustomQuantization: custom [u1];
+BlockwiseQuantization: scales i4, zero_points i4, block_size i4, block_shape [i4];
+MultiAxisQuantization: scales i4, zero_points i4, block_size i4, quantized_dimensions [i4]
+""",
+    "SparseIndexVector": """
+Int32Vector: values [i4]; Uint16Vector: values [u2]; Uint8Vector: values [u1]
+""",
     "BuiltinOptions": """
-        1441441 1444144 4II 1 144441 411 11 11111B 4 41 11 1 4444 14411 4411 4 I 441 4 1 1 - 44
-        - - - 1 11 1 I 111 444441 - - 4 - 11 - - 1 - - - - - - - - 14411 1 - - - - 1 - 1 4441 44
-        - 4 - - 44 - - - - 144111 1111 144111 - - 11 4 - 1 - 4 1 - - - - - - 44 - - - - 44 44 4
-        - - - - - - 111 11 4 - - 14441444 411 - - - ss - - 88 I 1 - - - - - - - - - -
-    """,
+Conv2DOptions: padding i1, stride_w i4, stride_h i4, fused_activation_function i1,
+  dilation_w_factor i4=1, dilation_h_factor i4=1, quantized_bias_type i1;
+DepthwiseConv2DOptions: padding i1, stride_w i4, stride_h i4, depth_multiplier i4,
+  fused_activation_function i1, dilation_w_factor i4=1, dilation_h_factor i4=1;
+ConcatEmbeddingsOptions: num_channels i4, num_columns_per_channel [i4],
+  embedding_dim_per_channel [i4];
+LSHProjectionOptions: type i1;
+Pool2DOptions: padding i1, stride_w i4, stride_h i4, filter_width i4, filter_height i4,
+  fused_activation_function i1;
+SVDFOptions: rank i4, fused_activation_function i1, asymmetric_quantize_inputs b1;
+RNNOptions: fused_activation_function i1, asymmetric_quantize_inputs b1;
+FullyConnectedOptions: fused_activation_function i1, weights_format i1, keep_num_dims b1,
+  asymmetric_quantize_inputs b1, quantized_bias_type i1, quant_spec [u1];
+SoftmaxOptions: beta f4; ConcatenationOptions: axis i4, fused_activation_function i1;
+AddOptions: fused_activation_function i1, pot_scale_int16 b1=1;
+L2NormOptions: fused_activation_function i1;
+LocalResponseNormalizationOptions: radius i4, bias f4, alpha f4, beta f4;
+LSTMOptions: fused_activation_function i1, cell_clip f4, proj_clip f4, kernel_type i1,
+  asymmetric_quantize_inputs b1;
+ResizeBilinearOptions: new_height i4, new_width i4, align_corners b1, half_pixel_centers b1;
+CallOptions: subgraph u4; ReshapeOptions: new_shape [i4];
+SkipGramOptions: ngram_size i4, max_skip_size i4, include_all_ngrams b1;
+SpaceToDepthOptions: block_size i4; EmbeddingLookupSparseOptions: combiner i1;
+MulOptions: fused_activation_function i1; PadOptions; GatherOptions: axis i4, batch_dims i4;
+BatchToSpaceNDOptions; SpaceToBatchNDOptions; TransposeOptions; ReducerOptions: keep_dims
+  b1;
+SubOptions: fused_activation_function i1, pot_scale_int16 b1=1;
+DivOptions: fused_activation_function i1; SqueezeOptions: squeeze_dims [i4];
+SequenceRNNOptions: time_major b1, fused_activation_function i1, asymmetric_quantize_inputs
+  b1;
+StridedSliceOptions: begin_mask i4, end_mask i4, ellipsis_mask i4, new_axis_mask i4,
+  shrink_axis_mask i4, offset b1;
+ExpOptions; TopKV2Options; SplitOptions: num_splits i4; LogSoftmaxOptions;
+CastOptions: in_data_type i1, out_data_type i1; DequantizeOptions; MaximumMinimumOptions;
+ArgMaxOptions: output_type i1; LessOptions; NegOptions; PadV2Options; GreaterOptions;
+GreaterEqualOptions; LessEqualOptions; SelectOptions; SliceOptions;
+TransposeConvOptions: padding i1, stride_w i4, stride_h i4, fused_activation_function i1,
+  quantized_bias_type i1;
+SparseToDenseOptions: validate_indices b1; TileOptions; ExpandDimsOptions; EqualOptions;
+NotEqualOptions; ShapeOptions: out_type i1; PowOptions; ArgMinOptions: output_type i1;
+FakeQuantOptions: min f4, max f4, num_bits i4, narrow_range b1;
+PackOptions: values_count i4, axis i4; LogicalOrOptions; OneHotOptions: axis i4;
+LogicalAndOptions; LogicalNotOptions; UnpackOptions: num i4, axis i4; FloorDivOptions;
+SquareOptions; ZerosLikeOptions; FillOptions;
+BidirectionalSequenceLSTMOptions: fused_activation_function i1, cell_clip f4, proj_clip f4,
+  merge_outputs b1, time_major b1=1, asymmetric_quantize_inputs b1;
+BidirectionalSequenceRNNOptions: time_major b1, fused_activation_function i1, merge_outputs
+  b1, asymmetric_quantize_inputs b1;
+UnidirectionalSequenceLSTMOptions: fused_activation_function i1, cell_clip f4, proj_clip f4,
+  time_major b1, asymmetric_quantize_inputs b1, diagonal_recurrent_tensors b1;
+FloorModOptions; RangeOptions;
+ResizeNearestNeighborOptions: align_corners b1, half_pixel_centers b1;
+LeakyReluOptions: alpha f4; SquaredDifferenceOptions; MirrorPadOptions: mode i1; AbsOptions;
+SplitVOptions: num_splits i4; UniqueOptions: idx_out_type i1=2; ReverseV2Options;
+AddNOptions; GatherNdOptions; CosOptions; WhereOptions; RankOptions;
+ReverseSequenceOptions: seq_dim i4, batch_dim i4; MatrixDiagOptions; QuantizeOptions;
+MatrixSetDiagOptions; HardSwishOptions;
+IfOptions: then_subgraph_index i4, else_subgraph_index i4;
+WhileOptions: cond_subgraph_index i4, body_subgraph_index i4;
+DepthToSpaceOptions: block_size i4; NonMaxSuppressionV4Options; NonMaxSuppressionV5Options;
+ScatterNdOptions; SelectV2Options; DensifyOptions; SegmentSumOptions;
+BatchMatMulOptions: adj_x b1, adj_y b1, asymmetric_quantize_inputs b1;
+CumsumOptions: exclusive b1, reverse b1; CallOnceOptions: init_subgraph_index i4;
+BroadcastToOptions; Rfft2dOptions;
+Conv3DOptions: padding i1, stride_d i4, stride_w i4, stride_h i4, fused_activation_function
+  i1, dilation_d_factor i4=1, dilation_w_factor i4=1, dilation_h_factor i4=1;
+HashtableOptions: table_id i4, key_dtype i1, value_dtype i1; HashtableFindOptions;
+HashtableImportOptions; HashtableSizeOptions;
+VarHandleOptions: container text, shared_name text; ReadVariableOptions;
+AssignVariableOptions; RandomOptions: seed i8, seed2 i8; BucketizeOptions: boundaries [f4];
+GeluOptions: approximate b1; DynamicUpdateSliceOptions; UnsortedSegmentProdOptions;
+UnsortedSegmentMaxOptions; UnsortedSegmentMinOptions; UnsortedSegmentSumOptions;
+ATan2Options; SignOptions; BitcastOptions; BitwiseXorOptions; RightShiftOptions
+""",
     "BuiltinOptions2": """
-        8 Q QQQ QQQQB88Q88Q88Q88I s1s4IB Q4 1QQQ814 44 Q QQQ 8 QQQQI QQQQQ4 814 44 QQQ8Q1 Q - 1
-        4 s4B14 - I
-    """,
+StablehloConcatenateOptions: dimension i8;
+StablehloBroadcastInDimOptions: broadcast_dimensions [i8];
+StablehloSliceOptions: start_indices [i8], limit_indices [i8], strides [i8];
+StablehloConvolutionOptions: window_strides [i8], padding [i8], lhs_dilation [i8],
+  rhs_dilation [i8], window_reversal [b1], input_batch_dimension i8, input_feature_dimension
+  i8, input_spatial_dimensions [i8], kernel_input_feature_dimension i8,
+  kernel_output_feature_dimension i8, kernel_spatial_dimensions [i8], output_batch_dimension
+  i8, output_feature_dimension i8, output_spatial_dimensions [i8], feature_group_count i8,
+  batch_group_count i8, precision_config [u4];
+StablehloCustomCallOptions: call_target_name text, has_side_effect b1, backend_config text,
+  api_version i4, called_computations [i4], custom_attributes [u1];
+StablehloReduceOptions: dimensions [i8], body_subgraph_index i4;
+StablehloScatterOptions: indices_are_sorted b1, update_window_dims [i8],
+  inserted_window_dims [i8], scatter_dims_to_operand_dims [i8], index_vector_dim i8,
+  unique_indices b1, update_computation_subgraph_index i4;
+StablehloCompareOptions: comparison_direction u4, compare_type u4;
+StablehloDynamicSliceOptions: slice_sizes [i8];
+StablehloPadOptions: edge_padding_low [i8], edge_padding_high [i8], interior_padding [i8];
+StablehloIotaOptions: iota_dimension i8;
+StablehloDotGeneralOptions: lhs_batching_dimensions [i8], rhs_batching_dimensions [i8],
+  lhs_contracting_dimensions [i8], rhs_contracting_dimensions [i8], precision_config [u4];
+StablehloReduceWindowOptions: window_dimensions [i8], window_strides [i8], base_dilations
+  [i8], window_dilations [i8], padding [i8], body_subgraph_index i4;
+StablehloSortOptions: dimension i8, is_stable b1, comparator_subgraph_index i4;
+StablehloWhileOptions: cond_subgraph_index i4, body_subgraph_index i4;
+StablehloGatherOptions: offset_dims [i8], collapsed_slice_dims [i8], start_index_map [i8],
+  index_vector_dim i8, slice_sizes [i8], indices_are_sorted b1;
+StablehloTransposeOptions: permutation [i8]; DilateOptions;
+StablehloRngBitGeneratorOptions: algorithm i1; ReduceWindowOptions: reduce_function i4;
+StableHLOCompositeOptions: name text, decomposition_subgraph_index i4, composite_attributes
+  [u1], composite_attributes_format i1, version i4;
+StablehloShiftLeftOptions; StablehloCaseOptions: branch_subgraph_indices [i4]
+""",
 }
 
+_TENSOR_TYPES = """
+FLOAT32 FLOAT16 INT32 UINT8 INT64 STRING BOOL INT16 COMPLEX64 INT8 FLOAT64 COMPLEX128 UINT64
+RESOURCE VARIANT UINT32 UINT16 INT4 BFLOAT16 INT2 UINT4 FLOAT8_E4M3FN FLOAT8_E5M2
+"""
 
-def _parse_tables() -> dict[str, tuple[Field, ...]]:
-    tables = {}
-    for entry in _TABLES.replace("\n  ", " ").strip().splitlines():
-        kind, _, fields = entry.partition(": ")
-        pairs = (field.split() for field in fields.split(", "))
-        tables[kind] = tuple((name, form) for name, form in pairs)
-    return tables
+_BUILTIN_OPERATORS = """
+ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE
+EMBEDDING_LOOKUP FLOOR FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D
+LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1
+RELU6 RESHAPE RESIZE_BILINEAR RNN SOFTMAX SPACE_TO_DEPTH SVDF TANH CONCAT_EMBEDDINGS
+SKIP_GRAM CALL CUSTOM EMBEDDING_LOOKUP_SPARSE PAD UNIDIRECTIONAL_SEQUENCE_RNN GATHER
+BATCH_TO_SPACE_ND SPACE_TO_BATCH_ND TRANSPOSE MEAN SUB DIV SQUEEZE
+UNIDIRECTIONAL_SEQUENCE_LSTM STRIDED_SLICE BIDIRECTIONAL_SEQUENCE_RNN EXP TOPK_V2 SPLIT
+LOG_SOFTMAX DELEGATE BIDIRECTIONAL_SEQUENCE_LSTM CAST PRELU MAXIMUM ARG_MAX MINIMUM LESS NEG
+PADV2 GREATER GREATER_EQUAL LESS_EQUAL SELECT SLICE SIN TRANSPOSE_CONV SPARSE_TO_DENSE TILE
+EXPAND_DIMS EQUAL NOT_EQUAL LOG SUM SQRT RSQRT SHAPE POW ARG_MIN FAKE_QUANT REDUCE_PROD
+REDUCE_MAX PACK LOGICAL_OR ONE_HOT LOGICAL_AND LOGICAL_NOT UNPACK REDUCE_MIN FLOOR_DIV
+REDUCE_ANY SQUARE ZEROS_LIKE FILL FLOOR_MOD RANGE RESIZE_NEAREST_NEIGHBOR LEAKY_RELU
+SQUARED_DIFFERENCE MIRROR_PAD ABS SPLIT_V UNIQUE CEIL REVERSE_V2 ADD_N GATHER_ND COS WHERE
+RANK ELU REVERSE_SEQUENCE MATRIX_DIAG QUANTIZE MATRIX_SET_DIAG ROUND HARD_SWISH IF WHILE
+NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5 SCATTER_ND SELECT_V2 DENSIFY SEGMENT_SUM
+BATCH_MATMUL PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM CALL_ONCE BROADCAST_TO RFFT2D CONV_3D
+IMAG REAL COMPLEX_ABS HASHTABLE HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL
+CONV_3D_TRANSPOSE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE BROADCAST_ARGS
+RANDOM_STANDARD_NORMAL BUCKETIZE RANDOM_UNIFORM MULTINOMIAL GELU DYNAMIC_UPDATE_SLICE
+RELU_0_TO_1 UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_SUM ATAN2
+UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR RIGHT_SHIFT STABLEHLO_LOGISTIC STABLEHLO_ADD
+STABLEHLO_DIVIDE STABLEHLO_MULTIPLY STABLEHLO_MAXIMUM STABLEHLO_RESHAPE STABLEHLO_CLAMP
+STABLEHLO_CONCATENATE STABLEHLO_BROADCAST_IN_DIM STABLEHLO_CONVOLUTION STABLEHLO_SLICE
+STABLEHLO_CUSTOM_CALL STABLEHLO_REDUCE STABLEHLO_ABS STABLEHLO_AND STABLEHLO_COSINE
+STABLEHLO_EXPONENTIAL STABLEHLO_FLOOR STABLEHLO_LOG STABLEHLO_MINIMUM STABLEHLO_NEGATE
+STABLEHLO_OR STABLEHLO_POWER STABLEHLO_REMAINDER STABLEHLO_RSQRT STABLEHLO_SELECT
+STABLEHLO_SUBTRACT STABLEHLO_TANH STABLEHLO_SCATTER STABLEHLO_COMPARE STABLEHLO_CONVERT
+STABLEHLO_DYNAMIC_SLICE STABLEHLO_DYNAMIC_UPDATE_SLICE STABLEHLO_PAD STABLEHLO_IOTA
+STABLEHLO_DOT_GENERAL STABLEHLO_REDUCE_WINDOW STABLEHLO_SORT STABLEHLO_WHILE
+STABLEHLO_GATHER STABLEHLO_TRANSPOSE DILATE STABLEHLO_RNG_BIT_GENERATOR REDUCE_WINDOW
+STABLEHLO_COMPOSITE STABLEHLO_SHIFT_LEFT STABLEHLO_CBRT STABLEHLO_CASE
+"""
+
+TENSOR_TYPES = tuple(_TENSOR_TYPES.split())
+"""`TensorType`: names by number."""
+
+BUILTIN_OPERATORS = tuple(_BUILTIN_OPERATORS.split())
+"""`BuiltinOperator`: names by number."""
 
 
-def _parse_members() -> dict[str, tuple[Field, ...]]:
+class Field(NamedTuple):
+    """One field of a table.
+
+    Attributes:
+        name: as in the schema.
+        type: NumPy's name of a scalar's type, "text", or the name of a table or of a union.
+        vector: whether it is a vector of these.
+        scalar: whether `type` is NumPy's.
+        default: of a scalar that the file leaves out.
+        bytes: of a scalar; 4 of what a table has as an offset.
+    """
+
+    name: str
+    type: str
+    vector: bool
+    scalar: bool
+    default: int
+    bytes: int
+
+
+def _field(text: str) -> Field:
+    name, form = text.split(" ")
+    form, _, default = form.partition("=")
+    type = form.strip("[]")
+    vector, scalar = type != form, len(type) == 2
+    size = int(type[1]) if scalar and not vector else 4
+    numpy = f"<{type}".replace("b", "u")
+    return Field(name, numpy if scalar else type, vector, scalar, int(default or 0), size)
+
+
+def _parse(entries: str) -> dict[str, tuple[Field, ...]]:
+    pairs = (entry.partition(": ") for entry in " ".join(entries.split()).split("; "))
     return {
-        f"{union}/{number}": tuple(
-            (f"field{place}", SHORTHAND[letter])
-            for place, letter in enumerate(member.replace("-", ""))
-        )
-        for union, members in _MEMBERS.items()
-        for number, member in enumerate(members.split(), 1)
+        kind: tuple(map(_field, fields.split(", "))) if fields else ()
+        for kind, _, fields in pairs
     }
 
 
-UNIONS = tuple(_MEMBERS)
-"""Kinds of a union's members are called `UNION/NUMBER`."""
+_MEMBERS = {union: _parse(entries) for union, entries in _UNIONS.items()}
 
-SCHEMA: dict[str, tuple[Field, ...]] = {**_parse_tables(), **_parse_members()}
-"""Kind of table -> its fields, by number."""
+UNIONS = {union: ("NONE", *members) for union, members in _MEMBERS.items()}
+"""The tables of each union, by number."""
+
+SCHEMA = {
+    **_parse(_TABLES),
+    **{kind: fields for members in _MEMBERS.values() for kind, fields in members.items()},
+}
+"""The fields of each table, by number."""
+
+FAR = {
+    "Buffer": ("data", "offset", "size"),
+    "Operator": (
+        "custom_options",
+        "large_custom_options_offset",
+        "large_custom_options_size",
+    ),
+}
+"""Vectors that may lie behind the flatbuffer instead, and the fields that tell at which byte of
+the file and how many. Files of more than 2 GiB need that."""

@@ -117,9 +117,9 @@ class Layer:
             *(model.constant(v.astype(np.float32)) for v in (multiplier, bias)),
             model.constant(thresholds) if self.output == "int32" else -1,
         ]
-        model.op("LceBconv2d", [x, *constants], [y], self.options())
+        model.operator("LceBconv2d", [x, *constants], [y], self.options())
         image = (self.batch, self.height, self.width, self.channels_in)
-        return model.flat([x], [y]), pack(rng.integers(0, 2, image, np.uint8))
+        return model.to_bytes([x], [y]), pack(rng.integers(0, 2, image, np.uint8))
 
 
 def pack(bits: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from larq_compute_engine.tflite.python.interpreter import Interpreter  # noqa: E
 
 from keras_sparsebnn._keras import keras  # noqa: E402
 from keras_sparsebnn.converters import convert_keras_model  # noqa: E402
+from keras_sparsebnn.tflite_file import read  # noqa: E402
 
 layers = keras.layers
 
@@ -124,13 +125,8 @@ def lce_outputs(flat, x):
 
 def lce_ops(flat):
     """Names of the custom ops, in the file's order."""
-    import tflite
-
-    model = tflite.Model.GetRootAsModel(flat, 0)
-    graph = model.Subgraphs(0)
-    codes = [graph.Operators(i).OpcodeIndex() for i in range(graph.OperatorsLength())]
-    names = [model.OperatorCodes(code).CustomCode() for code in codes]
-    return [name.decode() for name in names if name]
+    names = [operator.name for operator in read(flat).subgraphs[0].operators]
+    return [name for name in names if name.startswith("Lce")]
 
 
 @pytest.mark.parametrize("kernel", ["auto", "xnor", "codebook", "reference"])

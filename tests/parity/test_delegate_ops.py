@@ -70,8 +70,9 @@ def test_quantize(runner, op_model, dtype, leading, channels, zero_point, seed):
     scale = 0.5 if dtype == "int8" else None
     x = model.activation([*leading, channels], dtype, scale, zero_point)
     y = model.activation([*leading, words(channels)], "int32")
-    model.op("LceQuantize", [x], [y])
-    assert_equals_lce(runner, model.flat([x], [y]), values_of(dtype, (*leading, channels), rng))
+    model.operator("LceQuantize", [x], [y])
+    values = values_of(dtype, (*leading, channels), rng)
+    assert_equals_lce(runner, model.to_bytes([x], [y]), values)
 
 
 @settings(max_examples=100, deadline=None)
@@ -88,9 +89,9 @@ def test_dequantize(runner, op_model, dtype, leading, channels, scale, zero_poin
     model = op_model()
     x = model.activation([*leading, words(channels)], "int32")
     y = model.activation([*leading, channels], dtype, scale, zero_point)
-    model.op("LceDequantize", [x], [y])
+    model.operator("LceDequantize", [x], [y])
     bits = pack(rng.integers(0, 2, (*leading, channels), np.uint8))
-    assert_equals_lce(runner, model.flat([x], [y]), bits)
+    assert_equals_lce(runner, model.to_bytes([x], [y]), bits)
 
 
 @settings(max_examples=100, deadline=None)
@@ -121,9 +122,9 @@ def test_max_pool(runner, op_model, batch, sides, channels, window, strides, pad
         "stride_width": strides[1],
         "padding": padding,
     }
-    model.op("LceBMaxPool2d", [x], [y], options)
+    model.operator("LceBMaxPool2d", [x], [y], options)
     bits = pack((rng.random((batch, *sides, channels)) < 0.7).astype(np.uint8))
-    assert_equals_lce(runner, model.flat([x], [y]), bits)
+    assert_equals_lce(runner, model.to_bytes([x], [y]), bits)
 
 
 def pack_indices(indices: np.ndarray, index_bits: int) -> np.ndarray:
@@ -195,7 +196,7 @@ def test_sub_bit_convolution_equals_lce_on_the_expanded_filter(
         values = [model.constant(multiplier), model.constant(bias)]
         values.append(model.constant(thresholds) if output == "int32" else -1)
         if stored == "bit":
-            model.op("LceBconv2d", [x, model.constant(pack(bits)), *values], [y], options)
+            model.operator("LceBconv2d", [x, model.constant(pack(bits)), *values], [y], options)
         else:
             streams = [
                 model.constant(pack_indices(indices, index_bits)),
@@ -207,8 +208,8 @@ def test_sub_bit_convolution_equals_lce_on_the_expanded_filter(
                 "channels_out": channels_out,
                 "groups": groups,
             }
-            model.op("SparsebnnBconv2d", [x, *streams, *values], [y], {**options, **own})
-        files.append(model.flat([x], [y]))
+            model.operator("SparsebnnBconv2d", [x, *streams, *values], [y], {**options, **own})
+        files.append(model.to_bytes([x], [y]))
     image = pack(rng.integers(0, 2, (2, *sides, channels_in), np.uint8))
     reference = Interpreter(files[1], use_reference_bconv=True)
     (theirs,) = reference.interpreter.predict([image])

@@ -176,7 +176,7 @@ class TestConvert:
         assert sizes["sub-bit"] == f"{len(small):,}"
 
     def test_a_tflite_changes_its_format_and_back(self, tflite_file, tmp_path, capsys):
-        from keras_sparsebnn.tflite_file.tree import read_tree
+        from keras_sparsebnn.tflite_file import read
 
         small, again = tmp_path / "small.tflite", tmp_path / "again.tflite"
         code = (
@@ -189,7 +189,7 @@ class TestConvert:
         assert main(["convert", str(small), "-o", str(again)]) == 0
         plain = tflite_file.read_bytes()
         assert len(small.read_bytes()) < len(plain)
-        assert read_tree(again.read_bytes()) == read_tree(plain)
+        assert read(again.read_bytes()).root == read(plain).root
         assert f"-> {again}: {again.stat().st_size:,} bytes" in capsys.readouterr().out
 
     def test_a_tflite_brings_no_pictures(self, tflite_file, tmp_path, capsys):

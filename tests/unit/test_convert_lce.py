@@ -25,7 +25,7 @@ from keras_sparsebnn.converters.verification.conversion_check import (
 )
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset
-from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.tflite_file import read
 
 SAME_ONE = {"padding": "same", "pad_values": 1.0, "use_bias": False}
 

@@ -7,8 +7,7 @@ import pytest
 
 from keras_sparsebnn.converters import ModelFileError, quantize_weights
 from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantized
-from keras_sparsebnn.tflite_file.reader import read
-from keras_sparsebnn.tflite_file.tree import read_tree, write_tree
+from keras_sparsebnn.tflite_file import read, write_tables
 
 INPUT = (1, 16, 16, 3)
 
@@ -32,18 +31,15 @@ def network():
 
 def constants(model):
     """Name -> float32 or int8 weights, dequantised by hand."""
-    file, root = read(model), read_tree(model)
+    file = read(model)
     found = {}
-    for tensor, table in zip(
-        file.subgraphs[0].tensors, root.tables("subgraphs")[0].tables("tensors"), strict=True
-    ):
+    for tensor in file.subgraphs[0].tensors:
         if file.data(tensor) and tensor.dtype == "FLOAT32":
             found[tensor.name] = file.constant(tensor, "FLOAT32"), None
         elif file.data(tensor) and tensor.dtype == "INT8":
-            quantization = table.fields["quantization"]
-            scale = np.frombuffer(quantization.data("scale"), "<f4")
-            assert len(quantization.data("zero_point")) == 8 * len(scale)
-            assert not any(quantization.data("zero_point"))
+            quantization = tensor.table.table("quantization")
+            scale = quantization.vector("scale")
+            assert quantization.integers("zero_point") == (0,) * len(scale)
             shape = [1] * len(tensor.shape)
             axis = quantization.integer("quantized_dimension")
             shape[axis] = tensor.shape[axis]
@@ -99,32 +95,32 @@ class TestFile:
     def test_small_and_strange_weights_stay(self, lce_model, network):
         plain = lce_model((np.zeros((8, 3, 3, 1), np.int32), 32))
         assert quantize_weights(plain) is plain
-        root = read_tree(network)
+        root = read(network).root
         for buffer in root.tables("buffers"):
-            if len(buffer.data("data")) >= 1024:
-                nan = np.full(len(buffer.data("data")) // 4, np.nan, "<f4")
-                buffer.fields["data"] = nan.tobytes()
-        strange = write_tree(root)
+            if len(buffer.vector("data")) >= 1024:
+                nan = np.full(len(buffer.vector("data")) // 4, np.nan, "<f4")
+                buffer["data"] = nan.tobytes()
+        strange = write_tables(root)
         assert {n: s for n, (_, s) in constants(quantize_weights(strange)).items() if s is None}
 
     def test_two_tensors_with_one_buffer(self, network):
-        root = read_tree(network)
+        root = read(network).root
         graph = root.tables("subgraphs")[0]
-        name = b"a second reader of the classifier"
+        name = "a second reader of the classifier"
         dense = read(network).subgraphs[0].operators[-1]
-        copy = read_tree(network).tables("subgraphs")[0].tables("tensors")[dense.inputs[1]]
-        copy.fields["name"] = name
+        copy = read(network).root.tables("subgraphs")[0].tables("tensors")[dense.inputs[1]]
+        copy["name"] = name
         graph.append("tensors", copy)
-        shared = write_tree(root)
+        shared = write_tables(root)
         after = constants(quantize_weights(shared))
-        assert after[name.decode()][1] is None  # nothing computes with it
+        assert after[name][1] is None  # nothing computes with it
         assert sum(scale is not None for _, scale in after.values()) == 5
 
     def test_buffer_zero_is_not_empty(self, network):
-        root = read_tree(network)
-        root.tables("buffers")[0].fields["data"] = b"full"
+        root = read(network).root
+        root.tables("buffers")[0]["data"] = b"full"
         with pytest.raises(ModelFileError, match="Expected buffer 0 to be empty"):
-            quantize_weights(write_tree(root))
+            quantize_weights(write_tables(root))
 
 
 class TestRuns:
@@ -136,16 +132,16 @@ class TestRuns:
 
         rounded = quantize_weights(network)
         # The float file with what the int8 weights stand for.
-        root, file = read_tree(network), read(network)
+        root, file = read(network).root, read(network)
         for name, (values, scale) in constants(rounded).items():
             if scale is not None:
                 (tensor,) = (t for t in file.subgraphs[0].tensors if t.name == name)
                 data = values.astype("<f4").tobytes()
-                root.tables("buffers")[tensor.buffer].fields["data"] = data
+                root.tables("buffers")[tensor.buffer]["data"] = data
         x = rng.normal(size=(3, *INPUT[1:])).astype(np.float32)
         got, expected, exact = (
             Interpreter(model, runtime=runtime).predict(x)
-            for model in (rounded, write_tree(root), network)
+            for model in (rounded, write_tables(root), network)
         )
         # The same kernels on the same numbers.
         np.testing.assert_array_equal(got, expected)

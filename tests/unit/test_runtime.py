@@ -17,7 +17,6 @@ from keras_sparsebnn.runtime import (
     Timing,
     benchmark,
     custom_ops,
-    flatbuffer,
     read_model,
 )
 from keras_sparsebnn.runtime.memory import peak_bytes
@@ -89,7 +88,7 @@ class TestReadModel:
         # LCE's interpreter crashes the process on most of these.
         data = lce_file.read_bytes()
         for length in (*range(64), *range(64, len(data) - 1, max(1, len(data) // 300))):
-            with pytest.raises(SparseBNNError, match=r"Expected a \.tflite, but"):
+            with pytest.raises(SparseBNNError, match=r"Expected a (readable )?\.tflite"):
                 read_model(data[:length])
 
     def test_changed_bytes_raise_one_line_or_pass(self, lce_file, rng):
@@ -108,14 +107,14 @@ class TestReadModel:
 
     @pytest.mark.parametrize("data", [b"", b"TFL3", b"\0" * 7, b"not a model" * 9])
     def test_refuses_other_bytes(self, data):
-        with pytest.raises(SparseBNNError, match="bytes 4-7 are"):
+        with pytest.raises(SparseBNNError, match=r"Expected a \.tflite .*\(bytes\)"):
             read_model(data)
 
     def test_bounds_the_length(self, tmp_path):
         path = tmp_path / "huge.tflite"
         with path.open("wb") as file:
-            file.truncate(flatbuffer.MAX_BYTES + 1)  # sparse: takes no room
-        with pytest.raises(SparseBNNError, match="at most 2147483647 bytes, got 2147483648"):
+            file.truncate(2**31)  # sparse: takes no room
+        with pytest.raises(SparseBNNError, match="8 to 2147483647 bytes, got 2147483648"):
             read_model(path)
 
     def test_bounds_the_work_when_tables_are_aliased(self):
@@ -151,7 +150,7 @@ class TestReadModel:
             struct.pack_into("<I", data, at[vector], items)
             for where in range(at[vector] + 4, at[vector] + 4 + 4 * items, 4):
                 struct.pack_into("<I", data, where, at[target] - where)
-        with pytest.raises(SparseBNNError, match="more than 100000 tables"):
+        with pytest.raises(SparseBNNError, match=r"got (more than 200000 tables|vectors of)"):
             read_model(bytes(data))
 
     def test_missing_file(self):
@@ -405,7 +404,7 @@ class TestBenchmark:
     def test_errors_come_back_from_the_worker(self, lce_file, tmp_path):
         damaged = tmp_path / "damaged.tflite"
         damaged.write_bytes(lce_file.read_bytes()[:3000])
-        with pytest.raises(SparseBNNError, match=r"Expected a \.tflite, but .*damaged\.tflite"):
+        with pytest.raises(SparseBNNError, match=r"a readable \.tflite, .*damaged\.tflite"):
             benchmark([damaged])
         with pytest.raises(SparseBNNError, match=r"No such file or directory \(/nowhere\)"):
             benchmark(["/nowhere"])

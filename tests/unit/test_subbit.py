@@ -18,8 +18,7 @@ from keras_sparsebnn.converters.filters.sub_bit import (
     sub_bit_filters,
     unpack_indices,
 )
-from keras_sparsebnn.tflite_file.reader import read
-from keras_sparsebnn.tflite_file.tree import Table, read_tree, write_tree
+from keras_sparsebnn.tflite_file import Table, read, write_tables
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SELECTED = (GOLDEN / "lce_selected.tflite").read_bytes()
@@ -78,7 +77,7 @@ class TestGolden:
     def test_decodes_by_hand(self):
         # FORMAT.md in plain Python, sharing no code with the reader.
         plain = read(SELECTED)
-        tree = read_tree(SUB_BIT)
+        tree = read(SUB_BIT).root
         filters = [
             plain.constant(plain.subgraphs[0].tensors[operator.inputs[1]], "INT32")
             for operator in plain.subgraphs[0].operators
@@ -87,8 +86,8 @@ class TestGolden:
         for number, words in enumerate(filters):
             _, indices, codebook = layer(tree, number)
             assert (indices.integer("type"), codebook.integer("type")) == (3, 16)
-            stream = int.from_bytes(data_of(tree, indices).data("data"), "little")
-            book = np.frombuffer(data_of(tree, codebook).data("data"), "<u2").tolist()
+            stream = int.from_bytes(data_of(tree, indices).vector("data").tobytes(), "little")
+            book = data_of(tree, codebook).vector("data").view("<u2").tolist()
             assert len(book) == 8
             for o in range(32):
                 for c in range(32):
@@ -101,11 +100,11 @@ class TestGolden:
         (code,) = re.findall(r"```python\n(.*?)```", SPECIFICATION, re.DOTALL)
         names: dict = {}
         exec(code, names)
-        tree = read_tree(SUB_BIT)
+        tree = read(SUB_BIT).root
         for number, stored in enumerate(sub_bit_filters(read(SUB_BIT))):
             _, indices, codebook = layer(tree, number)
-            book = np.frombuffer(data_of(tree, codebook).data("data"), "<u2").tolist()
-            stream = list(data_of(tree, indices).data("data"))
+            book = data_of(tree, codebook).vector("data").view("<u2").tolist()
+            stream = data_of(tree, indices).vector("data").tolist()
             words = np.array(names["filter_words"](stream, book, 3, 32, 32), np.uint32)
             np.testing.assert_array_equal(words.view(np.int32), filter_words(stored.ids))
 
@@ -165,7 +164,9 @@ class TestLossless:
 
     def test_constants_stay_aligned(self):
         for model in (SUB_BIT, expand(SUB_BIT)):
-            places = [place for place, size in read(model).buffers if size]
+            file = read(model)
+            buffers = (file.place(i) for i in range(len(file.root.tables("buffers"))))
+            places = [place for place, size in buffers if size]
             assert places
             assert not any(place % 16 for place in places)
 
@@ -251,32 +252,32 @@ class TestLeavesAlone:
     def test_options_that_it_could_not_restore(self, lce_model, rng):
         words = random_filter(rng, 64, 64, 8)
         self.check(lce_model((words, 64), groups=1))
-        tree = read_tree(lce_model((words, 64)))
+        tree = read(lce_model((words, 64))).root
         operator = tree.tables("subgraphs")[0].tables("operators")[0]
         # The same map with one byte of the keys' area unused.
-        operator.fields["custom_options"] = b"\0" + operator.data("custom_options")
-        self.check(write_tree(tree))
+        operator["custom_options"] = b"\0" + operator.vector("custom_options").tobytes()
+        self.check(write_tables(tree))
 
     def test_filters_that_something_else_reads(self, lce_model, rng):
-        tree = read_tree(lce_model((random_filter(rng, 64, 64, 8), 64)))
+        tree = read(lce_model((random_filter(rng, 64, 64, 8), 64))).root
         graph = tree.tables("subgraphs")[0]
-        graph.set_integers("outputs", [*graph.integers("outputs"), 1])
-        self.check(write_tree(tree))
+        graph["outputs"] = [*graph.integers("outputs"), 1]
+        self.check(write_tables(tree))
 
     def test_filters_that_signatures_or_metadata_name(self, lce_model, rng):
         model = lce_model((random_filter(rng, 64, 64, 8), 64))
-        tree = read_tree(model)
-        signature, entry = Table("SignatureDef"), Table("TensorMap", {"name": b"filter"})
-        entry.set_integer("tensor_index", 1)
+        tree = read(model).root
+        signature, entry = Table("SignatureDef"), Table("TensorMap", name="filter")
+        entry["tensor_index"] = 1
         signature.append("outputs", entry)
         tree.append("signature_defs", signature)
-        self.check(write_tree(tree))
-        tree = read_tree(model)
-        metadata = Table("Metadata", {"name": b"filter"})
+        self.check(write_tables(tree))
+        tree = read(model).root
+        metadata = Table("Metadata", name="filter")
         filter = tree.tables("subgraphs")[0].tables("tensors")[1]
-        metadata.set_integer("buffer", filter.integer("buffer"))
+        metadata["buffer"] = filter.integer("buffer")
         tree.append("metadata", metadata)
-        self.check(write_tree(tree))
+        self.check(write_tables(tree))
 
     def test_only_some_layers(self, lce_model, rng):
         model = lce_model(
@@ -294,7 +295,7 @@ def with_option(operator, **options):
     from flatbuffers import flexbuffers
 
     old = {}
-    root = flexbuffers.GetRoot(operator.data("custom_options")).AsMap
+    root = flexbuffers.GetRoot(operator.vector("custom_options").tobytes()).AsMap
     for key, value in zip(root.Keys, root.Values, strict=True):
         old[str(key.AsKey)] = value.AsInt
     builder = flexbuffers.Builder()
@@ -302,7 +303,7 @@ def with_option(operator, **options):
         for key, value in sorted({**old, **options}.items()):
             if value is not None:
                 builder.Add(key, value)
-    operator.fields["custom_options"] = bytes(builder.Finish())
+    operator["custom_options"] = bytes(builder.Finish())
 
 
 class TestRefuses:
@@ -327,23 +328,23 @@ class TestRefuses:
         ],
     )
     def test_options(self, options, message):
-        tree = read_tree(SUB_BIT)
+        tree = read(SUB_BIT).root
         with_option(layer(tree)[0], **options)
         self.refused(tree, message)
 
     def refused(self, tree, message):
-        model = write_tree(tree)
+        model = write_tables(tree)
         for function in (expand, inspect):
             with pytest.raises(ModelFileError, match=message) as caught:
                 function(model)
             assert "\n" not in str(caught.value)
 
     def test_an_index_without_a_codeword(self):
-        tree = read_tree(SUB_BIT)
+        tree = read(SUB_BIT).root
         _, _, codebook = layer(tree)
         buffer = data_of(tree, codebook)
-        buffer.fields["data"] = buffer.data("data")[:-2]
-        codebook.set_integers("shape", [7])
+        buffer["data"] = buffer.vector("data").tobytes()[:-2]
+        codebook["shape"] = [7]
         self.refused(tree, "Expected indices below 7, the codewords there are, got 7")
 
     def test_codebooks(self):
@@ -352,62 +353,61 @@ class TestRefuses:
             (9, 0, "a codebook of 1 to 8 codewords"),
             (0, 0, "a codebook of 1 to 8 codewords"),
         ]:
-            tree = read_tree(SUB_BIT)
+            tree = read(SUB_BIT).root
             _, _, codebook = layer(tree)
-            data_of(tree, codebook).fields["data"] = np.full(size, value, "<u2").tobytes()
-            codebook.set_integers("shape", [size])
+            data_of(tree, codebook)["data"] = np.full(size, value, "<u2").tobytes()
+            codebook["shape"] = [size]
             self.refused(tree, message)
 
     def test_types_and_sizes(self):
-        tree = read_tree(SUB_BIT)
-        layer(tree)[1].set_integer("type", 9)
+        tree = read(SUB_BIT).root
+        layer(tree)[1]["type"] = 9
         self.refused(tree, "Expected UINT8 data of shape .*, got INT8")
-        tree = read_tree(SUB_BIT)
-        layer(tree)[2].set_integers("shape", [4])
+        tree = read(SUB_BIT).root
+        layer(tree)[2]["shape"] = [4]
         self.refused(tree, "Expected UINT16 data of shape .*, got UINT16 and 16 bytes")
 
     def test_bits_after_the_last_index(self, lce_model, rng):
-        tree = read_tree(compress(lce_model((random_filter(rng, 33, 37, 8), 37))))
+        tree = read(compress(lce_model((random_filter(rng, 33, 37, 8), 37)))).root
         buffer = data_of(tree, layer(tree)[1])
-        data = buffer.data("data")  # 33 * 37 * 3 = 3663 bits: 457 bytes and 7 bits
-        buffer.fields["data"] = data[:-1] + bytes([data[-1] | 0x80])
+        data = buffer.vector("data").tobytes()  # 33 * 37 * 3 = 3663 bits: 457 bytes and 7 bits
+        buffer["data"] = data[:-1] + bytes([data[-1] | 0x80])
         self.refused(tree, "Expected the last 1 bits of the indices to be 0")
 
     def test_inputs(self):
-        tree = read_tree(SUB_BIT)
+        tree = read(SUB_BIT).root
         operator = layer(tree)[0]
-        operator.set_integers("inputs", operator.integers("inputs")[:5])
+        operator["inputs"] = operator.integers("inputs")[:5]
         self.refused(tree, "with 6 inputs, of them activations, indices and a codebook")
-        tree = read_tree(SUB_BIT)
+        tree = read(SUB_BIT).root
         operator = layer(tree)[0]
-        inputs = operator.integers("inputs")
-        inputs[2] = -1
-        operator.set_integers("inputs", inputs)
+        activations, indices, _, *others = operator.integers("inputs")
+        operator["inputs"] = [activations, indices, -1, *others]
         self.refused(tree, "and one output, got inputs")
 
     def test_what_compress_would_not_write(self):
         def refused(tree, message):
             with pytest.raises(ModelFileError, match=message):
-                expand(write_tree(tree))
+                expand(write_tables(tree))
 
-        tree = read_tree(SUB_BIT)
+        tree = read(SUB_BIT).root
         graph = tree.tables("subgraphs")[0]
         graph.append("tensors", graph.tables("tensors")[0])
         refused(tree, "Expected the codebooks behind all others")
-        tree = read_tree(SUB_BIT)
+        tree = read(SUB_BIT).root
         tree.append("buffers", Table("Buffer"))
         refused(tree, "Expected the codebooks' buffers behind all others")
-        tree = read_tree(SUB_BIT)
+        tree = read(SUB_BIT).root
         tree.append("operator_codes", tree.tables("operator_codes")[0])
         refused(tree, "Expected operator code LceBconv2d and, behind all others")
-        tree = read_tree(SUB_BIT)
+        tree = read(SUB_BIT).root
         graph = tree.tables("subgraphs")[0]
         _, indices, _ = layer(tree)
-        graph.set_integers("outputs", [graph.tables("tensors").index(indices)])
+        graph["outputs"] = [graph.tables("tensors").index(indices)]
         refused(tree, "indices and codebooks that nothing else reads")
-        tree = read_tree(SUB_BIT)
-        metadata = Table("Metadata", {"name": b"codebook"})
-        metadata.set_integer("buffer", layer(tree)[2].integer("buffer"))
+        tree = read(SUB_BIT).root
+        metadata = Table("Metadata", name="codebook")
+        metadata["buffer"] = layer(tree)[2].integer("buffer")
         tree.append("metadata", metadata)
         refused(tree, "buffers of codebooks that nothing else uses")
 

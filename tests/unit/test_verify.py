@@ -23,7 +23,7 @@ from keras_sparsebnn.converters.verification.layer_calls import run_layer_by_lay
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset
-from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.tflite_file import read
 
 pytestmark = pytest.mark.smoke
 
@@ -84,7 +84,7 @@ def edited(flat, operator, place, edit):
     model = read(flat)
     graph = model.subgraphs[0]
     node = [x for x in graph.operators if x.name == name][number]
-    start, size = model.buffers[graph.tensors[node.inputs[place]].buffer]
+    start, size = model.place(graph.tensors[node.inputs[place]].buffer)
     data = bytearray(flat)
     data[start : start + size] = edit(data[start : start + size])
     return bytes(data)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn.tflite_file.reader import Model, ModelFileError, Operator, Tensor
+from keras_sparsebnn.tflite_file import Model, ModelFileError, Operator, Tensor
 
 __all__ = ["BCONV", "PackedFilter", "codeword_ids", "packed_filters"]
 

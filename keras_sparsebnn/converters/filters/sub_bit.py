@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn.tflite_file.reader import Model, ModelFileError, Operator, Tensor
+from keras_sparsebnn.converters.filters.decoding_work import DecodingWork
+from keras_sparsebnn.tflite_file import Model, ModelFileError, Operator, Tensor
 
 __all__ = [
     "FORMAT_VERSION",
@@ -140,14 +141,21 @@ def sub_bit_filters(model: Model) -> Iterator[SubBitFilter]:
     Raises:
         ModelFileError: an operator breaks a rule of FORMAT.md, or is of another version.
     """
+    work = DecodingWork(model)
+    known: dict[tuple[int, ...], Ids] = {}  # what operators share is decoded once
     for number, subgraph in enumerate(model.subgraphs):
         for index, operator in enumerate(subgraph.operators):
             if operator.name == SUB_BIT_BCONV:
-                yield _sub_bit_filter(model, number, index, operator)
+                yield _sub_bit_filter(model, number, index, operator, work, known)
 
 
 def _sub_bit_filter(
-    model: Model, subgraph: int, index: int, operator: Operator
+    model: Model,
+    subgraph: int,
+    index: int,
+    operator: Operator,
+    work: DecodingWork,
+    known: dict[tuple[int, ...], Ids],
 ) -> SubBitFilter:
     where = f"operator {index} of subgraph {subgraph}"
     _check_version(operator, where)
@@ -183,6 +191,27 @@ def _sub_bit_filter(
             f"Expected a codebook of 1 to {2**bits} codewords below {CODEWORDS}, got shape "
             f"{list(book.shape)}, largest {book.max(initial=0)} ({where}). The file is damaged."
         )
+    key = (indices.buffer, codewords.buffer, outputs, channels, bits)
+    if key not in known:
+        work.spend(stream.nbytes)
+        known[key] = _ids(stream, book, count, bits, where).reshape(outputs, channels)
+    return SubBitFilter(
+        subgraph=subgraph,
+        index=index,
+        operator=operator,
+        input=tensors[operator.inputs[0]],
+        indices=indices,
+        codebook=codewords,
+        output=tensors[operator.outputs[0]],
+        ids=known[key],
+        bits=bits,
+        groups=groups,
+    )
+
+
+def _ids(
+    stream: npt.NDArray[np.uint8], book: Ids, count: int, bits: int, where: str
+) -> Ids:
     chosen = unpack_indices(stream.tobytes(), count, bits)
     if chosen.max() >= book.size:
         raise ModelFileError(
@@ -195,18 +224,7 @@ def _sub_bit_filter(
             f"Expected the last {unused} bits of the indices to be 0, got others ({where}). "
             "The file is damaged."
         )
-    return SubBitFilter(
-        subgraph=subgraph,
-        index=index,
-        operator=operator,
-        input=tensors[operator.inputs[0]],
-        indices=indices,
-        codebook=codewords,
-        output=tensors[operator.outputs[0]],
-        ids=book[chosen].reshape(outputs, channels),
-        bits=bits,
-        groups=groups,
-    )
+    return book[chosen]
 
 
 def _check_version(operator: Operator, where: str) -> None:

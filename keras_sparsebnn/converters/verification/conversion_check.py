@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn.converters.filters.packed import PackedFilter, codeword_ids, packed_filters
-from keras_sparsebnn.tflite_file.reader import Model, Operator, Subgraph, read
+from keras_sparsebnn.tflite_file import Model, Operator, Subgraph, read
 from keras_sparsebnn.converters.errors import ConversionError
 
 __all__ = ["BinaryCall", "check_conversion"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn.converters.lce_kernels import needs_reference_kernel
-from keras_sparsebnn.tflite_file.reader import Model
+from keras_sparsebnn.tflite_file import Model, read
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["ExposedInterpreter", "expose"]
@@ -27,19 +27,10 @@ _DTYPES = {
 
 
 def expose(model: Model, tensors: Sequence[int]) -> bytes:
-    """The file with `tensors` of its first subgraph as outputs.
-
-    The new vector goes to the end of the file, and the one offset to it is changed: flatbuffer
-    offsets point forward, so the end is always in reach.
-    """
-    field = model.subgraphs[0].outputs_field
-    if not field:
-        raise SparseBNNError("Expected a model with outputs, got none.")
-    flat = bytearray(model.flat)
-    flat += bytes(-len(flat) % 4)
-    flat[field : field + 4] = (len(flat) - field).to_bytes(4, "little")
-    flat += np.array([len(tensors), *tensors], "<i4").tobytes()
-    return bytes(flat)
+    """The file with `tensors` of its first subgraph as outputs."""
+    exposed = read(model.flat)
+    exposed.subgraphs[0].table["outputs"] = tensors
+    return exposed.to_bytes()
 
 
 class ExposedInterpreter:
@@ -58,7 +49,7 @@ class ExposedInterpreter:
     def __init__(self, model: Model, runtime: str = "lce") -> None:
         self.model = model
         graph = model.subgraphs[0]
-        constant = {i for i, t in enumerate(graph.tensors) if model.buffers[t.buffer][1]}
+        constant = {i for i, t in enumerate(graph.tensors) if model.data(t)}
         wanted = dict.fromkeys(graph.outputs)
         for operator in graph.operators:
             for index in operator.outputs:

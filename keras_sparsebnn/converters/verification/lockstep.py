@@ -13,7 +13,7 @@ from keras_sparsebnn.converters.verification.exposed_tensors import ExposedInter
 from keras_sparsebnn.converters.verification.layer_calls import LayerCall, run_layer_by_layer
 from keras_sparsebnn.converters.filters.packed import unpack
 from keras_sparsebnn.converters.verification.rounding import Bound, Roundings
-from keras_sparsebnn.tflite_file.reader import Model, read
+from keras_sparsebnn.tflite_file import Model, read
 from keras_sparsebnn.converters.verification.report import VerifyReport
 from keras_sparsebnn.converters.errors import VerificationError
 from keras_sparsebnn.errors import SparseBNNError

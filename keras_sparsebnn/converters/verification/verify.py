@@ -10,10 +10,9 @@ import numpy as np
 from keras_sparsebnn.converters.errors import VerificationError
 from keras_sparsebnn.converters.verification.file_outputs import compare_weights, predict
 from keras_sparsebnn.converters.verification.report import VerifyReport
-from keras_sparsebnn.tflite_file.tree import read_tree
 from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantize_weights
 from keras_sparsebnn.converters.subbit import expand
-from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.tflite_file import read
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["VerificationError", "VerifyReport", "verify"]
@@ -96,7 +95,7 @@ def _float_file(model: Any, rounded: bytes) -> bytes:
     from keras_sparsebnn.converters.lce import convert_keras_model
 
     reference = convert_keras_model(model)
-    if read_tree(quantize_weights(reference)) != read_tree(rounded):
+    if read(quantize_weights(reference)).root != read(rounded).root:
         raise VerificationError(
             "Expected the model's file with its weights rounded to 8 bits, got another. Is the "
             "file this model's, and of this version of larq-compute-engine? Convert it again."

@@ -13,7 +13,7 @@ from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.converters import ConversionWarning, convert_keras_model, verify
 from keras_sparsebnn.converters.filters.packed import packed_filters
 from keras_sparsebnn.converters.lce_kernels import filter_extent, pads_small_map_with_zeros
-from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.tflite_file import read
 
 
 def binary(kernel_size=3, **options):

@@ -1,0 +1,120 @@
+"""Makes a .tflite tensor by tensor and operator by operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from keras_sparsebnn.tflite_file.flexbuffer import write_map
+from keras_sparsebnn.tflite_file.model import CUSTOM, operator_name
+from keras_sparsebnn.tflite_file.schema import BUILTIN_OPERATORS, TENSOR_TYPES
+from keras_sparsebnn.tflite_file.table import Table
+from keras_sparsebnn.tflite_file.writer import write_tables
+
+__all__ = ["ModelBuilder", "operator_code"]
+
+
+def operator_code(root: Table, name: str, version: int = 1) -> int:
+    """The number of an operator code, added if it is not there in this version.
+
+    Args:
+        root: of kind Model.
+        name: a builtin operator's, or a custom one's.
+        version: of the operator.
+    """
+    for number, known in enumerate(root.tables("operator_codes")):
+        if (operator_name(known), known.integer("version")) == (name, version):
+            return number
+    number = BUILTIN_OPERATORS.index(name) if name in BUILTIN_OPERATORS else CUSTOM
+    code = Table("OperatorCode", builtin_code=number, version=version)
+    # What readers before schema version 3a look at: 127 sends them on.
+    code["deprecated_builtin_code"] = min(number, 127)
+    if number == CUSTOM:
+        code["custom_code"] = name
+    return root.append("operator_codes", code)
+
+
+class ModelBuilder:
+    """A model of one graph in the making.
+
+    Attributes:
+        root: the file's tables.
+        graph: its graph.
+
+    Example:
+        >>> builder = ModelBuilder()
+        >>> x, y = (builder.activation([1, 4], "float32") for _ in range(2))
+        >>> builder.operator("RELU", [x], [y])
+        >>> builder.to_bytes([x], [y])[4:8]
+        b'TFL3'
+    """
+
+    def __init__(self) -> None:
+        self.graph = Table("SubGraph")
+        self.root = Table("Model", version=3, subgraphs=[self.graph], buffers=[Table("Buffer")])
+
+    def activation(
+        self,
+        shape: Sequence[int],
+        dtype: str,
+        scale: float | None = None,
+        zero_point: int = 0,
+        **values: Any,
+    ) -> int:
+        """A tensor that is computed; returns its number.
+
+        Args:
+            shape: its shape.
+            dtype: NumPy's name of its type.
+            scale: of quantised values.
+            zero_point: of quantised values.
+            values: of other fields.
+        """
+        values.setdefault("name", f"tensor{len(self.graph.tables('tensors'))}")
+        if scale is not None:
+            values["quantization"] = Table(
+                "QuantizationParameters", scale=[scale], zero_point=[zero_point]
+            )
+        type = TENSOR_TYPES.index(dtype.upper())
+        return self.graph.append("tensors", Table("Tensor", shape=shape, type=type, **values))
+
+    def constant(self, array: npt.NDArray[Any], **values: Any) -> int:
+        """A tensor with the shape, type and values of `array`; returns its number."""
+        values.setdefault("name", f"constant{len(self.graph.tables('tensors'))}")
+        if "buffer" not in values:
+            data = array.astype(array.dtype.newbyteorder("<")).tobytes()
+            values["buffer"] = self.root.append("buffers", Table("Buffer", data=data))
+        return self.activation(array.shape, array.dtype.name, **values)
+
+    def operator(
+        self,
+        name: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        options: Mapping[str, int] | bytes | Table | None = None,
+        version: int = 1,
+    ) -> None:
+        """A node.
+
+        Args:
+            name: a builtin operator's, or a custom one's.
+            inputs: numbers of tensors, -1 for none.
+            outputs: likewise.
+            options: a table for a builtin operator, a map or its bytes for a custom one.
+            version: of the operator.
+        """
+        code = operator_code(self.root, name, version)
+        table = Table("Operator", opcode_index=code, inputs=inputs, outputs=outputs)
+        if isinstance(options, Table):
+            table["builtin_options"] = options
+        elif options is not None:
+            raw = options if isinstance(options, bytes) else write_map(options)
+            table["custom_options"] = raw
+        self.graph.append("operators", table)
+
+    def to_bytes(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+        """The file of a graph with these inputs and outputs."""
+        self.graph["inputs"], self.graph["outputs"] = inputs, outputs
+        return write_tables(self.root)
