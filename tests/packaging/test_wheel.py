@@ -1,16 +1,19 @@
-"""The wheel: what is in it, and that it works away from the checkout."""
+"""Source distribution, wheel, editable install: what is in them; they work elsewhere."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,28 +28,43 @@ GOLDEN = ROOT / "tests" / "golden"
 LITERT_NEEDS = ("flatbuffers", "typing_extensions.py", "ml_dtypes", "backports")
 
 
+# Of a checkout, what is made by using it.
+MADE = shutil.ignore_patterns(
+    ".*", "__pycache__", "*.so", "*.egg-info", "build", "dist", "demo", "site"
+)
+PIP = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation")
+
+
+def python(*arguments: object, **options: Any) -> None:
+    """Runs this Python; what went wrong is the assertion's text."""
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that the checkout stays clean and stale builds do not leak in."""
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made from a copy, so that the checkout stays clean and stale lists do not leak in."""
     source = tmp_path_factory.mktemp("source") / "checkout"
-    source.mkdir()
-    for name in (
-        *("pyproject.toml", "setup.py", "setup.cfg"),
-        *("MANIFEST.in", "README.md", "LICENSE"),
-    ):
-        shutil.copy(ROOT / name, source)
-    for name in ("keras_sparsebnn", "delegate", "tests"):
-        shutil.copytree(
-            ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.so")
-        )
+    shutil.copytree(ROOT, source, symlinks=True, ignore=MADE)
+    output = tmp_path_factory.mktemp("sdist")
+    python("-m", "build", "--sdist", "--no-isolation", "--outdir", output, source)
+    (path,) = output.glob("*.tar.gz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from the source distribution, and from nothing else."""
     output = tmp_path_factory.mktemp("wheel")
-    command = f"{sys.executable} -m pip wheel --quiet --no-index --no-deps --no-build-isolation"
-    subprocess.run(
-        [*command.split(), "--disable-pip-version-check", "-w", str(output), str(source)],
-        check=True,
-    )
+    python("-m", "pip", "wheel", *PIP, "--wheel-dir", output, sdist, cwd=output)
     (path,) = output.glob("*.whl")
     return path
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +105,57 @@ def bare(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
     return Bare(tmp_path_factory.mktemp("bare") / "venv", unpacked)
 
 
+class TestSourceDistribution:
+    def names(self, sdist):
+        with tarfile.open(sdist) as archive:
+            files = [member for member in archive.getmembers() if not member.isdir()]
+        assert all(member.isreg() for member in files)
+        return {member.name.partition("/")[2] for member in files}
+
+    def test_has_the_package_and_what_builds_the_delegate(self, sdist):
+        names = self.names(sdist)
+        assert {name for name in names if "/" not in name} == {
+            *("LICENSE", "MANIFEST.in", "PKG-INFO", "README.md"),
+            *("pyproject.toml", "setup.cfg", "setup.py"),
+        }
+        assert {name.partition("/")[0] for name in names if "/" in name} == {
+            *("delegate", "keras_sparsebnn", "keras_sparsebnn.egg-info"),
+        }
+        rooms = {name.split("/")[1] for name in names if re.match("delegate/[^/]+/", name)}
+        assert rooms == {"cmake", "include", "kernels", "tflite"}
+        kinds = {".cc", ".h", ".inc", ".cmake", ".map", ".txt"}
+        sources = {name for name in names if name.startswith("delegate/")}
+        assert {Path(name).suffix for name in sources} - kinds <= {""}
+        package = {name for name in names if name.startswith("keras_sparsebnn/")}
+        assert package == package_files()
+
+    def test_is_small(self, sdist):
+        assert sdist.stat().st_size < 600_000
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the build may not repeat")
+    def test_its_wheel_is_the_checkouts(self, wheel, tmp_path):
+        # The library is compiled in the checkout's build/, the rest elsewhere.
+        setup = ["setup.py", "--quiet", "egg_info", "--egg-base", tmp_path]
+        setup += ["build", "--build-base", tmp_path / "build", "bdist_wheel"]
+        setup += ["--dist-dir", tmp_path / "dist", "--bdist-dir", tmp_path / "bdist"]
+        python(*setup, cwd=ROOT)
+        (own,) = (tmp_path / "dist").glob("*.whl")
+        assert own.name == wheel.name
+        ours, theirs = contents(own), contents(wheel)
+        assert set(ours) == set(theirs)
+        assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def package_files() -> set[str]:
+    """What of the checkout belongs to the package, but for the library."""
+    package = ROOT / "keras_sparsebnn"
+    names = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py")}
+    return names | {"keras_sparsebnn/py.typed", "keras_sparsebnn/converters/FORMAT.md"}
+
+
 def test_contains_every_source_file_and_nothing_else(wheel):
-    expected = {
-        path.relative_to(ROOT).as_posix() for path in (ROOT / "keras_sparsebnn").rglob("*.py")
-    }
-    expected.add("keras_sparsebnn/py.typed")
-    expected.add("keras_sparsebnn/converters/FORMAT.md")
-    expected.add("keras_sparsebnn/runtime/libsparsebnn_delegate.so")
-    with zipfile.ZipFile(wheel) as archive:
-        names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == expected
+    names = {name for name in contents(wheel) if ".dist-info/" not in name}
+    assert names == package_files() | {"keras_sparsebnn/runtime/libsparsebnn_delegate.so"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the tag of other systems is their own")
@@ -119,7 +178,13 @@ def test_metadata(wheel):
     fields = Parser().parsestr(text)
     assert fields["Name"] == "keras-sparsebnn"
     assert fields["Version"] == __version__
-    assert set(fields.get_all("Provides-Extra")) == {"train", "convert", "device", "dev"}
+    assert set(fields.get_all("Provides-Extra")) == {
+        "train",
+        "convert",
+        "device",
+        "docs",
+        "dev",
+    }
     required = [line for line in fields.get_all("Requires-Dist") if "extra ==" not in line]
     assert [line.partition(">")[0].partition("<")[0].strip() for line in required] == ["numpy"]
     assert "sparsebnn = keras_sparsebnn.cli:main" in entry_points
@@ -217,3 +282,49 @@ def test_wheel_with_tensorflow_away_from_the_checkout(unpacked, tmp_path):
     places, codewords = result.stdout.splitlines()
     assert all(place.startswith(str(unpacked)) for place in places.split())
     assert codewords == "32"
+
+
+def test_editable_install_away_from_the_checkout(tmp_path):
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    (site,) = venv.glob("lib/python*/site-packages")
+    # Everything else that is installed here; a folder named by a .pth file runs no others, so
+    # this environment's own editable install is not among it.
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    install = ["-m", "pip", "--python", venv / "bin" / "python", "install", *PIP]
+    python(*install, "--editable", ROOT, env=without_path(), cwd=tmp_path)
+    code = (
+        "import importlib.util, sys\n"
+        "import keras_sparsebnn, keras_sparsebnn.runtime as runtime\n"
+        "print(keras_sparsebnn.__file__)\n"
+        "print(importlib.util.find_spec('keras_sparsebnn.converters').origin)\n"
+        "print(runtime.delegate_library())\n"
+        "assert importlib.util.find_spec('benchmarks') is None\n"
+    )
+    commands = (
+        [venv / "bin" / "python", "-c", code],
+        [venv / "bin" / "sparsebnn", "--version"],
+    )
+    places, version = (
+        subprocess.run(
+            list(map(str, command)),
+            env=without_path(),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+        for command in commands
+    )
+    package = ROOT / "keras_sparsebnn"
+    assert places.split() == [
+        str(package / "__init__.py"),
+        str(package / "converters" / "__init__.py"),
+        str(package / "runtime" / "libsparsebnn_delegate.so"),
+    ]
+    assert version == f"sparsebnn {__version__}\n"
+
+
+def without_path() -> dict[str, str]:
+    """The environment, but what it says about where Python finds modules."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
