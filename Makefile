@@ -10,12 +10,14 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 DELEGATE = keras_sparsebnn/runtime/libsparsebnn_delegate.so
 DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
 
-.PHONY: help demo test test-native test-sanitized fuzz test-runtimes \
+.PHONY: help demo test test-fast slow-tests test-native test-sanitized fuzz test-runtimes \
   test-oldest lint typecheck delegate docs notebooks clean
 
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
 	@echo "make test         the whole test suite"
+	@echo "make test-fast    the tests that are not slow, under 3 minutes on two cores"
+	@echo "make slow-tests   says which are slow, from the durations of the last make test"
 	@echo "make test-native  the delegate's own C++ tests"
 	@echo "make test-sanitized  the same under clang's sanitizers; make fuzz looks for new crashes"
 	@echo "make test-runtimes  the wheel in LiteRT, tflite-runtime and tf.lite, oldest and newest"
@@ -28,12 +30,17 @@ help:
 	@echo "make notebooks    runs the notebooks in docs/tutorials and stores their outputs"
 	@echo "make clean        removes the environments and what the demo made"
 
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check
+# As in pyproject.toml. Installed once: pip would fetch them for each build, and a compiler at another
+# path compiles everything again.
+BUILD_TOOLS = 'setuptools>=77' 'cmake>=3.24' 'ninja>=1.11' 'ziglang>=0.15,<0.16'
+
 $(VENV)/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || \
 	  { echo "Expected Python 3.10 to 3.12, got $$($(PYTHON) --version). Run: make PYTHON=python3.11 ..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) --upgrade pip wheel $(BUILD_TOOLS)
+	$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 # A make of its own: the line above may just have built the library.
@@ -61,8 +68,20 @@ wheel-%: $(VENV)/ready
 demo: delegate
 	$(BIN)/python demo.py demo
 
+# In the order of the folders, where whole-network tests come first and short ones last, so that
+# both processes end at about the same time.
+PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+  --junit-xml=build/tests.xml
+
 test: delegate
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(PYTEST)
+
+test-fast: delegate
+	$(PYTEST) -m "not slow"
+
+# After `make test` or `make test-fast`, on a machine that does nothing else.
+slow-tests:
+	$(BIN)/python tests/mark_slow.py build/tests.xml
 
 # Here, or elsewhere under an emulator:
 #   make test-native TRIPLE=arm-linux-musleabihf EMULATOR=qemu-arm-static
@@ -106,12 +125,12 @@ test-runtimes: wheel
 
 $(VENV)-tf215/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-tf215
-	$(VENV)-tf215/bin/pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
-	$(VENV)-tf215/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]' \
-	  --constraint constraints-tf215.txt
+	$(VENV)-tf215/bin/pip install --quiet --disable-pip-version-check --upgrade pip wheel 'setuptools>=77'
+	SPARSEBNN_TARGET=none $(VENV)-tf215/bin/pip install --quiet --disable-pip-version-check \
+	  --no-build-isolation --editable '.[convert,test]' --constraint constraints-tf215.txt
 	@touch $@
 
-test-oldest: $(VENV)-tf215/ready
+test-oldest: $(VENV)-tf215/ready delegate
 	env -u TF_USE_LEGACY_KERAS $(VENV)-tf215/bin/pytest -m smoke --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/ready

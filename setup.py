@@ -2,7 +2,8 @@
 
 CMake, Ninja and the compiler (zig) come as wheels, so a machine needs nothing but Python.
 
-    SPARSEBNN_TARGET   builds for another machine: x86_64-linux, aarch64-linux, armv7-linux
+    SPARSEBNN_TARGET   builds for another machine: x86_64-linux, aarch64-linux, armv7-linux;
+                       none: leaves the delegate as it is
     SPARSEBNN_CXX      builds with this compiler instead of zig, e.g. g++; for this machine only
 """
 
@@ -42,8 +43,8 @@ def host() -> str:
 
 TARGET = os.environ.get("SPARSEBNN_TARGET") or host()
 COMPILER = os.environ.get("SPARSEBNN_CXX")
-if os.environ.get("SPARSEBNN_TARGET") and TARGET not in TARGETS:
-    sys.exit(f"Expected SPARSEBNN_TARGET to be one of {', '.join(TARGETS)}, got {TARGET}.")
+if os.environ.get("SPARSEBNN_TARGET") and TARGET not in (*TARGETS, "none"):
+    sys.exit(f"Expected SPARSEBNN_TARGET in {', '.join(TARGETS)}, none; got {TARGET}.")
 if COMPILER and host() != TARGET:
     sys.exit(
         f"Expected SPARSEBNN_CXX to be unset when building for {TARGET} on {host()}, got "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,15 @@ SEED = int(os.environ.get("KERAS_SPARSEBNN_SEED", "20260101"))
 
 def pytest_report_header() -> str:
     return f"seed: {SEED} (override with KERAS_SPARSEBNN_SEED)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of slow.txt, which tests/mark_slow.py writes."""
+    lines = Path(__file__).with_name("slow.txt").read_text("utf-8").splitlines()
+    slow = {line.partition(" ")[0] for line in lines}
+    for item in items:
+        if item.nodeid.partition("[")[0] in slow:
+            item.add_marker("slow")
 
 
 @pytest.fixture

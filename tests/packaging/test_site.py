@@ -14,6 +14,8 @@ import pytest
 
 import keras_sparsebnn
 
+pytest.importorskip("mkdocs", reason="needs the [docs] extra")
+
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACES = [
     name
