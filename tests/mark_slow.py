@@ -52,7 +52,7 @@ def exists(test: str) -> bool:
 
 def main() -> None:
     measured = sum((durations(Path(report)) for report in sys.argv[1:]), Counter())
-    # Those that did not run: after `make test-fast`, where a fixture's time falls to other tests.
+    # And those that did not run, after `make test-fast`.
     kept = {t: s for t, s in listed().items() if t not in measured and exists(t)}
     slow = kept | {test: s for test, s in measured.items() if s > SECONDS}
     LIST.write_text(HEAD + "".join(f"{t} {s:.1f}\n" for t, s in sorted(slow.items())), "utf-8")
