@@ -44,7 +44,7 @@ def markdown(notebook: nbformat.NotebookNode, stem: str) -> tuple[str, dict[str,
                 figures[name] = base64.b64decode(value)
                 parts.append(f"![output of the cell above]({name})")
             else:
-                parts.append(f"```text\n{value.rstrip()}\n```")
+                parts.append(f"``` {{.text .output}}\n{value.rstrip()}\n```")
     return "\n\n".join(parts), figures
 
 
