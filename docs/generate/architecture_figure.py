@@ -1,22 +1,22 @@
-"""Draws docs/images/package.svg, who imports whom, and delegate.svg, from file to kernels.
+"""The figures of docs/architecture.md: who imports whom, and from a .tflite file to kernels.
 
-    python -m docs.generate.architecture_figure
-
-Needs graphviz (Debian: apt-get install graphviz). The first is read from the sources; an arrow
-that follows from others is not drawn.
+Drawing needs graphviz (Debian: apt-get install graphviz). The first figure is read from the
+sources; an arrow that follows from others is not drawn.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from docs.generate.pages import ROOT
+
 PACKAGE = ROOT / "keras_sparsebnn"
-IMAGES = ROOT / "docs" / "images"
 
 # What a room holds, in a few words, and which libraries it loads.
 ROOMS = {
@@ -170,10 +170,16 @@ def _centred(node: re.Match[str]) -> str:
     return re.sub(r'text-anchor="start" x="[-\d.]+"', middle, node[0])
 
 
-def main() -> None:
+def draw(folder: Path) -> None:
+    """Draws package.svg and delegate.svg."""
+    if shutil.which("dot") is None:
+        sys.exit("Expected graphviz's dot, found none. Run: apt-get install graphviz")
     for name, dot in (("package", package()), ("delegate", delegate())):
-        (IMAGES / f"{name}.svg").write_text(drawn(dot), "utf-8")
+        (folder / f"{name}.svg").write_text(drawn(dot), "utf-8")
 
 
-if __name__ == "__main__":
-    main()
+def stale(folder: Path) -> list[str]:
+    """A line if package.svg shows other imports than the sources have."""
+    graph = {room: used for room, used in reduced(imports()).items() if used}
+    same = edges((folder / "package.svg").read_text("utf-8")) == graph
+    return [] if same else ["docs/images/package.svg shows other imports (needs --figures)"]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from docs.generate import bit_sliced_figure, kernel_cost_figure, results, selection_figure
+from docs.generate import (
+    architecture_figure,
+    bit_sliced_figure,
+    kernel_cost_figure,
+    results,
+    selection_figure,
+)
 from docs.generate.pages import ROOT
 
 IMAGES = ROOT / "docs" / "images"
@@ -10,7 +16,13 @@ IMAGES = ROOT / "docs" / "images"
 
 def draw() -> None:
     """Draws every figure again."""
+    architecture_figure.draw(IMAGES)
     bit_sliced_figure.draw(IMAGES / "bit_sliced.png")
     kernel_cost_figure.draw(IMAGES / "kernel_cost.png")
     selection_figure.draw(IMAGES / "selection.png")
     results.draw(IMAGES)
+
+
+def stale() -> list[str]:
+    """What is wrong, a line each, where that can be seen without drawing."""
+    return architecture_figure.stale(IMAGES)
