@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=10)
     args = parser.parse_args(argv)
 
-    from keras_sparsebnn.cli.environment import import_keras
+    from keras_sparsebnn.cli.process import import_keras
     from keras_sparsebnn.errors import SparseBNNError
 
     try:

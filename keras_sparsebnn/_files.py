@@ -1,4 +1,4 @@
-"""Files that are either the old or the new one, never half of the new one."""
+"""Files written whole or not at all, and folders that one process holds at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["fsync_path", "read_json", "replaced", "write_json"]
+__all__ = ["fsync_path", "locked", "read_json", "replaced", "write_json"]
 
 MAX_JSON_BYTES = 256 << 20  # a history of 1000 epochs with all selections is far smaller
 
@@ -43,6 +43,31 @@ def replaced(path: Path) -> Iterator[Path]:
         fsync_path(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Makes the folder and keeps other processes out until the end, even one by a kill.
+
+    Raises:
+        SparseBNNError: another process works in it.
+        OSError: it cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SparseBNNError(
+                f"Expected no other process to work in {folder}, but one does. "
+                "Wait for it, or choose another folder."
+            ) from error
+        yield
 
 
 def write_json(path: Path, data: Any) -> None:

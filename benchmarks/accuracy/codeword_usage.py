@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import result_files
-from keras_sparsebnn.cli.environment import import_keras
+from keras_sparsebnn.cli.process import import_keras
 
 OUT = Path(__file__).with_name("codeword_usage.json")
 

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _convert_model(args: argparse.Namespace, output: Path) -> int:
-    from keras_sparsebnn.cli.environment import import_keras
+    from keras_sparsebnn.cli.process import import_keras
     from keras_sparsebnn.saved_models import load_model, model_file
 
     path = model_file(args.source)

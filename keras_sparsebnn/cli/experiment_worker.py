@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn._files import read_json, write_json
-from keras_sparsebnn.cli.environment import import_keras
+from keras_sparsebnn.cli.process import import_keras
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.matrix import Run
 from keras_sparsebnn.experiments.provenance import provenance

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             )
         plots.selection_overlap(history, output)
     else:
-        from keras_sparsebnn.cli.environment import import_keras
+        from keras_sparsebnn.cli.process import import_keras
 
         files = [model_file(source) for source in args.runs]
         import_keras()

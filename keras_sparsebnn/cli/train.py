@@ -302,7 +302,7 @@ def run(args: argparse.Namespace) -> int:
 
     import logging
 
-    from keras_sparsebnn.cli.environment import import_keras
+    from keras_sparsebnn.cli.process import import_keras
 
     import_keras()
     from keras_sparsebnn.training.run.interruption import TrainingInterruptedError

@@ -19,11 +19,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from keras_sparsebnn._files import locked
+from keras_sparsebnn._signals import collected_signals
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.matrix import Matrix, Run
 from keras_sparsebnn.experiments.results import Result, read_results, result_path
-from keras_sparsebnn.training.run.folder import locked
-from keras_sparsebnn.training.run.interruption import collected_signals
 from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["Outcome", "run_matrix", "states"]

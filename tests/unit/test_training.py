@@ -138,7 +138,7 @@ class TestRun:
     def test_one_process_at_a_time(self, tmp_path):
         with (tmp_path / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            with pytest.raises(SparseBNNError, match="no other process to train in"):
+            with pytest.raises(SparseBNNError, match="no other process to work in"):
                 train(RunConfig(), tmp_path)
 
     def test_divergence_is_said(self, tmp_path):

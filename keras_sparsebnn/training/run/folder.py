@@ -11,7 +11,7 @@ from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.settings.config import RunConfig
 
-__all__ = ["check", "locked", "one_line_os_errors", "run_file"]
+__all__ = ["check", "one_line_os_errors", "run_file"]
 
 
 def check(out: Path, config: RunConfig) -> dict[str, Any] | None:
@@ -50,26 +50,6 @@ def check(out: Path, config: RunConfig) -> dict[str, Any] | None:
             "that file: it is made again from the last checkpoint."
         )
     return metrics
-
-
-@contextlib.contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Holds the folder against a second process; the system lets go when this one dies."""
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        yield
-        return
-    with (out / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SparseBNNError(
-                f"Expected no other process to train in {out}, but one does. "
-                "Wait for it, or choose another folder."
-            ) from error
-        yield
 
 
 @contextlib.contextmanager

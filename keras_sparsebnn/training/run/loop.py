@@ -14,8 +14,9 @@ from typing import Any
 from tqdm import tqdm
 
 from keras_sparsebnn import data
-from keras_sparsebnn._files import replaced, write_json
+from keras_sparsebnn._files import locked, replaced, write_json
 from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._signals import collected_signals
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.keras.callbacks import CodewordUsage, selections
 from keras_sparsebnn.training.keras.distillation import Teacher
@@ -27,12 +28,9 @@ from keras_sparsebnn.training.run.assembly import (
     teacher_config,
 )
 from keras_sparsebnn.training.run.checkpoint import CheckpointStore
-from keras_sparsebnn.training.run.environment import environment
-from keras_sparsebnn.training.run.folder import check, locked, one_line_os_errors
-from keras_sparsebnn.training.run.interruption import (
-    TrainingInterruptedError,
-    collected_signals,
-)
+from keras_sparsebnn.training.run.folder import check, one_line_os_errors
+from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
+from keras_sparsebnn.training.run.machine import machine
 from keras_sparsebnn.training.run.strategies import Cluster, start
 from keras_sparsebnn.training.settings.config import RunConfig
 from keras_sparsebnn.transforms.batch_norm import reestimate_batch_norm
@@ -399,7 +397,7 @@ class _Run:
         metrics = {
             "version": 1,
             "config": self.config.to_dict(),
-            "environment": environment(),
+            "environment": machine(),
             "history": self.history,
             **final,
         }

@@ -1,4 +1,4 @@
-"""What a run was made with."""
+"""The machine and the versions a run was made with."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from keras_sparsebnn._keras import tf
 
-__all__ = ["environment"]
+__all__ = ["machine"]
 
 
-def environment() -> dict[str, Any]:
-    """Versions and devices, for `metrics.json`."""
+def machine() -> dict[str, Any]:
+    """Versions and devices: `environment` in `metrics.json`."""
     versions = {}
     for name in ("keras-sparsebnn", "tensorflow", "tf-keras", "keras", "larq", "numpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
