@@ -62,7 +62,7 @@ class _Clock:
 
 def _run(order: dict[str, Any]) -> None:
     from keras_sparsebnn._keras import keras
-    from keras_sparsebnn.training.run.loop import train
+    from keras_sparsebnn.training.run.train import train
 
     run = Run(order["variant"], RunConfig.from_dict(order["config"]))
     folder = Path(order["runs_dir"]) / run.name

@@ -306,7 +306,7 @@ def run(args: argparse.Namespace) -> int:
 
     import_keras()
     from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
-    from keras_sparsebnn.training.run.loop import train
+    from keras_sparsebnn.training.run.train import train
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS's notes about itself
 

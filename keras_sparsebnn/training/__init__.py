@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keras_sparsebnn.training.keras.stages import StageSchedule
     from keras_sparsebnn.training.run.checkpoint import CheckpointStore
     from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
-    from keras_sparsebnn.training.run.loop import train
+    from keras_sparsebnn.training.run.train import train
     from keras_sparsebnn.training.settings.config import RunConfig
     from keras_sparsebnn.training.settings.recipes import RECIPES, Recipe, configured
 
@@ -37,7 +37,7 @@ _HOME = {
     "geometric": "keras.callbacks",
     "incremental": "keras.callbacks",
     "linear": "keras.callbacks",
-    "train": "run.loop",
+    "train": "run.train",
 }
 
 __all__ = [

@@ -11,11 +11,8 @@ from keras_sparsebnn import data
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training import RunConfig, TrainingInterruptedError, train
-from keras_sparsebnn.training.keras.distillation import (
-    DistilledModel,
-    Teacher,
-    distillation_loss,
-)
+from keras_sparsebnn.training.keras.distillation import DistilledModel, distillation_loss
+from keras_sparsebnn.training.run.teacher import Teacher
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +198,7 @@ class TestRun:
 
         from keras_sparsebnn.training.run import loop as module
 
-        fit = module._Run.fit
+        fit = module.Loop.run
         # 3 steps an epoch. The teacher's second step, then (with the teacher finished) ours.
         stops = iter([2, 99, 4, 6, 8])
 
@@ -209,7 +206,7 @@ class TestRun:
             step = next(stops, None)
             return fit(self, [*callbacks, *([] if step is None else [StopAt(step)])])
 
-        monkeypatch.setattr(module._Run, "fit", fit_and_stop)
+        monkeypatch.setattr(module.Loop, "run", fit_and_stop)
         for message in ("epoch 1, step 2", "epoch 2, step 1", "epoch 3, step 0", "3, step 2"):
             with pytest.raises(TrainingInterruptedError, match=message):
                 train(config, tmp_path / "cut")

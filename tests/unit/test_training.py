@@ -22,7 +22,7 @@ from keras_sparsebnn.training import (
     TrainingInterruptedError,
     train,
 )
-from keras_sparsebnn.training.run import loop
+from keras_sparsebnn.training.run import job, loop
 
 _QUICK = {"epochs": 2, "batch_size": 200, "method": "random", "codewords": 16}
 
@@ -71,7 +71,7 @@ class TestRun:
 
     def test_again_trains_nothing(self, finished, monkeypatch):
         out, metrics = finished
-        monkeypatch.setattr(loop._Run, "fit", None)
+        monkeypatch.setattr(loop.Loop, "run", None)
         lines: list[str] = []
         assert train(RunConfig(**_QUICK), out, report=lines.append) == metrics
         assert lines == [f"Already finished: {out}. Nothing to train."]
@@ -153,7 +153,7 @@ class TestRun:
         def fail(*args, **kwargs):
             raise OSError(28, "No space left on device", "metrics.json")
 
-        monkeypatch.setattr(loop, "write_json", fail)
+        monkeypatch.setattr(job, "write_json", fail)
         with pytest.raises(SparseBNNError, match=r"No space left on device \(metrics.json\)"):
             train(RunConfig(**{**_QUICK, "epochs": 1}), tmp_path)
 

@@ -33,6 +33,7 @@ from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = [
     "compiled_model",
+    "create_state",
     "part_starts",
     "selection_schedules",
     "stage_starts",
@@ -83,6 +84,25 @@ def compiled_model(config: RunConfig, dataset: Dataset, steps: int) -> Any:
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
     return model
+
+
+def create_state(
+    model: keras.Model, dataset: Dataset, strategy: tf.distribute.Strategy
+) -> None:
+    """Creates the variables that Keras makes only in the first step.
+
+    Call it in the strategy's scope.
+    """
+    model.optimizer.build(model.trainable_variables)
+    shape = (1, *dataset.input_shape)
+
+    def one_step() -> None:
+        labels, logits = tf.zeros([1], tf.int64), tf.zeros([1, dataset.classes])
+        model.compute_loss(y=labels, y_pred=logits)
+        model.compute_metrics(tf.zeros(shape), labels, logits, None)
+
+    tf.function(strategy.run)(one_step)
+    model.reset_metrics()
 
 
 def part_starts(config: RunConfig, steps: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The folder of one run: whose it is, and that only one process trains there."""
+"""The folder of one run: its files, whose it is, and what it says when it is finished."""
 
 from __future__ import annotations
 
@@ -11,58 +11,109 @@ from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.settings.config import RunConfig
 
-__all__ = ["check", "one_line_os_errors", "run_file"]
+__all__ = ["RunFolder", "run_file"]
 
 
-def check(out: Path, config: RunConfig) -> dict[str, Any] | None:
-    """Makes sure that `out` is new or of this run; its metrics if it is finished already."""
-    settings, metrics_path, model_path = (
-        out / name for name in ("run.json", "metrics.json", "model.keras")
-    )
-    if not settings.exists():
-        for path in (metrics_path, model_path, out / "checkpoints"):
-            if path.exists():
-                raise SparseBNNError(
-                    f"Expected a new folder or one with a run.json, found {path.name} without "
-                    f"it ({out}). Choose another folder."
-                )
-        return None
-    stored = RunConfig.load(settings)
-    key = config.first_difference(stored)
-    if key is not None:
-        mine, theirs = config.to_dict()[key], stored.to_dict()[key]
-        raise SparseBNNError(
-            f"Expected the settings of the run in {out}, got another `{key}`: {mine!r:.80} "
-            f"instead of {theirs!r:.80}. Choose another folder, or the same settings."
-        )
-    if not metrics_path.exists() or not model_path.exists():
-        return None
-    metrics = read_json(metrics_path)
-    final = metrics.get("final")
-    if final is None:
-        return None
-    expected = ("test_accuracy", "test_size", "steps", "seconds")
-    if not isinstance(final, dict) or not all(
-        isinstance(final.get(key), int | float) for key in expected
-    ):
-        raise SparseBNNError(
-            f"Expected the results of a finished run under `final` ({metrics_path}). Remove "
-            "that file: it is made again from the last checkpoint."
-        )
-    return metrics
+class RunFolder:
+    """Where one run keeps everything.
 
+    Attributes:
+        path: the folder.
+        settings: `run.json`, see `RunConfig`.
+        metrics: `metrics.json`: settings, machine, history and, at the end, results.
+        model: `model.keras`, once finished.
+        checkpoints: see `CheckpointStore`.
+        logs: TensorBoard's event files.
+    """
 
-@contextlib.contextmanager
-def one_line_os_errors(out: Path) -> Iterator[None]:
-    """What the disk refuses, as a `SparseBNNError`."""
-    try:
-        yield
-    except OSError as error:
-        raise SparseBNNError(
-            f"Expected to read and write in {out}, got: {error.strerror or error} "
-            f"({error.filename or out}). Checkpoints are intact: put that right, then run the "
-            "same command."
-        ) from error
+    def __init__(self, path: str | Path) -> None:
+        if not str(path):
+            raise SparseBNNError("Expected a folder for the run, got an empty name.")
+        self.path = Path(path)
+        self.settings = self.path / "run.json"
+        self.metrics = self.path / "metrics.json"
+        self.model = self.path / "model.keras"
+        self.checkpoints = self.path / "checkpoints"
+        self.logs = self.path / "logs"
+
+    @property
+    def teacher(self) -> RunFolder:
+        """The folder of the run that trains an "auto" teacher."""
+        return RunFolder(self.path / "teacher")
+
+    def results(self, config: RunConfig) -> dict[str, Any] | None:
+        """The metrics of the run `config` if it is finished already, else None.
+
+        Raises:
+            SparseBNNError: the folder is another run's, or no run's, or damaged.
+        """
+        if not self.settings.exists():
+            for path in (self.metrics, self.model, self.checkpoints):
+                if path.exists():
+                    raise SparseBNNError(
+                        f"Expected a new folder or one with a run.json, found {path.name} "
+                        f"without it ({self.path}). Choose another folder."
+                    )
+            return None
+        stored = RunConfig.load(self.settings)
+        key = config.first_difference(stored)
+        if key is not None:
+            mine, theirs = config.to_dict()[key], stored.to_dict()[key]
+            raise SparseBNNError(
+                f"Expected the settings of the run in {self.path}, got another `{key}`: "
+                f"{mine!r:.80} instead of {theirs!r:.80}. Choose another folder, or the same "
+                "settings."
+            )
+        if not self.metrics.exists() or not self.model.exists():
+            return None
+        metrics = read_json(self.metrics)
+        final = metrics.get("final")
+        if final is None:
+            return None
+        expected = ("test_accuracy", "test_size", "steps", "seconds")
+        if not isinstance(final, dict) or not all(
+            isinstance(final.get(key), int | float) for key in expected
+        ):
+            raise SparseBNNError(
+                f"Expected the results of a finished run under `final` ({self.metrics}). "
+                "Remove that file: it is made again from the last checkpoint."
+            )
+        return metrics
+
+    @contextlib.contextmanager
+    def claimed(self, config: RunConfig) -> Iterator[None]:
+        """Writes `run.json`; a run that fails before it has saved anything takes it back."""
+        if self.settings.exists():
+            yield
+            return
+        config.save(self.settings)
+        try:
+            yield
+        except BaseException:
+            if not self._holds_work():
+                self.settings.unlink(missing_ok=True)
+            raise
+
+    def _holds_work(self) -> bool:
+        """Whether there is anything that took training to make."""
+        parts = (self.metrics, self.model, self.teacher.settings)
+        return any(path.exists() for path in parts) or self._holds_checkpoints()
+
+    def _holds_checkpoints(self) -> bool:
+        return self.checkpoints.is_dir() and any(self.checkpoints.glob("step-*"))
+
+    @contextlib.contextmanager
+    def one_line_os_errors(self) -> Iterator[None]:
+        """What the disk refuses, as a `SparseBNNError`."""
+        try:
+            yield
+        except OSError as error:
+            intact = "The checkpoints are intact: put" if self._holds_checkpoints() else "Put"
+            raise SparseBNNError(
+                f"Expected to read and write in {self.path}, got: "
+                f"{error.strerror or error} ({error.filename or self.path}). {intact} that "
+                "right, then run the same command."
+            ) from error
 
 
 def run_file(folder: str, name: str) -> dict[str, Any]:

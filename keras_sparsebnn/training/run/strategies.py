@@ -6,7 +6,9 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn._keras import tf
@@ -26,7 +28,7 @@ class Cluster:
         workers: how many processes train together.
     """
 
-    strategy: Any
+    strategy: tf.distribute.Strategy
     worker: int = 0
     workers: int = 1
 
@@ -52,6 +54,38 @@ class Cluster:
                 f"Expected all {self.workers} workers to go on, got: {_first_line(error)} "
                 "Start the same command on all of them: it resumes at the last checkpoint."
             ) from error
+
+    def batches(self, share: Callable[..., tf.data.Dataset]) -> Iterator[Any]:
+        """Batches as the strategy hands them out, of what each worker reads.
+
+        Args:
+            share: makes a worker's part of a dataset out of `worker`, `workers` and
+                `replicas`, see `Dataset.train`; called without them where one device trains.
+        """
+        if self.replicas == 1:
+            return iter(share())
+
+        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            return share(
+                worker=context.input_pipeline_id,
+                workers=context.num_input_pipelines,
+                replicas=context.num_replicas_in_sync,
+            )
+
+        return iter(self.strategy.distribute_datasets_from_function(of_worker))
+
+    @contextlib.contextmanager
+    def folder_to_write_in(self, folder: Path) -> Iterator[Path]:
+        """`folder`, or one to throw away for all workers but the first.
+
+        Values that workers average are averaged when they are read, by all of them together,
+        so all of them have to write.
+        """
+        if self.is_chief:
+            yield folder
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` holds on any worker; all of them have to ask."""
@@ -142,7 +176,7 @@ def _task() -> tuple[int, int]:
     return index, len(workers)
 
 
-def _tpu() -> Any:
+def _tpu() -> tf.distribute.TPUStrategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
         tf.config.experimental_connect_to_cluster(resolver)
