@@ -16,7 +16,7 @@ from typing import NoReturn
 from keras_sparsebnn import __version__
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["COMMANDS", "build_parser", "main"]
+__all__ = ["COMMANDS", "build_parser", "run_command"]
 
 COMMANDS = {
     "train": "train a network whose layers select their own kernels",
@@ -27,7 +27,7 @@ COMMANDS = {
     "plot": "draw codeword usage, selection overlap or bits per layer",
 }
 
-ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+ERROR, BROKEN_PIPE = 2, 141
 
 
 class _Parser(argparse.ArgumentParser):
@@ -73,16 +73,8 @@ def _one_line(error: Exception) -> str:
     return text
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line.
-
-    Args:
-        argv: arguments without the program's name; the process's own if None.
-
-    Returns:
-        The exit status: 0, 2 for a wrong argument or anything the user can mend, 130 after
-        Ctrl-C, 141 when the reader of the output went away.
-    """
+def run_command(argv: Sequence[str] | None) -> int:
+    """What `cli.main` does; Ctrl-C goes through as `KeyboardInterrupt`."""
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # started with it closed: 2>&-
             setattr(sys, stream, open(os.devnull, "w"))  # noqa: PTH123, SIM115
@@ -97,9 +89,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `sparsebnn ... | head`: nobody listens, so neither must the flush at exit fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except KeyboardInterrupt:
-        print("sparsebnn: interrupted", file=sys.stderr)
-        return INTERRUPTED
     except (SparseBNNError, OSError, ImportError) as error:
         print(f"sparsebnn {args.command}: error: {_one_line(error)}", file=sys.stderr)
         return ERROR

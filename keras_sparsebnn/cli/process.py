@@ -1,15 +1,34 @@
-"""The command line owns its process, so it sets Keras up before anything imports it."""
+"""The command line owns its process: which Keras it gets, and what reaches its stderr."""
 
 from __future__ import annotations
 
-import contextlib
+import faulthandler
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
 from importlib import metadata
 
-__all__ = ["import_keras"]
+__all__ = ["drop_native_stderr", "import_keras"]
+
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def drop_native_stderr() -> None:
+    """From here on, only Python writes to stderr, until the process ends.
+
+    TensorFlow, XLA and TFLite log from C++ to file descriptor 2 while they load, while they
+    work and while the process ends, mostly whatever TF_CPP_MIN_LOG_LEVEL says; an error has to
+    be one line. A crash in native code still prints Python's stack. Does nothing where the
+    user has set TF_CPP_MIN_LOG_LEVEL to 0, 1 or 2, and so has asked for these logs.
+    """
+    if sys.stderr is None or os.environ.get(_LOG_LEVEL, "3") in ("0", "1", "2"):
+        return  # None: started with stderr closed
+    kept = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    sys.stderr.flush()
+    os.dup2(sink, 2)
+    os.close(sink)
+    sys.stderr = open(kept, "w", buffering=1, errors="backslashreplace")  # noqa: PTH123, SIM115
+    faulthandler.enable(sys.stderr)
 
 
 def _installed(distribution: str) -> tuple[int, ...] | None:
@@ -19,44 +38,21 @@ def _installed(distribution: str) -> tuple[int, ...] | None:
         return None
 
 
-@contextlib.contextmanager
-def _held_stderr() -> Iterator[None]:
-    """Sends file descriptor 2 to a file that is thrown away.
-
-    TensorFlow's C++ code logs there while it loads, whatever TF_CPP_MIN_LOG_LEVEL says, and
-    an error has to be one line. Python exceptions still come out.
-    """
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # started with stderr closed
-        yield
-        return
-    try:
-        with tempfile.TemporaryFile() as sink:
-            os.dup2(sink.fileno(), 2)
-            try:
-                yield
-            finally:
-                sys.stderr.flush()
-                os.dup2(kept, 2)
-    finally:
-        os.close(kept)
-
-
 def import_keras() -> None:
-    """Imports TensorFlow, Keras 2, larq and this package's layers, quietly.
+    """Imports TensorFlow, Keras 2, larq and this package's layers; Python's logs are quiet.
 
     Raises:
         KerasEnvironmentError: one of them is missing or does not fit the others.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault(_LOG_LEVEL, "3")
     tensorflow = _installed("tensorflow") or _installed("tensorflow-cpu")
     if tensorflow is not None and tensorflow >= (2, 16) and _installed("tf-keras"):
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    with _held_stderr():
-        from keras_sparsebnn import layers  # noqa: F401  registers the classes
-        from keras_sparsebnn._keras import tf
+    import logging
 
-        tf.get_logger().setLevel("ERROR")
-        tf.config.list_physical_devices()  # looks for GPUs, and says so
+    from keras_sparsebnn import layers  # noqa: F401  registers the classes
+    from keras_sparsebnn._keras import tf
+
+    tf.get_logger().setLevel("ERROR")
+    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS's notes about itself
+    tf.config.list_physical_devices()  # looks for GPUs, and says so

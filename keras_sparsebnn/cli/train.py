@@ -300,15 +300,11 @@ def run(args: argparse.Namespace) -> int:
     config = _configuration(args)
     check_output(args.out, [config.teacher or ""], "run")
 
-    import logging
-
     from keras_sparsebnn.cli.process import import_keras
 
     import_keras()
     from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
     from keras_sparsebnn.training.run.train import train
-
-    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS's notes about itself
 
     def report(line: str) -> None:
         if not args.quiet:

@@ -46,10 +46,10 @@ class Loop:
         self.first_selection = selections(model)
         self.checkpoints = RunCheckpoints(job, model, self.steps)
         self.progress = self.checkpoints.restore()
-        if (self.progress.epoch or self.progress.step) and not self.is_done:
+        epoch, step = self.progress.epoch, self.progress.step
+        if (epoch or step) and not self.is_done:
             job.console.report(
-                f"Resuming at epoch {self.progress.epoch + 1}, step {self.progress.step + 1} of "
-                f"{self.steps}."
+                f"Resuming at epoch {epoch + 1}, step {step + 1} of {self.steps}."
             )
 
     @property
