@@ -13,9 +13,12 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_sparsebnn.errors import SparseBNNError
+
+if TYPE_CHECKING:
+    from keras_sparsebnn._keras import keras
 
 __all__ = ["load_model", "model_file"]
 
@@ -51,6 +54,12 @@ def model_file(source: str) -> Path:
         SparseBNNError: there is none, or it is no `.keras` or `.h5` file.
     """
     path = Path(source)
+    if (path / "saved_model.pb").exists():
+        raise SparseBNNError(
+            f"Expected a run folder, a .keras or an .h5 file, got a SavedModel folder "
+            f"({source}). Load it with tf.keras.models.load_model and save it again with "
+            "model.save('model.keras')."
+        )
     if path.is_dir():
         path = path / "model.keras"
         if not path.exists():
@@ -78,7 +87,7 @@ def _damaged(path: Path, reason: object) -> SparseBNNError:
     )
 
 
-def _configuration(path: Path) -> Any:
+def _configuration(path: Path) -> object:
     """The model's configuration, parsed and not executed."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
@@ -89,10 +98,15 @@ def _configuration(path: Path) -> Any:
     import h5py
 
     with h5py.File(path, "r") as file:
+        if "model_config" not in file.attrs and len(file):
+            raise SparseBNNError(
+                f"Expected a whole model, got a file with weights only ({path}). Build the "
+                "model, call model.load_weights, and save it with model.save('model.keras')."
+            )
         return json.loads(file.attrs["model_config"])
 
 
-def _untrusted(value: Any) -> Iterator[str]:
+def _untrusted(value: object) -> Iterator[str]:
     """Everything in a configuration that would run code from elsewhere."""
     if isinstance(value, list):
         for item in value:
@@ -118,7 +132,7 @@ def _untrusted(value: Any) -> Iterator[str]:
             yield from _untrusted(item)
 
 
-def load_model(path: Path) -> Any:
+def load_model(path: Path) -> keras.Model:
     """The Keras model in a `.keras` or `.h5` file, without its optimizer.
 
     Raises:
@@ -132,6 +146,8 @@ def load_model(path: Path) -> Any:
         foreign = sorted(set(_untrusted(_configuration(path))))
         if not foreign:
             return keras.models.load_model(path, safe_mode=True, compile=False)
+    except SparseBNNError:
+        raise
     except (*_DAMAGE, RecursionError) as error:
         raise _damaged(path, error) from error
     raise SparseBNNError(

@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import json
 import math
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +95,6 @@ class TestRun:
 
             def on_train_batch_end(self, batch, logs=None):
                 if int(self.model.optimizer.iterations) in self.steps:
-                    import signal
-
                     signal.raise_signal(signal.SIGTERM)
 
         for stop in (3, 7, 10):  # 7 steps an epoch: in it, at its end, in the next one
@@ -157,6 +156,39 @@ class TestRun:
         with pytest.raises(SparseBNNError, match=r"No space left on device \(metrics.json\)"):
             train(RunConfig(**{**_QUICK, "epochs": 1}), tmp_path)
 
+    def test_checkpoints_are_mentioned_only_where_there_are_some(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(SparseBNNError, match=r"got: .* Put that right") as caught:
+            train(RunConfig(**_QUICK), tmp_path / "file" / "run")
+        assert "heckpoints are intact" not in str(caught.value)
+        out = tmp_path / "run"
+        with pytest.raises(TrainingInterruptedError):
+            train(RunConfig(**_QUICK), out, callbacks=[_Stop()])
+        (out / "metrics.json").mkdir()
+        with pytest.raises(SparseBNNError, match="The checkpoints are intact: put that right"):
+            train(RunConfig(**_QUICK), out)
+
+    def test_a_run_that_fails_before_it_saved_anything_leaves_its_folder_free(self, tmp_path):
+        for change in ({"teacher": "missing.keras"}, {"model": "large"}):
+            with pytest.raises(SparseBNNError, match=r"nothing at missing|a model out of"):
+                train(RunConfig(**{**_QUICK, **change}), tmp_path)
+            assert not (tmp_path / "run.json").exists()
+
+        class Fail(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                raise RuntimeError("on purpose")
+
+        with pytest.raises(RuntimeError, match="on purpose"):
+            train(RunConfig(**_QUICK), tmp_path, callbacks=[Fail()])
+        assert not (tmp_path / "run.json").exists()
+        with pytest.raises(TrainingInterruptedError):
+            train(RunConfig(**_QUICK), tmp_path, callbacks=[_Stop()])
+        assert (tmp_path / "run.json").exists()
+
+    def test_an_empty_name_is_no_folder(self):
+        with pytest.raises(SparseBNNError, match="a folder for the run, got an empty name"):
+            train(RunConfig(**_QUICK), "")
+
     def test_bfloat16_and_the_policy_is_restored(self, tmp_path):
         before = keras.mixed_precision.global_policy().name
         config = RunConfig(**{**_QUICK, "epochs": 1}, mixed_precision="bfloat16")
@@ -165,6 +197,13 @@ class TestRun:
         model = keras.models.load_model(tmp_path / "model.keras")
         assert model.get_layer("binary0").compute_dtype == "bfloat16"
         assert math.isfinite(metrics["final"]["test_loss"])
+
+
+class _Stop(keras.callbacks.Callback):
+    """Asks a run to stop after its first step, as Ctrl-C does."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        signal.raise_signal(signal.SIGTERM)
 
 
 class _Poison(keras.callbacks.Callback):

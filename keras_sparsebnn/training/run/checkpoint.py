@@ -112,7 +112,7 @@ class CheckpointStore:
         return target
 
     def restore(self, checkpoint: Any) -> dict[str, Any] | None:
-        """Restores the newest intact checkpoint; warns about each damaged one it passes over.
+        """Restores the newest intact checkpoint; warns about damaged ones it passes over.
 
         Args:
             checkpoint: a `tf.train.Checkpoint` of objects whose variables exist already.
@@ -124,13 +124,13 @@ class CheckpointStore:
             SparseBNNError: there are checkpoints, but none is intact, or they are of another
                 model.
         """
-        steps = self.steps()
-        for step in reversed(steps):
+        damaged: list[str] = []
+        for step in reversed(self.steps()):
             path = self._path(step)
             try:
                 state = _verified_state(path, step)
             except (OSError, SparseBNNError) as error:
-                _LOG.warning("Passing over a damaged checkpoint: %s", error)
+                damaged.append(str(error))
                 continue
             try:
                 status = checkpoint.read(str(path / "variables"))
@@ -140,11 +140,14 @@ class CheckpointStore:
                     f"Expected a checkpoint of this model, got another one ({path}). "
                     "Use another folder, or the version of this package that wrote it."
                 ) from error
+            for reason in damaged:  # only now: otherwise there is one error, and one line
+                _LOG.warning("Passing over a damaged checkpoint: %s", reason)
             return state
-        if steps:
+        if damaged:
             raise SparseBNNError(
-                f"Expected an intact checkpoint, got {len(steps)} damaged (in {self.folder}). "
-                "Remove that folder to start from the beginning."
+                f"Expected an intact checkpoint, got {len(damaged)} damaged in {self.folder}; "
+                f"the newest: {damaged[0].rstrip('.')}. Remove that folder to start from the "
+                "beginning."
             )
         return None
 
