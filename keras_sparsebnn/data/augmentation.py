@@ -1,8 +1,6 @@
-"""Augmentation of training pictures: a pure function of seed, epoch and position in it."""
+"""Augmentation of training images: a pure function of seed, epoch and position in it."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,27 +8,12 @@ import numpy.typing as npt
 from keras_sparsebnn._keras import tf
 
 __all__ = [
-    "AUGMENTATIONS",
-    "RESIZED_CROPS",
     "center_crop",
     "crop_and_flip",
     "draw_offsets",
     "random_resized_crop",
     "shift_and_flip",
 ]
-
-AUGMENTATIONS = (
-    *("none", "shift", "flip_shift", "crop", "crop_flip"),
-    *("resized_crop", "resized_crop_lighting"),
-)
-"""`shift`: by up to 1/8 of height and width, edges repeated; `flip_shift`: mirrored, too.
-`crop`: padded with 4 black pixels on each side, then cropped to its size, the standard for
-CIFAR; `crop_flip`: mirrored, too. `resized_crop`: a random part of 8 to 100 % of the area,
-resized, and mirrored, the standard for ImageNet; `resized_crop_lighting`: its colours shift
-along their principal components, too, as in ReActNet's recipe."""
-
-RESIZED_CROPS = ("resized_crop", "resized_crop_lighting")
-"""Those that see whole pictures, and are tested on the centre of a larger one."""
 
 PADDING = 4
 CENTER = 0.875  # of the shorter side: 224 of 256 pixels
@@ -64,51 +47,53 @@ def draw_offsets(
     return drawn
 
 
-def shift_and_flip(pictures: Any, offsets: Any) -> Any:
-    """Shifts with repeated edges and mirrors, as one gather along each axis.
+def shift_and_flip(images: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
+    """Shifts images, repeating their edges, and mirrors them: one gather along each axis.
 
     Shape:
         `[B, H, W, C]`, `[B, 3]` -> `[B, H, W, C]`.
     """
-    height, width = pictures.shape[1], pictures.shape[2]
+    height, width = images.shape[1], images.shape[2]
     rows = tf.clip_by_value(tf.range(height) - offsets[:, :1], 0, height - 1)
     columns = tf.clip_by_value(tf.range(width) - offsets[:, 1:2], 0, width - 1)
     columns = tf.where(offsets[:, 2:] > 0, width - 1 - columns, columns)
-    pictures = tf.gather(pictures, rows, axis=1, batch_dims=1)
-    return tf.gather(pictures, columns, axis=2, batch_dims=1)
+    images = tf.gather(images, rows, axis=1, batch_dims=1)
+    return tf.gather(images, columns, axis=2, batch_dims=1)
 
 
-def crop_and_flip(pictures: Any, offsets: Any) -> Any:
-    """Shifts by up to 4 pixels, fills up with black, then mirrors.
+def crop_and_flip(images: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
+    """Shifts images by up to 4 pixels, fills with black, then mirrors.
 
     Shape:
         `[B, H, W, C]`, `[B, 3]` -> `[B, H, W, C]`.
     """
-    height, width = pictures.shape[1], pictures.shape[2]
+    height, width = images.shape[1], images.shape[2]
     sides = [PADDING, PADDING]
-    pictures = tf.pad(pictures, [[0, 0], sides, sides, [0, 0]])
+    images = tf.pad(images, [[0, 0], sides, sides, [0, 0]])
     rows = tf.range(height) + PADDING - offsets[:, :1]
     columns = tf.range(width)
     columns = tf.where(offsets[:, 2:] > 0, width - 1 - columns, columns)
     columns += PADDING - offsets[:, 1:2]
-    pictures = tf.gather(pictures, rows, axis=1, batch_dims=1)
-    return tf.gather(pictures, columns, axis=2, batch_dims=1)
+    images = tf.gather(images, rows, axis=1, batch_dims=1)
+    return tf.gather(images, columns, axis=2, batch_dims=1)
 
 
-def random_resized_crop(picture: Any, seed: Any, shape: Any, *, lighting: bool) -> Any:
+def random_resized_crop(
+    image: tf.Tensor, seed: tf.Tensor, shape: tuple[int, int, int], *, lighting: bool
+) -> tf.Tensor:
     """A random part of 8 to 100 % of the area and 3/4 to 4/3 in aspect, resized, mirrored.
 
     Args:
-        picture: uint8.
+        image: uint8.
         seed: a tensor of two integers; the same pair gives the same result.
         shape: height, width, channels of the result.
-        lighting: shift the colours of RGB pictures along their principal components.
+        lighting: shift the colours of RGB images along their principal components.
 
     Shape:
         `[H', W', C]` -> `[H, W, C]` float32 in [0, 255], a little beyond with lighting.
     """
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.shape(picture),
+        tf.shape(image),
         tf.zeros([0, 0, 4], tf.float32),
         seed=seed,
         min_object_covered=0.0,
@@ -117,29 +102,27 @@ def random_resized_crop(picture: Any, seed: Any, shape: Any, *, lighting: bool) 
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
-    picture = tf.slice(picture, begin, size)
-    picture = tf.image.resize(picture, shape[:2], antialias=True)
+    image = tf.slice(image, begin, size)
+    image = tf.image.resize(image, shape[:2], antialias=True)
     mirror_seed, light_seed = (seed + tf.constant([i, 0], seed.dtype) for i in (1, 2))
     mirrored = tf.random.stateless_uniform([], mirror_seed) < 0.5
-    picture = tf.where(mirrored, tf.reverse(picture, [1]), picture)
+    image = tf.where(mirrored, tf.reverse(image, [1]), image)
     if lighting and shape[2] == 3:
         alpha = tf.random.stateless_normal([3], light_seed, stddev=_LIGHTING_STD)
         vectors = tf.constant(_LIGHTING_VECTORS)
-        picture += 255.0 * tf.linalg.matvec(vectors, alpha * _LIGHTING_VALUES)
-    return tf.ensure_shape(picture, shape)
+        image += 255.0 * tf.linalg.matvec(vectors, alpha * _LIGHTING_VALUES)
+    return tf.ensure_shape(image, shape)
 
 
-def center_crop(picture: Any, size: int) -> Any:
-    """The middle of a picture whose shorter side is resized to `size / 0.875` pixels.
+def center_crop(image: tf.Tensor, size: int) -> tf.Tensor:
+    """The middle of an image whose shorter side is resized to `size / 0.875` pixels.
 
     Shape:
         `[H', W', C]` uint8 -> `[size, size, C]` uint8.
     """
-    sides = tf.cast(tf.shape(picture)[:2], tf.float32)
+    sides = tf.cast(tf.shape(image)[:2], tf.float32)
     scale = round(size / CENTER) / tf.reduce_min(sides)
-    picture = tf.image.resize(
-        picture, tf.cast(tf.round(sides * scale), tf.int32), antialias=True
-    )
-    begin = (tf.shape(picture)[:2] - size) // 2
-    picture = picture[begin[0] : begin[0] + size, begin[1] : begin[1] + size]
-    return tf.cast(tf.round(picture), tf.uint8)
+    image = tf.image.resize(image, tf.cast(tf.round(sides * scale), tf.int32), antialias=True)
+    begin = (tf.shape(image)[:2] - size) // 2
+    image = image[begin[0] : begin[0] + size, begin[1] : begin[1] + size]
+    return tf.cast(tf.round(image), tf.uint8)

@@ -30,7 +30,7 @@ _FOLDER, _ARCHIVE = "cifar-10-batches-bin", "cifar-10-binary.tar.gz"
 _PYTHON = ("cifar-10-batches-py", "cifar-10-python.tar.gz", "data_batch_1")
 _MAX_MEMBERS = 1000  # in an archive; the real one has 10
 
-Pictures = npt.NDArray[np.uint8]
+Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 
@@ -58,7 +58,7 @@ def find(folder: Path) -> Path | None:
     return None
 
 
-def read(path: Path) -> tuple[tuple[Pictures, Labels], tuple[Pictures, Labels]]:
+def read(path: Path) -> tuple[tuple[Images, Labels], tuple[Images, Labels]]:
     """The training and the test split.
 
     Args:
@@ -78,14 +78,14 @@ def read(path: Path) -> tuple[tuple[Pictures, Labels], tuple[Pictures, Labels]]:
             f"Get {_ARCHIVE} again."
         )
     batches = {name: _parse(data, f"{path}: {name}") for name, data in contents.items()}
-    pictures, labels = zip(*(batches[name] for name in _TRAIN), strict=True)
-    return (np.concatenate(pictures), np.concatenate(labels)), batches[_TEST]
+    images, labels = zip(*(batches[name] for name in _TRAIN), strict=True)
+    return (np.concatenate(images), np.concatenate(labels)), batches[_TEST]
 
 
 def _check_size(size: int, where: str) -> None:
     if size != RECORDS * RECORD:
         raise SparseBNNError(
-            f"Expected {RECORDS * RECORD} bytes, {RECORDS} pictures, got {size} ({where}). "
+            f"Expected {RECORDS * RECORD} bytes, {RECORDS} images, got {size} ({where}). "
             f"Get {_ARCHIVE} again."
         )
 
@@ -126,7 +126,7 @@ def _from_archive(path: Path) -> dict[str, bytes]:
     return contents
 
 
-def _parse(data: bytes, where: str) -> tuple[Pictures, Labels]:
+def _parse(data: bytes, where: str) -> tuple[Images, Labels]:
     _check_size(len(data), where)
     records = np.frombuffer(data, np.uint8).reshape(-1, RECORD)
     labels = records[:, 0].astype(np.int64)

@@ -1,6 +1,6 @@
-"""Pictures to train on: bundled digits, CIFAR-10's own files, or any TFDS dataset.
+"""Images and labels in batches, for training and for tests.
 
-The order of the training pictures is a pure function of (seed, epoch), and augmentation one of
+The order of the training images is a pure function of (seed, epoch), and augmentation one of
 (seed, epoch, position), so a run that was cut off goes on with exactly the next batch. Small
 datasets are decoded once into memory; larger ones stream, and only a shuffle buffer is kept.
 """
@@ -8,40 +8,29 @@ datasets are decoded once into memory; larger ones stream, and only a shuffle bu
 from __future__ import annotations
 
 import dataclasses
-import re
-from pathlib import Path
-from typing import Any
+import itertools
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
 from keras_sparsebnn._keras import tf
-from keras_sparsebnn.data import cifar10
 from keras_sparsebnn.data.augmentation import (
-    AUGMENTATIONS,
-    RESIZED_CROPS,
     crop_and_flip,
     draw_offsets,
     random_resized_crop,
     shift_and_flip,
 )
-from keras_sparsebnn.data.splits import Edit, MemorySplit, Portion, Split, on_cpu, resize
-from keras_sparsebnn.data.synthetic import CLASSES as SYNTHETIC_CLASSES
-from keras_sparsebnn.data.synthetic import SyntheticSplit
+from keras_sparsebnn.data.options import RESIZED_CROPS
+from keras_sparsebnn.data.splits import Edit, Portion, Split
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["AUGMENTATIONS", "Dataset", "load"]
-
-MEMORY_LIMIT = 1 << 30  # bytes of decoded uint8 pictures
-IMAGE_SIZES = (4, 1024)
-
-# name[/config][:version]; no namespaces, which would load code from elsewhere.
-_SYNTHETIC = re.compile(r"synthetic(?:/(\d{1,7}))?")
-_NAME = re.compile(r"[a-z][a-z0-9_]*(/[\w.-]+)?(:\d+\.\d+\.\d+)?")
+__all__ = ["Dataset"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Pictures with labels, in a training and a test split.
+    """Images with labels, in a training and a test split.
 
     Attributes:
         name: as given to `load`.
@@ -61,16 +50,16 @@ class Dataset:
 
     @property
     def train_size(self) -> int:
-        """Pictures in the training split."""
+        """Images in the training split."""
         return self._train.size
 
     @property
     def test_size(self) -> int:
-        """Pictures in the test split."""
+        """Images in the test split."""
         return self._test.size
 
     def steps(self, batch_size: int) -> int:
-        """Batches an epoch; pictures that do not fill one sit out the epoch.
+        """Batches an epoch; images that do not fill one sit out the epoch.
 
         Raises:
             SparseBNNError: not one batch can be filled.
@@ -92,7 +81,7 @@ class Dataset:
         worker: int = 0,
         workers: int = 1,
         replicas: int = 1,
-    ) -> Any:
+    ) -> tf.data.Dataset:
         """One epoch of training batches, without the first `skip`: a `tf.data.Dataset`.
 
         Args:
@@ -102,7 +91,7 @@ class Dataset:
             skip: batches to leave out, because they were trained on already.
             worker: which of the workers this is: it reads its slice of each batch.
             workers: how many there are.
-            replicas: of all workers together; each gets `batch_size / replicas` pictures.
+            replicas: of all workers together; each gets `batch_size / replicas` images.
 
         Shape:
             -> `([batch_size / replicas, H, W, C]` float32 in [-1, 1], `[...]` int64`)`.
@@ -135,145 +124,82 @@ class Dataset:
             )
         return self._finish(raw, local)
 
-    def test(self, batch_size: int) -> Any:
+    def test(self, batch_size: int) -> tf.data.Dataset:
         """The test split in stored order, all of it: a `tf.data.Dataset`."""
         return self._finish(self._test.batches(None, batch_size, None), None)
+
+    def as_dataset(
+        self,
+        split: Literal["train", "test"],
+        batch_size: int = 32,
+        *,
+        seed: int = 0,
+        first_epoch: int = 0,
+    ) -> tf.data.Dataset:
+        """A split for `model.fit` and `model.evaluate`, of known length.
+
+        Each pass over the training split is an epoch of its own, with its own order and
+        augmentation: the passes of `fit(..., epochs=5)` are `train(0, ...)` to `train(4, ...)`.
+
+        Args:
+            split: "train" or "test"; the latter always comes whole and in stored order.
+            batch_size: images a batch; those that do not fill one sit out a training epoch.
+            seed: decides order and augmentation, with the epoch.
+            first_epoch: of the first pass; give `fit` the same `initial_epoch` to go on.
+
+        Shape:
+            -> `([B, H, W, C]` float32 in [-1, 1], `[B]` int64`)`.
+
+        Raises:
+            SparseBNNError: no such split, or not one batch can be filled.
+
+        Example:
+            >>> from keras_sparsebnn.data import load
+            >>> batches = load("digits").as_dataset("train", 100)
+            >>> int(batches.cardinality())
+            14
+        """
+        if split not in ("train", "test"):
+            raise SparseBNNError(f'Expected `split` to be "train" or "test", got {split!r}.')
+        if split == "test":
+            if batch_size < 1:
+                raise SparseBNNError(f"Expected a batch size of at least 1, got {batch_size}.")
+            steps = -(-self.test_size // batch_size)
+            return self.test(batch_size).apply(tf.data.experimental.assert_cardinality(steps))
+        epochs = itertools.count(first_epoch)
+
+        def next_epoch() -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+            yield from self.train(next(epochs), seed, batch_size)
+
+        steps = self.steps(batch_size)
+        signature = (
+            tf.TensorSpec([batch_size, *self.input_shape], tf.float32),
+            tf.TensorSpec([batch_size], tf.int64),
+        )
+        # A generator starts anew with each pass, which is when the next epoch is due.
+        batches = tf.data.Dataset.from_generator(next_epoch, output_signature=signature)
+        return batches.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
 
     def _edit(self, portion: Portion) -> Edit:
         key = np.random.SeedSequence((*portion.key, 2)).generate_state(1)[0] >> 1
         lighting = self.augmentation == "resized_crop_lighting"
 
-        def edit(picture: Any, position: Any) -> Any:
+        def edit(image: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
             seed = tf.stack([tf.constant(int(key), tf.int64), tf.cast(position, tf.int64)])
-            return random_resized_crop(picture, seed, self.input_shape, lighting=lighting)
+            return random_resized_crop(image, seed, self.input_shape, lighting=lighting)
 
         return edit
 
-    def _finish(self, raw: Any, batch_size: int | None) -> Any:
-        def scale(pictures: Any, labels: Any) -> tuple[Any, Any]:
-            pictures = tf.cast(pictures, tf.float32) / self.half_range - 1.0
-            pictures = tf.ensure_shape(pictures, [batch_size, *self.input_shape])
-            return pictures, tf.ensure_shape(tf.cast(labels, tf.int64), [batch_size])
+    def _finish(self, raw: tf.data.Dataset, batch_size: int | None) -> tf.data.Dataset:
+        def scale(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            images = tf.cast(images, tf.float32) / self.half_range - 1.0
+            images = tf.ensure_shape(images, [batch_size, *self.input_shape])
+            return images, tf.ensure_shape(tf.cast(labels, tf.int64), [batch_size])
 
         options = tf.data.Options()
         options.deterministic = True
-        # Where a strategy splits it after all, by pictures: there may be only one file.
+        # Where a strategy splits it after all, by images: there may be only one file.
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
         )
         return raw.map(scale).prefetch(2).with_options(options)
-
-
-def load(
-    name: str,
-    *,
-    data_dir: str | Path | None = None,
-    image_size: int | None = None,
-    augmentation: str = "none",
-    download: bool = False,
-    memory_limit: int = MEMORY_LIMIT,
-) -> Dataset:
-    """The dataset of that name.
-
-    Args:
-        name: "digits" (1797 pictures of 8x8, bundled with scikit-learn, every fifth of each
-            class for testing); "synthetic[/COUNT]" (noise in 1000 classes, 224x224, to try out
-            a machine); or a TFDS dataset with an image and a class label,
-            `name[/config][:version]`, tested on its `test` split, or on `validation` if there
-            is no labelled `test`. "cifar10" may also lie in its own binary format.
-        data_dir: where TFDS datasets lie prepared, TFDS's own default if None; or the folder
-            with CIFAR-10's `data_batch_*.bin` or its archive.
-        image_size: resize pictures to this many pixels a side; needed if sizes vary. Pictures
-            are squeezed, but with a `resized_crop` keep their aspect and are cropped.
-        augmentation: one of `AUGMENTATIONS`.
-        download: fetch and prepare a TFDS dataset that is not there. Nothing is ever
-            downloaded otherwise.
-        memory_limit: datasets of at most so many bytes decoded are kept in memory.
-
-    Raises:
-        SparseBNNError: the dataset cannot be had or is no image-classification dataset.
-
-    Example:
-        >>> digits = load("digits")
-        >>> digits.input_shape, digits.classes, digits.train_size, digits.test_size
-        ((8, 8, 1), 10, 1442, 355)
-    """
-    if augmentation not in AUGMENTATIONS:
-        raise SparseBNNError(
-            f"Expected `augmentation` to be one of {', '.join(AUGMENTATIONS)}, "
-            f"got {augmentation!r}."
-        )
-    if image_size is not None and not IMAGE_SIZES[0] <= image_size <= IMAGE_SIZES[1]:
-        raise SparseBNNError(
-            f"Expected `image_size` in [{IMAGE_SIZES[0]}, {IMAGE_SIZES[1]}], got {image_size}."
-        )
-    if name == "digits":
-        return _load_digits(image_size, augmentation)
-    synthetic = _SYNTHETIC.fullmatch(name)
-    if synthetic:
-        return _synthetic(name, int(synthetic[1] or 256), image_size or 224, augmentation)
-    if not _NAME.fullmatch(name):
-        raise SparseBNNError(
-            'Expected "digits", "synthetic" or a TFDS name like fashion_mnist or '
-            f"name/config:1.0.0, got {name!r}."
-        )
-    if name == "cifar10" and data_dir is not None:
-        found = cifar10.find(Path(data_dir).expanduser())
-        if found is not None:
-            return _load_cifar10(found, image_size, augmentation)
-    from keras_sparsebnn.data.tfds import read_tfds
-
-    shape, classes, train, test = read_tfds(
-        name,
-        data_dir,
-        image_size,
-        download,
-        memory_limit,
-        crops=augmentation in RESIZED_CROPS,
-    )
-    return Dataset(name, shape, classes, 127.5, augmentation, train, test)
-
-
-def _load_digits(image_size: int | None, augmentation: str) -> Dataset:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise SparseBNNError(
-            "Expected scikit-learn, which brings the digits, found none. "
-            "Run: pip install 'keras-sparsebnn[train]'"
-        ) from error
-    bunch = load_digits()
-    pictures = bunch.images.astype(np.uint8)[..., np.newaxis]  # 0..16
-    labels = bunch.target.astype(np.int64)
-    rank_in_class = np.zeros_like(labels)
-    for label in range(10):
-        rank_in_class[labels == label] = np.arange(np.sum(labels == label))
-    held_out = rank_in_class % 5 == 4
-    if image_size is not None:
-        pictures = resize(pictures, image_size).numpy()
-    train, test = (
-        MemorySplit(on_cpu(pictures[chosen]), on_cpu(labels[chosen]))
-        for chosen in (~held_out, held_out)
-    )
-    return Dataset("digits", pictures.shape[1:], 10, 8.0, augmentation, train, test)
-
-
-def _load_cifar10(path: Path, image_size: int | None, augmentation: str) -> Dataset:
-    splits = [
-        MemorySplit(
-            on_cpu(pictures if image_size is None else resize(pictures, image_size).numpy()),
-            on_cpu(labels),
-        )
-        for pictures, labels in cifar10.read(path)
-    ]
-    shape = tuple(splits[0].pictures.shape[1:])
-    return Dataset("cifar10", shape, cifar10.CLASSES, 127.5, augmentation, *splits)
-
-
-def _synthetic(name: str, count: int, image_size: int, augmentation: str) -> Dataset:
-    if count < 1:
-        raise SparseBNNError(f"Expected at least one picture, got {name}.")
-    shape = (image_size, image_size, 3)
-    train = SyntheticSplit(count, image_size, 0)
-    test = SyntheticSplit(max(1, count // 4), image_size, count)
-    return Dataset(name, shape, SYNTHETIC_CLASSES, 127.5, augmentation, train, test)

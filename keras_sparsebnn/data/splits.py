@@ -10,13 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn._keras import tf
+from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["MemorySplit", "Portion", "Split", "StreamedSplit", "on_cpu", "resize"]
+__all__ = [
+    "MemorySplit",
+    "Portion",
+    "Split",
+    "StreamedSplit",
+    "held_out_count",
+    "on_cpu",
+    "resize",
+]
 
-SHUFFLE_BUFFER = 128 << 20  # bytes of encoded pictures
+SHUFFLE_BUFFER = 128 << 20  # bytes of encoded images
 
-Edit = Callable[[Any, Any], Any]
-"""From a picture and its position in the epoch to a picture."""
+Edit = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""From an image and its position in the epoch to an image."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,26 +61,37 @@ class Portion:
 
 
 class Split(Protocol):
-    """One split: `(pictures, labels)` batches, undecoded to floats, in a given order."""
+    """One split: `(images, labels)` batches, undecoded to floats, in a given order."""
 
     @property
     def size(self) -> int:
-        """How many pictures."""
+        """How many images."""
 
-    def batches(self, portion: Portion | None, batch_size: int, edit: Edit | None) -> Any:
+    def batches(
+        self, portion: Portion | None, batch_size: int, edit: Edit | None
+    ) -> tf.data.Dataset:
         """All of it in stored order if `portion` is None, else that, shuffled by its key."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MemorySplit:
-    pictures: Any  # uint8 [N, H, W, C]
-    labels: Any  # int64 [N]
+    """A split that is decoded already.
+
+    Attributes:
+        images: uint8 `[N, H, W, C]`.
+        labels: int64 `[N]`.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
 
     @property
     def size(self) -> int:
         return int(self.labels.shape[0])
 
-    def batches(self, portion: Portion | None, batch_size: int, edit: Edit | None) -> Any:
+    def batches(
+        self, portion: Portion | None, batch_size: int, edit: Edit | None
+    ) -> tf.data.Dataset:
         order = np.arange(self.size)
         places = order
         if portion is not None:
@@ -82,34 +102,56 @@ class MemorySplit:
             return (
                 tf.data.Dataset.from_tensor_slices(chosen)
                 .batch(batch_size)
-                .map(lambda ids: (tf.gather(self.pictures, ids), tf.gather(self.labels, ids)))
+                .map(lambda ids: (tf.gather(self.images, ids), tf.gather(self.labels, ids)))
             )
         return (
             tf.data.Dataset.from_tensor_slices((chosen, places))
             .map(
-                lambda i, place: (edit(self.pictures[i], place), self.labels[i]),
+                lambda i, place: (edit(self.images[i], place), self.labels[i]),
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
             .batch(batch_size)
         )
 
+    def parted(self, count: int) -> tuple[MemorySplit, MemorySplit]:
+        """All but the last `count` images, and these."""
+        kept = self.size - count
+        with tf.device("CPU:0"):
+            return (
+                MemorySplit(self.images[:kept], self.labels[:kept]),
+                MemorySplit(self.images[kept:], self.labels[kept:]),
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class StreamedSplit:
-    read: Callable[[int | None], Any]  # file-order seed -> (encoded picture, label)s
-    decode: Callable[[Any], Any]  # -> uint8 [H', W', C]
-    fit: Callable[[Any], Any]  # -> uint8 [H, W, C]
+    """A split that is read anew in each epoch.
+
+    Attributes:
+        read: from a seed for the order of its files (None: stored order) to (encoded image,
+            label) pairs.
+        decode: from an encoded image to uint8 `[H', W', C]`.
+        fit: from that to uint8 `[H, W, C]`.
+        size: how many images.
+        encoded_bytes: of all of them.
+    """
+
+    read: Callable[[int | None], tf.data.Dataset]
+    decode: Callable[[tf.Tensor], tf.Tensor]
+    fit: Callable[[tf.Tensor], tf.Tensor]
     size: int
     encoded_bytes: int
 
-    def batches(self, portion: Portion | None, batch_size: int, edit: Edit | None) -> Any:
+    def batches(
+        self, portion: Portion | None, batch_size: int, edit: Edit | None
+    ) -> tf.data.Dataset:
         if portion is None:
             examples = self.read(None).enumerate()
         else:
             seed = int(np.random.SeedSequence(portion.key).generate_state(1)[0] >> 1)
             mean_bytes = max(1, self.encoded_bytes // self.size)
             buffer = min(self.size, max(64, SHUFFLE_BUFFER // mean_bytes))
-            # Still encoded: a buffer of them covers more pictures, and what was trained on
+            # Still encoded: a buffer of them covers more images, and what was trained on
             # already, or is another worker's, costs no decoding.
             examples = self.read(seed).shuffle(buffer, seed, reshuffle_each_iteration=False)
             whole, low, high = portion.batch_size, portion.low, portion.high
@@ -120,19 +162,36 @@ class StreamedSplit:
                     lambda place, _: (place % whole >= low) & (place % whole < high)
                 )
 
-        def picture(place: Any, example: Any) -> tuple[Any, Any]:
+        def edited_image(
+            place: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
             decoded = self.decode(example[0])
             edited = self.fit(decoded) if edit is None else edit(decoded, place)
             return edited, example[1]
 
-        return examples.map(picture, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+        return examples.map(edited_image, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
 
 
-def on_cpu(array: npt.NDArray[Any]) -> Any:
+def on_cpu(array: npt.NDArray[Any]) -> tf.Tensor:
     with tf.device("CPU:0"):
         return tf.constant(array)
 
 
-def resize(pictures: Any, size: int) -> Any:
-    resized = tf.image.resize(pictures, [size, size], antialias=True)
+def resize(images: tf.Tensor, size: int) -> tf.Tensor:
+    resized = tf.image.resize(images, [size, size], antialias=True)
     return tf.cast(tf.round(resized), tf.uint8)
+
+
+def held_out_count(name: str, size: int, fraction: float) -> int:
+    """How many of `size` images a holdout takes.
+
+    Raises:
+        SparseBNNError: none would be left to train on, or to test on.
+    """
+    count = round(size * fraction)
+    if not 0 < count < size:
+        raise SparseBNNError(
+            f"Expected a holdout of some but not all of {size} images, got {fraction:g} of "
+            f"them (dataset {name}). Use a fraction nearer 0.5."
+        )
+    return count

@@ -1,9 +1,8 @@
-"""Made-up pictures of any size, to try out a network, a strategy or a machine without data."""
+"""Made-up images of any size, to try out a network, a strategy or a machine without data."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -17,20 +16,22 @@ CLASSES = 1000  # ImageNet's
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticSplit:
-    """Noise around a colour that tells the class; picture `i` is always the same.
+    """Noise around a colour that tells the class; image `i` is always the same.
 
     Attributes:
-        size: how many.
+        size: how many images.
         image_size: height and width.
-        offset: of the first picture, so that two splits share none.
+        offset: of the first image, so that two splits share none.
     """
 
     size: int
     image_size: int
     offset: int
 
-    def batches(self, portion: Portion | None, batch_size: int, edit: Edit | None) -> Any:
-        """See `dataset_splits.Split`."""
+    def batches(
+        self, portion: Portion | None, batch_size: int, edit: Edit | None
+    ) -> tf.data.Dataset:
+        """See `splits.Split`."""
         order = np.arange(self.size)
         places = order
         if portion is not None:
@@ -38,17 +39,25 @@ class SyntheticSplit:
             places = portion.positions()
         shape = (self.image_size, self.image_size, 3)
 
-        def example(index: Any, place: Any) -> tuple[Any, Any]:
+        def example(index: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             number = index + self.offset
-            label = number * 7 % CLASSES  # classes are spread over the pictures
+            label = number * 7 % CLASSES  # classes are spread over the images
             digits = tf.stack([label // 100, label // 10 % 10, label % 10])
             colour = tf.cast(digits, tf.float32) * 20.0 + 20.0
             noise = tf.random.stateless_uniform(shape, tf.stack([number, 0]), -20.0, 20.0)
-            picture = tf.cast(tf.round(colour + noise), tf.uint8)
-            return (picture if edit is None else edit(picture, place)), label
+            image = tf.cast(tf.round(colour + noise), tf.uint8)
+            return (image if edit is None else edit(image, place)), label
 
         return (
             tf.data.Dataset.from_tensor_slices((order[places], places))
             .map(example, num_parallel_calls=tf.data.AUTOTUNE)
             .batch(batch_size)
+        )
+
+    def parted(self, count: int) -> tuple[SyntheticSplit, SyntheticSplit]:
+        """All but the last `count` images, and these."""
+        kept = self.size - count
+        return (
+            SyntheticSplit(kept, self.image_size, self.offset),
+            SyntheticSplit(count, self.image_size, self.offset + kept),
         )

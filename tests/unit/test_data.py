@@ -7,12 +7,13 @@ import os
 import shutil
 import tarfile
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from keras_sparsebnn import data
-from keras_sparsebnn._keras import tf
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.data import augmentation, cifar10
 from keras_sparsebnn.errors import SparseBNNError
 
@@ -69,7 +70,7 @@ class TestDigits:
     def test_no_picture_twice_in_an_epoch(self, digits):
         indexed = dataclasses.replace(digits, half_range=1.0)
         pictures, _ = arrays(indexed.train(0, 0, 1))
-        stored = np.asarray(digits._train.pictures, np.float32) - 1
+        stored = np.asarray(digits._train.images, np.float32) - 1
         order = np.lexsort(pictures.reshape(len(pictures), -1).T)
         expected = np.lexsort(stored.reshape(len(stored), -1).T)
         np.testing.assert_array_equal(pictures[order], stored[expected])
@@ -147,6 +148,79 @@ class TestWorkers:
             digits.train(0, 0, 30, workers=2, replicas=4)
 
 
+class TestHoldout:
+    def test_comes_from_the_end_of_the_training_split(self, digits):
+        dataset = data.load("digits", holdout=0.25)
+        assert (dataset.train_size, dataset.test_size) == (1442 - 360, 360)
+        images, labels = arrays(dataset.test(100))
+        np.testing.assert_array_equal(
+            images, np.asarray(digits._train.images[-360:], np.float32) / 8 - 1
+        )
+        np.testing.assert_array_equal(labels, digits._train.labels[-360:])
+
+    def test_synthetic_images_are_the_same_ones(self):
+        whole = data.load("synthetic/10", image_size=8)
+        parted = data.load("synthetic/10", image_size=8, holdout=0.3)
+        assert (parted.train_size, parted.test_size) == (7, 3)
+        stored, _ = arrays(whole._finish(whole._train.batches(None, 4, None), None))
+        np.testing.assert_array_equal(arrays(parted.test(4))[0], stored[7:])
+
+    @pytest.mark.parametrize("holdout", [0, 1, -0.5, 2])
+    def test_no_fraction(self, holdout):
+        with pytest.raises(SparseBNNError, match=r"`holdout` in \(0, 1\), got"):
+            data.load("digits", holdout=holdout)
+
+    def test_too_small_to_hold_anything(self):
+        with pytest.raises(SparseBNNError, match=r"some but not all of 4 images, got 0\.01"):
+            data.load("synthetic/4", image_size=8, holdout=0.01)
+
+
+class TestAsDataset:
+    def test_each_pass_is_the_next_epoch(self, digits):
+        dataset = dataclasses.replace(digits, augmentation="shift")
+        batches = dataset.as_dataset("train", 200, seed=3, first_epoch=1)
+        assert int(batches.cardinality()) == 7
+        for epoch in (1, 2):
+            images, labels = arrays(batches)
+            expected_images, expected_labels = arrays(dataset.train(epoch, 3, 200))
+            np.testing.assert_array_equal(images, expected_images)
+            np.testing.assert_array_equal(labels, expected_labels)
+
+    def test_fit_knows_its_steps_and_sees_every_epoch_once(self, digits):
+        seen = []
+
+        class Watched(keras.Model):
+            def train_step(self, batch):
+                tf.py_function(lambda y: seen.append(y.numpy()), [batch[1]], [])
+                return super().train_step(batch)
+
+        x = keras.layers.Input(digits.input_shape)
+        model = Watched(x, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        fitted = model.fit(
+            digits.as_dataset("train", 480),
+            epochs=3,
+            validation_data=digits.as_dataset("test", 100),
+            verbose=0,
+        )
+        assert len(fitted.history["val_loss"]) == 3
+        assert fitted.params["steps"] == 3
+        expected = [arrays(digits.train(epoch, 0, 480))[1] for epoch in range(3)]
+        np.testing.assert_array_equal(np.concatenate(seen), np.concatenate(expected))
+
+    def test_the_test_split_is_whole(self, digits):
+        batches = digits.as_dataset("test", 100)
+        assert int(batches.cardinality()) == 4
+        assert len(arrays(batches)[1]) == digits.test_size
+
+    def test_errors(self, digits):
+        with pytest.raises(SparseBNNError, match='"train" or "test", got \'val\''):
+            digits.as_dataset("val")
+        for split in ("train", "test"):
+            with pytest.raises(SparseBNNError, match="a batch size"):
+                digits.as_dataset(split, 0)
+
+
 class TestSynthetic:
     def test_pictures(self):
         dataset = data.load("synthetic/64", image_size=32)
@@ -165,7 +239,7 @@ class TestSynthetic:
         np.testing.assert_array_equal(rest, whole[40:])
 
     def test_no_picture(self):
-        with pytest.raises(SparseBNNError, match="at least one picture, got synthetic/0"):
+        with pytest.raises(SparseBNNError, match="at least one image, got synthetic/0"):
             data.load("synthetic/0")
 
 
@@ -198,7 +272,7 @@ class TestCIFAR10:
         raw, found = arrays(dataset.test(8))
         np.testing.assert_array_equal(np.round((raw + 1) * 127.5), pictures[40:])
         np.testing.assert_array_equal(found, labels[40:])
-        np.testing.assert_array_equal(np.asarray(dataset._train.pictures), pictures[:40])
+        np.testing.assert_array_equal(np.asarray(dataset._train.images), pictures[:40])
 
     def test_folder(self, cifar):
         folder, pictures, labels = cifar
@@ -276,13 +350,16 @@ class _Synthetic(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     SPLITS: tuple = ("train", "test")
     HIDDEN: tuple = ()
     LABEL: object = None
+    KEYS: tuple = ("image", "label")
+    EXTRA: ClassVar[dict] = {}
     DTYPE = np.uint8
 
     def _info(self):
         label = self.LABEL or tfds.features.ClassLabel(num_classes=3)
         image = tfds.features.Image(shape=self.SHAPE, dtype=self.DTYPE)
+        features = {**dict(zip(self.KEYS, (image, label), strict=True)), **self.EXTRA}
         return tfds.core.DatasetInfo(
-            builder=self, features=tfds.features.FeaturesDict({"image": image, "label": label})
+            builder=self, features=tfds.features.FeaturesDict(features)
         )
 
     def _split_generators(self, dl_manager):
@@ -294,7 +371,9 @@ class _Synthetic(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             height, width = (self.SHAPE[0] or 4 + i % 5, self.SHAPE[1] or 9 - i % 5)
             scale = 257 if np.uint16 == self.DTYPE else 1
             picture = np.full((height, width, self.SHAPE[2]), i * scale, self.DTYPE)
-            yield i, {"image": picture, "label": -1 if split in self.HIDDEN else i % 3}
+            values = (picture, -1 if split in self.HIDDEN else i % 3)
+            extra = dict.fromkeys(self.EXTRA, 0)
+            yield i, {**dict(zip(self.KEYS, values, strict=True)), **extra}
 
 
 def prepared(tmp_path: Path, name: str, **attributes) -> Path:
@@ -377,8 +456,35 @@ class TestTFDS:
 
     def test_no_test_split(self, tmp_path):
         root = prepared(tmp_path, "untested", SPLITS=("train",))
-        with pytest.raises(SparseBNNError, match=r"splits train and test .*, got train "):
+        with pytest.raises(
+            SparseBNNError, match=r"splits train and test .*, got train .*--holdout 0\.1"
+        ):
             data.load("untested", data_dir=root)
+        for memory_limit in (0, 1 << 20):
+            dataset = data.load(
+                "untested", data_dir=root, memory_limit=memory_limit, holdout=0.2
+            )
+            assert (dataset.train_size, dataset.test_size) == (32, 8)
+            parts = [dataset.train(0, 0, 1), dataset.test(3)]
+            trained, tested = (
+                set(np.round((arrays(part)[0][:, 0, 0, 0] + 1) * 127.5).astype(int))
+                for part in parts
+            )
+            assert (len(trained), len(tested)) == (32, 8)
+            assert trained | tested == set(range(40))
+
+    def test_image_and_label_under_other_names(self, tmp_path):
+        root = prepared(tmp_path, "renamed", KEYS=("photo", "species"))
+        dataset = data.load("renamed", data_dir=root)
+        values, labels = arrays(dataset.test(10))
+        values = np.round((values[:, 0, 0, 0] + 1) * 127.5).astype(int)
+        np.testing.assert_array_equal(labels, values % 3)
+
+    def test_two_class_labels_are_one_line(self, tmp_path):
+        extra = {"coarse": tfds.features.ClassLabel(num_classes=2)}
+        root = prepared(tmp_path, "twofold", KEYS=("photo", "fine"), EXTRA=extra)
+        with pytest.raises(SparseBNNError, match="coarse: ClassLabel, fine: ClassLabel, photo"):
+            data.load("twofold", data_dir=root)
 
     def test_no_class_label(self, tmp_path):
         root = prepared(tmp_path, "regression", LABEL=tfds.features.Scalar(np.int64))
@@ -391,14 +497,14 @@ class TestTFDS:
         content = bytearray(record.read_bytes())
         content[len(content) // 2] ^= 0xFF
         record.write_bytes(content)
-        with pytest.raises(SparseBNNError, match="40 readable pictures in split train"):
+        with pytest.raises(SparseBNNError, match="40 readable images in split train"):
             data.load("damaged", data_dir=root)
 
     def test_truncated_file(self, tmp_path):
         root = prepared(tmp_path, "short")
         (record,) = root.glob("short/*/*test*")
         record.write_bytes(record.read_bytes()[:-20])
-        with pytest.raises(SparseBNNError, match="10 readable pictures in split test"):
+        with pytest.raises(SparseBNNError, match="10 readable images in split test"):
             data.load("short", data_dir=root)
 
     @pytest.mark.parametrize("content", ["{", "[]", '{"name": 3}'])
