@@ -15,6 +15,10 @@ if TYPE_CHECKING:
         incremental,
         linear,
     )
+    from keras_sparsebnn.training.keras.distillation import DistilledModel
+    from keras_sparsebnn.training.keras.learning_rate import RestartingDecay
+    from keras_sparsebnn.training.keras.losses import DistillationLoss, SmoothedCrossEntropy
+    from keras_sparsebnn.training.keras.optimizer import GroupedOptimizer, selection_logits
     from keras_sparsebnn.training.keras.stages import StageSchedule
     from keras_sparsebnn.training.run.checkpoint import CheckpointStore
     from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
@@ -28,8 +32,13 @@ _HOME = {
     "configured": "settings.recipes",
     "CheckpointStore": "run.checkpoint",
     "CodewordUsage": "keras.callbacks",
+    "DistillationLoss": "keras.losses",
+    "DistilledModel": "keras.distillation",
+    "GroupedOptimizer": "keras.optimizer",
+    "RestartingDecay": "keras.learning_rate",
     "RunConfig": "settings.config",
     "SelectionSchedule": "keras.callbacks",
+    "SmoothedCrossEntropy": "keras.losses",
     "StageSchedule": "keras.stages",
     "TrainingInterruptedError": "run.interruption",
     "cosine": "keras.callbacks",
@@ -37,6 +46,7 @@ _HOME = {
     "geometric": "keras.callbacks",
     "incremental": "keras.callbacks",
     "linear": "keras.callbacks",
+    "selection_logits": "keras.optimizer",
     "train": "run.train",
 }
 
@@ -44,9 +54,14 @@ __all__ = [
     "RECIPES",
     "CheckpointStore",
     "CodewordUsage",
+    "DistillationLoss",
+    "DistilledModel",
+    "GroupedOptimizer",
     "Recipe",
+    "RestartingDecay",
     "RunConfig",
     "SelectionSchedule",
+    "SmoothedCrossEntropy",
     "StageSchedule",
     "TrainingInterruptedError",
     "configured",
@@ -55,6 +70,7 @@ __all__ = [
     "geometric",
     "incremental",
     "linear",
+    "selection_logits",
     "train",
 ]
 

@@ -10,8 +10,13 @@ import pytest
 from keras_sparsebnn import data
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.training import RunConfig, TrainingInterruptedError, train
-from keras_sparsebnn.training.keras.distillation import DistilledModel, distillation_loss
+from keras_sparsebnn.training import (
+    DistillationLoss,
+    DistilledModel,
+    RunConfig,
+    TrainingInterruptedError,
+    train,
+)
 from keras_sparsebnn.training.run.teacher import Teacher
 
 
@@ -47,7 +52,7 @@ def test_loss_and_gradient_against_numpy(weight, temperature):
     rng = np.random.default_rng(0)
     student, teacher = rng.normal(size=(2, 6, 4)).astype(np.float32) * 3
     labels = rng.integers(0, 4, 6)
-    loss = distillation_loss(cross_entropy, 4, weight, temperature)
+    loss = DistillationLoss(4, weight, temperature).call
     targets = tf.constant(np.concatenate([labels[:, None], teacher], 1), tf.float32)
     logits = tf.constant(student)
     with tf.GradientTape() as tape:
@@ -66,15 +71,45 @@ def test_loss_and_gradient_against_numpy(weight, temperature):
 
 
 def test_labels_alone_are_the_plain_loss():
-    loss = distillation_loss(cross_entropy, 4, 0.5, 2.0)
+    loss = DistillationLoss(4, 0.5, 2.0).call
     labels, logits = tf.constant([[1], [2]]), tf.constant(np.eye(2, 4, dtype=np.float32))
-    np.testing.assert_array_equal(loss(labels, logits), cross_entropy(labels, logits))
+    np.testing.assert_allclose(loss(labels, logits), cross_entropy(labels, logits), rtol=1e-6)
+
+
+def test_a_loss_from_its_configuration():
+    loss = DistillationLoss(4, 0.5, 2.0, label_smoothing=0.1)
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert again.get_config() == loss.get_config()
+    targets = tf.constant([[1.0, 0.5, -1.0, 2.0, 0.0]])
+    logits = tf.constant([[0.0, 1.0, 0.5, -1.0]])
+    assert float(again(targets, logits)) == float(loss(targets, logits))
+
+
+@pytest.mark.parametrize(("weight", "temperature"), [(0, 1), (1.5, 1), (1, 0)])
+def test_a_loss_out_of_range(weight, temperature):
+    with pytest.raises(SparseBNNError, match=r"Expected `(weight|temperature)`"):
+        DistillationLoss(4, weight, temperature)
+
+
+def test_without_a_teacher_labels_alone_train_it():
+    x = keras.layers.Input((3,))
+    model = DistilledModel(x, keras.layers.Dense(2)(x))
+    model.compile(keras.optimizers.SGD(0.5), DistillationLoss(2))
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(64, 3)).astype(np.float32)
+    labels = (images[:, 0] > 0).astype(np.int64)
+    model.fit(images, labels, epochs=30, verbose=0)
+    assert (model.predict(images, verbose=0).argmax(1) == labels).mean() > 0.9
+    # The same traced model follows a teacher once there is one.
+    model.set_teacher(lambda images: 9.0 * tf.stack([images[:, 0], -images[:, 0]], 1))
+    model.fit(images, labels, epochs=60, verbose=0)
+    assert (model.predict(images, verbose=0).argmax(1) == labels).mean() < 0.1
 
 
 def test_a_step_follows_the_teacher_and_evaluation_the_labels():
     x = keras.layers.Input((3,))
     model = DistilledModel(x, keras.layers.Dense(2)(x))
-    loss = distillation_loss(cross_entropy, 2, 1.0, 1.0)
+    loss = DistillationLoss(2)
     model.compile(keras.optimizers.SGD(0.5), loss, metrics=["accuracy"])
     model.set_teacher(lambda pictures: 4.0 * pictures[:, :2])
     rng = np.random.default_rng(0)

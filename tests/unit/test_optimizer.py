@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.training.keras.learning_rate import RestartingDecay
-from keras_sparsebnn.training.keras.optimizer import GroupedOptimizer
+from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.training import (
+    DistillationLoss,
+    DistilledModel,
+    GroupedOptimizer,
+    RestartingDecay,
+    selection_logits,
+)
 
 _SHAPES = ((3, 4), (5,))
 
@@ -143,9 +151,88 @@ def test_checkpoint_goes_on_exactly(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_is_not_saved_with_a_model():
-    with pytest.raises(SparseBNNError, match="saved without this optimizer"):
-        GroupedOptimizer("adam", 0.01).get_config()
+class TestSaving:
+    def made(self):
+        weights = variables()
+        optimizer = GroupedOptimizer(
+            "sgd",
+            RestartingDecay(0.1, "cosine", starts=(0, 6), total=12, warmup=2),
+            momentum=0.8,
+            weight_decay=(0.1, 0.2),
+            logits=weights[1:],
+            logit_rate_factor=0.5,
+            starts=(0, 6),
+        )
+        return weights, optimizer
+
+    def test_configuration_makes_the_same_optimizer(self):
+        weights, optimizer = self.made()
+        train(optimizer, weights, gradients())
+        again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+        assert again.get_config() == optimizer.get_config()
+        assert again.get_config()["logits"] == [1]
+        other = variables()
+        train(again, other, gradients())
+        for a, b in zip(weights, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_places_are_unknown_before_build(self):
+        _, optimizer = self.made()
+        with pytest.raises(SparseBNNError, match=r"Call optimizer\.build"):
+            optimizer.get_config()
+        assert GroupedOptimizer("adam", 0.01).get_config()["logits"] == []
+
+    def test_unknown_kinds(self):
+        for kinds in ({"kind": "rmsprop"}, {"kind": "adam", "logit_kind": 3}):
+            with pytest.raises(SparseBNNError, match="to be one of adam, sgd, got"):
+                GroupedOptimizer(learning_rate=0.1, **kinds)
+
+    @pytest.mark.parametrize("suffix", ["keras", "h5"])
+    def test_a_compiled_model_goes_on_after_loading(self, tmp_path, suffix, seeded):
+        """Binary layers with logits, a teacher, two groups, a schedule: saved in the middle."""
+        rng = np.random.default_rng(0)
+        images = rng.normal(size=(32, 6, 6, 4)).astype(np.float32)
+        labels = rng.integers(0, 3, 32)
+        layers = [
+            SparseBinaryConv2D(6, 3, codewords=8, seed=1, name="binary"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, name="classifier"),
+        ]
+        x = y = keras.layers.Input((6, 6, 4))
+        for layer in layers:
+            y = layer(y)
+        model = DistilledModel(x, y)
+        logits = selection_logits(model)
+        assert len(logits) == 1
+        model.compile(
+            GroupedOptimizer(
+                "sgd", RestartingDecay(0.1, "cosine", total=12), logits=logits,
+                weight_decay=(0.01,),
+            ),
+            DistillationLoss(3, weight=0.7, temperature=2.0, label_smoothing=0.1),
+        )  # fmt: skip
+
+        def teacher(batch):
+            return batch[:, 0, 0, :3]
+
+        def fit(model, epochs):
+            model.set_teacher(teacher)
+            model.fit(images, labels, batch_size=8, epochs=epochs, shuffle=False, verbose=0)
+
+        fit(model, 1)
+        with (
+            pytest.warns(UserWarning, match="HDF5")
+            if suffix == "h5"
+            else contextlib.nullcontext()
+        ):
+            model.save(tmp_path / f"m.{suffix}")
+        loaded = keras.models.load_model(tmp_path / f"m.{suffix}")
+        assert type(loaded) is DistilledModel
+        assert int(loaded.optimizer.iterations) == 4
+        fit(model, 2)
+        fit(loaded, 2)
+        for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 class TestRestartingDecay:

@@ -9,11 +9,10 @@ import numpy as np
 
 from keras_sparsebnn._keras import keras, tf
 
-__all__ = ["SCHEDULES", "RestartingDecay"]
-
-SCHEDULES = ("constant", "cosine", "linear")
+__all__ = ["RestartingDecay"]
 
 
+@keras.utils.register_keras_serializable("keras_sparsebnn")
 class RestartingDecay(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     r"""Linear warm-up, then decay to 0; the same again in each part of training.
 
@@ -28,7 +27,7 @@ class RestartingDecay(keras.optimizers.schedules.LearningRateSchedule):  # type:
         kind: "cosine", "linear" or "constant".
         starts: the steps at which the parts begin, rising, the first 0.
         total: the step at which the last part ends.
-        warmup: steps of warm-up in each part; as many as it has at most.
+        warmup: steps of warm-up in each part; at most as many as it has.
 
     Shape:
         step, an integer scalar -> float32 scalar.
@@ -54,9 +53,9 @@ class RestartingDecay(keras.optimizers.schedules.LearningRateSchedule):  # type:
         self.total = total
         self.warmup = warmup
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         step = tf.cast(step, tf.int64)
-        value: Any = None
+        value = None
         for start, end in zip(self.starts, (*self.starts[1:], self.total), strict=True):
             warmup = min(self.warmup, end - start)
             done = tf.cast(step - start, tf.float32)
@@ -70,13 +69,13 @@ class RestartingDecay(keras.optimizers.schedules.LearningRateSchedule):  # type:
             if warmup:
                 factor = tf.where(done < warmup, done / warmup, factor)
             value = factor if value is None else tf.where(step >= start, factor, value)
-        return self.rate * value
+        return tf.constant(self.rate, tf.float32) * value
 
     def get_config(self) -> dict[str, Any]:
         return {
             "rate": self.rate,
             "kind": self.kind,
-            "starts": self.starts,
+            "starts": list(self.starts),
             "total": self.total,
             "warmup": self.warmup,
         }

@@ -6,13 +6,32 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn.analysis.usage import binary_layers
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.layers import sparse_quantizer
+from keras_sparsebnn.training.settings.choices import OPTIMIZERS
 
-__all__ = ["GroupedOptimizer"]
+__all__ = ["GroupedOptimizer", "selection_logits"]
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's own defaults of Adam
 
 
+def selection_logits(model: keras.Model) -> list[tf.Variable]:
+    """The variables of a model that decide which codewords its layers use.
+
+    Example:
+        >>> selection_logits(keras.Sequential([keras.layers.Dense(2, input_shape=(3,))]))
+        []
+    """
+    return [
+        weight
+        for layer in binary_layers(model)
+        if (quantizer := sparse_quantizer(layer)) is not None
+        for weight in quantizer.trainable_weights
+    ]
+
+
+@keras.utils.register_keras_serializable("keras_sparsebnn")
 class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
     r"""Adam or SGD with momentum for the weights, either of them for the selection logits.
 
@@ -38,11 +57,18 @@ class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
         learning_rate: a Keras schedule over the optimizer's steps, or a number.
         momentum: mu of SGD, in [0, 1).
         weight_decay: lambda, >= 0, one for each part of training.
-        logits: the variables of the other group.
+        logits: the variables of the other group, or their places in the list of variables that
+            `build` gets, which for a model are its `trainable_variables`. A saved model has the
+            places, so it loads again.
         logit_kind: "adam" or "sgd", of these.
         logit_rate_factor: of the learning rate, >= 0.
         starts: the steps at which the parts of training begin, rising, the first 0. At the
-            others the trainer calls `restart`, and Adam counts `t` anew.
+            others the trainer calls `restart`, and Adam counts `t` anew; in a `model.fit` of
+            your own, call it there.
+
+    Raises:
+        SparseBNNError: `kind` or `logit_kind` is not a valid one, or the configuration is
+            asked for before `build` while `logits` are variables.
 
     Example:
         >>> weight = tf.Variable([1.0])
@@ -59,17 +85,23 @@ class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
     def __init__(
         self,
         kind: str,
-        learning_rate: Any,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
         *,
         momentum: float = 0.9,
         weight_decay: Sequence[float] = (0.0,),
-        logits: Sequence[Any] = (),
+        logits: Sequence[tf.Variable] | Sequence[int] = (),
         logit_kind: str = "adam",
         logit_rate_factor: float = 1.0,
         starts: Sequence[int] = (0,),
         name: str = "GroupedOptimizer",
     ) -> None:
         super().__init__(name=name)
+        for argument, value in (("kind", kind), ("logit_kind", logit_kind)):
+            if value not in OPTIMIZERS:
+                raise SparseBNNError(
+                    f"Expected `{argument}` to be one of {', '.join(OPTIMIZERS)}, got "
+                    f"{value!r:.60}."
+                )
         self._learning_rate = self._build_learning_rate(learning_rate)
         self.kind = kind
         self.logit_kind = logit_kind
@@ -78,14 +110,22 @@ class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
         # Tuples, or Keras would track and save them.
         self.decay_by_part = tuple(weight_decay)
         self.starts = tuple(starts)
-        self._logit_keys = frozenset(self._var_key(logit) for logit in logits)
+        places = tuple(logit for logit in logits if isinstance(logit, int))
+        self._logit_places = places if len(places) == len(logits) else None
+        self._logit_keys = frozenset(
+            self._var_key(logit) for logit in logits if not isinstance(logit, int)
+        )
 
-    def build(self, var_list: Any) -> None:
+    def build(self, var_list: Sequence[tf.Variable]) -> None:
         super().build(var_list)
         if getattr(self, "_built", False):
             return
-        self._m: list[Any] = []
-        self._v: list[Any] = []
+        keys = [self._var_key(variable) for variable in var_list]
+        if self._logit_places is None:
+            self._logit_places = tuple(i for i, k in enumerate(keys) if k in self._logit_keys)
+        self._logit_keys = frozenset(keys[place] for place in self._logit_places)
+        self._m: list[tf.Variable] = []
+        self._v: list[tf.Variable] = []
         self._velocity_index: dict[str, int] = self._no_dependency({})
         for variable in var_list:
             self._m.append(self.add_variable_from_reference(variable, "m"))
@@ -94,20 +134,20 @@ class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
                 self._v.append(self.add_variable_from_reference(variable, "v"))
         self._built = True
 
-    def _is_logits(self, variable: Any) -> bool:
+    def _is_logits(self, variable: tf.Variable) -> bool:
         return self._var_key(variable) in self._logit_keys
 
-    def _kind_of(self, variable: Any) -> str:
+    def _kind_of(self, variable: tf.Variable) -> str:
         return self.logit_kind if self._is_logits(variable) else self.kind
 
-    def _of_part(self, values: Sequence[Any], dtype: Any) -> Any:
+    def _of_part(self, values: Sequence[float], dtype: tf.DType) -> tf.Tensor:
         """The entry of `values` for the part of training that the next step belongs to."""
         chosen = tf.constant(values[0], dtype)
         for start, value in zip(self.starts[1:], values[1:], strict=True):
             chosen = tf.where(self.iterations >= start, tf.constant(value, dtype), chosen)
         return chosen
 
-    def update_step(self, gradient: Any, variable: Any) -> None:
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         gradient = tf.convert_to_tensor(gradient)
         dtype = variable.dtype
         logits = self._is_logits(variable)
@@ -136,5 +176,19 @@ class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
             slot.assign(tf.zeros_like(slot))
 
     def get_config(self) -> dict[str, Any]:
-        # Which variables the groups have is no configuration: a run makes its optimizer anew.
-        raise SparseBNNError("Expected weights to be saved without this optimizer.")
+        if self._logit_places is None:
+            raise SparseBNNError(
+                "Expected an optimizer that knows the places of its logits, got one that is "
+                "not built. Call optimizer.build(model.trainable_variables) before saving."
+            )
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "learning_rate": self._serialize_hyperparameter(self._learning_rate),
+            "momentum": self.momentum,
+            "weight_decay": list(self.decay_by_part),
+            "logits": list(self._logit_places),
+            "logit_kind": self.logit_kind,
+            "logit_rate_factor": self.logit_rate_factor,
+            "starts": list(self.starts),
+        }

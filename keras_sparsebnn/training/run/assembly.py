@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from keras_sparsebnn._keras import keras, tf
-from keras_sparsebnn.analysis.usage import binary_layers
 from keras_sparsebnn.data import Dataset
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.estimators.ir_net import T_MAX, T_MIN
-from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.models import MODELS
 from keras_sparsebnn.quantizers import METHODS
 from keras_sparsebnn.quantizers.methods import SCHEDULED, choose_after, settle_after, starts_as
@@ -25,9 +23,10 @@ from keras_sparsebnn.training.keras.callbacks import (
     incremental,
     linear,
 )
-from keras_sparsebnn.training.keras.distillation import DistilledModel, distillation_loss
+from keras_sparsebnn.training.keras.distillation import DistilledModel
 from keras_sparsebnn.training.keras.learning_rate import RestartingDecay
-from keras_sparsebnn.training.keras.optimizer import GroupedOptimizer
+from keras_sparsebnn.training.keras.losses import DistillationLoss, SmoothedCrossEntropy
+from keras_sparsebnn.training.keras.optimizer import GroupedOptimizer, selection_logits
 from keras_sparsebnn.training.keras.stages import StageSchedule
 from keras_sparsebnn.training.settings.config import RunConfig
 
@@ -56,12 +55,6 @@ def compiled_model(config: RunConfig, dataset: Dataset, steps: int) -> Any:
     if config.teacher is not None:
         model = DistilledModel(model.inputs, model.outputs, name=model.name)
     starts = part_starts(config, steps)
-    logits = [
-        weight
-        for layer in binary_layers(model)
-        if (quantizer := sparse_quantizer(layer)) is not None
-        for weight in quantizer.trainable_weights
-    ]
     decays = (config.first_step_weight_decay, config.weight_decay)
     model.compile(
         optimizer=GroupedOptimizer(
@@ -75,7 +68,7 @@ def compiled_model(config: RunConfig, dataset: Dataset, steps: int) -> Any:
             ),
             momentum=config.momentum,
             weight_decay=decays[-len(starts) :],
-            logits=logits,
+            logits=selection_logits(model),
             logit_kind=config.logit_optimizer,
             logit_rate_factor=config.logit_rate_factor,
             starts=starts,
@@ -138,19 +131,13 @@ def _network(config: RunConfig, dataset: Dataset) -> Any:
         ) from error
 
 
-def _loss(config: RunConfig, classes: int) -> Any:
-    def smoothed(labels: Any, logits: Any) -> Any:
-        labels = tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int32), classes)
-        return keras.losses.categorical_crossentropy(
-            labels, logits, from_logits=True, label_smoothing=config.label_smoothing
-        )
-
+def _loss(config: RunConfig, classes: int) -> keras.losses.Loss:
     if config.teacher is not None:
-        return distillation_loss(
-            smoothed, classes, config.teacher_weight, config.teacher_temperature
+        return DistillationLoss(
+            classes, config.teacher_weight, config.teacher_temperature, config.label_smoothing
         )
     if config.label_smoothing:
-        return smoothed
+        return SmoothedCrossEntropy(classes, config.label_smoothing)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
