@@ -138,9 +138,7 @@ def _inputs(source: str, model: Any, count: int) -> tuple[Any, Any, str]:
         config = RunConfig.from_dict(
             run_file(source, "run.json"), str(Path(source) / "run.json")
         )
-        dataset = data.load(
-            config.dataset, data_dir=config.data_dir, image_size=config.image_size
-        )
+        dataset = data.load(config.dataset, **config.data_options)
         batches = dataset.test(min(count, 256)).take(-(-count // 256))
         pictures, labels = (
             np.concatenate(parts)[:count] for parts in zip(*batches, strict=True)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from typing import Any
 
 from keras_sparsebnn.cli.outputs import check_output
+from keras_sparsebnn.data.options import AUGMENTATIONS
 from keras_sparsebnn.quantizers.methods import METHODS, OPTIONS
+from keras_sparsebnn.training.settings.choices import (
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+    STRATEGIES,
+)
+from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["add_arguments", "run"]
 
@@ -22,7 +31,7 @@ interruption: the outcome is the same, bit for bit.
 
 EPILOG = """\
 examples:
-  # real pictures that come with scikit-learn, no network needed
+  # real images that come with scikit-learn, no network needed
   sparsebnn train --out run/
 
   # the same network with plain 1-bit kernels, and with 32 random ones, to compare
@@ -64,28 +73,10 @@ class _ListRecipes(argparse.Action):
         parser.exit()
 
 
-# RunConfig's own; a test compares them.
-_DEFAULTS: dict[str, Any] = {
-    "dataset": "digits",
-    "augmentation": "none",
-    "model": "small",
-    "method": "learned",
-    "epochs": 10,
-    "batch_size": 32,
-    "optimizer": "adam",
-    "learning_rate": 3e-3,
-    "schedule": "cosine",
-    "warmup_epochs": 0.0,
-    "batch_norm_batches": 100,
-    "label_smoothing": 0.0,
-    "seed": 0,
-    "mixed_precision": "none",
-    "strategy": "none",
-    "checkpoint_every": 0,
-}
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(RunConfig)}
 
 
-def _add(group: Any, name: str, help: str, **kwargs: Any) -> None:
+def _add(group: argparse._ArgumentGroup, name: str, help: str, **kwargs: Any) -> None:
     """A flag that only counts when it is given: otherwise the recipe decides."""
     field = name.removeprefix("--").replace("-", "_")
     text = help if "(default" in help else f"{help} (default: {_DEFAULTS[field]})"
@@ -160,19 +151,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add(
         group,
         "--image-size",
-        "resize pictures to this height and width; needed where sizes vary (default: as they "
+        "resize images to this height and width; needed where sizes vary (default: as they "
         "are)",
         type=int,
         metavar="PIXELS",
     )
     _add(
         group,
+        "--holdout",
+        "test on this fraction of the training split, taken out of it; needed where a dataset "
+        "has no other split (default: the dataset's test or validation split)",
+        type=float,
+        metavar="FRACTION",
+    )
+    _add(
+        group,
         "--augmentation",
-        "of training pictures",
-        choices=(
-            *("none", "shift", "flip_shift", "crop", "crop_flip"),
-            *("resized_crop", "resized_crop_lighting"),
-        ),
+        "of training images",
+        choices=AUGMENTATIONS,
     )
 
     group = parser.add_argument_group("network and kernels")
@@ -188,9 +184,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     group = parser.add_argument_group("training")
-    _add(group, "--epochs", "passes over the training pictures", type=int, metavar="N")
+    _add(group, "--epochs", "passes over the training images", type=int, metavar="N")
     _add(group, "--batch-size", "of all devices together", type=int, metavar="N")
-    _add(group, "--optimizer", "of the weights", choices=("adam", "sgd"))
+    _add(group, "--optimizer", "of the weights", choices=OPTIMIZERS)
     _add(
         group,
         "--learning-rate",
@@ -198,7 +194,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="RATE",
     )
-    _add(group, "--schedule", "of the learning rate", choices=("cosine", "linear", "constant"))
+    _add(group, "--schedule", "of the learning rate", choices=SCHEDULES)
     _add(
         group,
         "--warmup-epochs",
@@ -227,18 +223,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         group,
         "--mixed-precision",
         "bfloat16 is faster on CPUs with AMX and on TPUs",
-        choices=("none", "bfloat16"),
+        choices=PRECISIONS,
     )
     _add(
         group,
         "--strategy",
         "mirrored: the devices of this machine; multi_worker: the machines in TF_CONFIG",
-        choices=("none", "mirrored", "multi_worker", "tpu"),
+        choices=STRATEGIES,
     )
     _add(
         group,
         "--devices",
-        "so many of this machine (default: all)",
+        "how many of this machine to use (default: all)",
         type=int,
         metavar="N",
     )
@@ -276,7 +272,7 @@ def _parse_settings(texts: list[str]) -> dict[str, Any]:
 _NO_SETTINGS = {"command", "out", "recipe", "settings", "download", "json", "quiet"}
 
 
-def _configuration(args: argparse.Namespace) -> Any:
+def _configuration(args: argparse.Namespace) -> RunConfig:
     """The recipe, changed by flags, changed by --set."""
     from keras_sparsebnn.errors import SparseBNNError
     from keras_sparsebnn.training.settings.recipes import configured
@@ -328,7 +324,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(config: Any, metrics: dict[str, Any], out: str) -> str:
+def _summary(config: RunConfig, metrics: dict[str, Any], out: str) -> str:
     final = metrics["final"]
     folder = out.rstrip("/") or "/"
     if config.float_network:
@@ -340,7 +336,7 @@ def _summary(config: Any, metrics: dict[str, Any], out: str) -> str:
         each = ", ".join(f"{k}: {n}" for k, n in config.codewords.items())
         kernels = f"{config.method}, {each}"
     return (
-        f"test accuracy  {final['test_accuracy']:.2%} of {final['test_size']} pictures\n"
+        f"test accuracy  {final['test_accuracy']:.2%} of {final['test_size']} images\n"
         f"kernels        {kernels}\n"
         f"trained        {config.epochs} epochs, {final['steps']} steps, "
         f"{final['seconds']:.1f} s\n"

@@ -69,7 +69,7 @@ def _finished(run: Run, out: Path, results: Mapping[str, Result]) -> bool:
     if key is not None:
         raise SparseBNNError(
             f"Expected the matrix's setting in {result.where}, got another `{key}`: "
-            f"{stored.to_dict()[key]!r:.60} instead of {run.config.to_dict()[key]!r:.60}. "
+            f"{getattr(stored, key)!r:.60} instead of {getattr(run.config, key)!r:.60}. "
             "Rename the variant, use another folder, or remove that record."
         )
     return True

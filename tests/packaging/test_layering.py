@@ -15,7 +15,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Lowest first. A module imports from its own row and from rows above it in this list.
 LAYERS = (
-    ("errors", "_text_table", "_files", "_signals", "_rules", "codebook", "_keras", "selection"),
+    (
+        "errors",
+        "_files",
+        "_rules",
+        "_signals",
+        "_text_table",
+        "codebook",
+        "_keras",
+        "selection",
+    ),
     ("activations", "estimators"),
     ("quantizers",),
     ("layers",),

@@ -77,6 +77,21 @@ class TestAugmentation:
             data.load("digits", augmentation="mixup")
 
 
+@pytest.fixture(scope="module")
+def crops():
+    """On a picture whose every pixel tells its place: red is the column, green the row."""
+    rows, columns = np.mgrid[0:60, 0:100]
+    picture = tf.constant(np.stack([columns, rows, 0 * rows], -1).astype(np.uint8))
+
+    def crop(seed, lighting=False):
+        return augmentation.random_resized_crop(
+            picture, tf.stack([tf.constant(3, tf.int64), seed]), (24, 24, 3), lighting=lighting
+        )
+
+    compiled = tf.function(crop)
+    return np.stack([compiled(tf.constant(s, tf.int64)).numpy() for s in range(200)]), crop
+
+
 class TestResizedCrop:
     def test_is_a_part_of_the_area_and_aspect_asked_for(self, crops):
         pictures, _ = crops

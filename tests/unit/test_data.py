@@ -14,7 +14,7 @@ import pytest
 
 from keras_sparsebnn import data
 from keras_sparsebnn._keras import keras, tf
-from keras_sparsebnn.data import augmentation, cifar10
+from keras_sparsebnn.data import cifar10
 from keras_sparsebnn.errors import SparseBNNError
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -109,21 +109,6 @@ class TestOrder:
     def test_impossible_batch_size(self, digits, batch_size):
         with pytest.raises(SparseBNNError, match=r"batch size in \[1, 1442\], got"):
             digits.train(0, 0, batch_size)
-
-
-@pytest.fixture(scope="module")
-def crops():
-    """On a picture whose every pixel tells its place: red is the column, green the row."""
-    rows, columns = np.mgrid[0:60, 0:100]
-    picture = tf.constant(np.stack([columns, rows, 0 * rows], -1).astype(np.uint8))
-
-    def crop(seed, lighting=False):
-        return augmentation.random_resized_crop(
-            picture, tf.stack([tf.constant(3, tf.int64), seed]), (24, 24, 3), lighting=lighting
-        )
-
-    compiled = tf.function(crop)
-    return np.stack([compiled(tf.constant(s, tf.int64)).numpy() for s in range(200)]), crop
 
 
 class TestWorkers:

@@ -58,7 +58,7 @@ class RunFolder:
         stored = RunConfig.load(self.settings)
         key = config.first_difference(stored)
         if key is not None:
-            mine, theirs = config.to_dict()[key], stored.to_dict()[key]
+            mine, theirs = getattr(config, key), getattr(stored, key)
             raise SparseBNNError(
                 f"Expected the settings of the run in {self.path}, got another `{key}`: "
                 f"{mine!r:.80} instead of {theirs!r:.80}. Choose another folder, or the same "

@@ -67,13 +67,7 @@ def train(
         results = _results(job)
         if results is not None:
             return results
-        dataset = data.load(
-            config.dataset,
-            data_dir=config.data_dir,
-            image_size=config.image_size,
-            augmentation=config.augmentation,
-            download=download,
-        )
+        dataset = data.load(config.dataset, **config.data_options, download=download)
         return _trained(job, dataset, callbacks)
 
 

@@ -19,10 +19,18 @@ from keras_sparsebnn._rules import (
     one_of,
     or_none,
     positive,
+    strictly_between,
     text,
 )
+from keras_sparsebnn.data.options import AUGMENTATIONS, IMAGE_SIZES
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers.methods import METHODS, OPTIONS, choose_after
+from keras_sparsebnn.training.settings.choices import (
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+    STRATEGIES,
+)
 
 __all__ = ["RunConfig"]
 
@@ -47,12 +55,9 @@ _RULES: dict[str, Rule] = {
     "recipe": or_none(text(4096)),
     "dataset": text(200),
     "data_dir": or_none(text(4096)),
-    "image_size": or_none(integer(4, 1024)),
-    # data.AUGMENTATIONS, which takes TensorFlow to import.
-    "augmentation": one_of(
-        *("none", "shift", "flip_shift", "crop", "crop_flip"),
-        *("resized_crop", "resized_crop_lighting"),
-    ),
+    "image_size": or_none(integer(*IMAGE_SIZES)),
+    "augmentation": one_of(*AUGMENTATIONS),
+    "holdout": or_none(strictly_between(0, 1)),
     "model": text(100),
     "model_options": _OBJECT,
     "float_network": BOOLEAN,
@@ -65,14 +70,14 @@ _RULES: dict[str, Rule] = {
     "epochs": integer(1, 100_000),
     "first_step": ("a number in [0, 1)", lambda v: is_number(v) and 0 <= v < 1),
     "batch_size": integer(1, 1_000_000),
-    "optimizer": one_of("adam", "sgd"),
+    "optimizer": one_of(*OPTIMIZERS),
     "learning_rate": positive(1e3),
-    "schedule": one_of("cosine", "linear", "constant"),
+    "schedule": one_of(*SCHEDULES),
     "warmup_epochs": number(0, 100_000),
     "momentum": ("a number in [0, 1)", lambda v: is_number(v) and 0 <= v < 1),
     "weight_decay": number(0, 1),
     "first_step_weight_decay": number(0, 1),
-    "logit_optimizer": one_of("adam", "sgd"),
+    "logit_optimizer": one_of(*OPTIMIZERS),
     "logit_rate_factor": number(0, 1e6),
     "label_smoothing": ("a number in [0, 1)", lambda v: is_number(v) and 0 <= v < 1),
     "teacher": or_none(text(4096)),
@@ -81,8 +86,8 @@ _RULES: dict[str, Rule] = {
     "teacher_epochs": or_none(integer(1, 100_000)),
     "batch_norm_batches": integer(0, 10**9),
     "seed": integer(0, 2**31 - 1),
-    "mixed_precision": one_of("none", "bfloat16"),
-    "strategy": one_of("none", "mirrored", "multi_worker", "tpu"),
+    "mixed_precision": one_of(*PRECISIONS),
+    "strategy": one_of(*STRATEGIES),
     "devices": or_none(integer(1, 1024)),
     "deterministic": BOOLEAN,
     "checkpoint_every": integer(0, 10**9),
@@ -91,6 +96,9 @@ _RULES: dict[str, Rule] = {
 # These may differ when a run goes on: they do not change its outcome.
 _FREE = ("recipe", "data_dir", "checkpoint_every")
 
+# Earlier versions of this package refuse a run.json that has these.
+_YOUNGER = ("holdout",)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -98,7 +106,8 @@ class RunConfig:
 
     Args:
         recipe: whose settings these were to start with; only a note.
-        dataset: see `data.load`; so are `data_dir`, `image_size` and `augmentation`.
+        dataset: see `data.load`, also for `data_dir`, `image_size`, `augmentation` and
+            `holdout`.
         model: a key of `models.MODELS`.
         model_options: more arguments of that builder.
         float_network: float kernels and activations: what binary ones are compared with, and
@@ -150,6 +159,7 @@ class RunConfig:
     data_dir: str | None = None
     image_size: int | None = None
     augmentation: str = "none"
+    holdout: float | None = None
     model: str = "small"
     model_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     float_network: bool = False
@@ -239,9 +249,16 @@ class RunConfig:
         n = self.codewords
         return (n if isinstance(n, int) else max(n.values())).bit_length() - 1
 
+    @property
+    def data_options(self) -> dict[str, Any]:
+        """What `data.load` gets besides the name of the dataset."""
+        names = ("data_dir", "image_size", "augmentation", "holdout")
+        return {name: getattr(self, name) for name in names}
+
     def to_dict(self) -> dict[str, Any]:
-        """As `run.json` has it."""
-        return dataclasses.asdict(self)
+        """As `run.json` has it: settings that are younger than version 2 only where set."""
+        settings = dataclasses.asdict(self)
+        return {k: v for k, v in settings.items() if k not in _YOUNGER or v is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "run.json") -> RunConfig:
@@ -282,5 +299,6 @@ class RunConfig:
 
     def first_difference(self, other: RunConfig) -> str | None:
         """The first key in which two runs differ so that one cannot go on as the other."""
-        mine, theirs = self.to_dict(), other.to_dict()
-        return next((k for k in mine if k not in _FREE and mine[k] != theirs[k]), None)
+        names = (field.name for field in dataclasses.fields(self))
+        compared = (name for name in names if name not in _FREE)
+        return next((k for k in compared if getattr(self, k) != getattr(other, k)), None)
