@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from keras_sparsebnn._keras import tf
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.data.augmentation import (
     crop_and_flip,
     draw_offsets,
@@ -179,6 +179,30 @@ class Dataset:
         # A generator starts anew with each pass, which is when the next epoch is due.
         batches = tf.data.Dataset.from_generator(next_epoch, output_signature=signature)
         return batches.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+
+    def check_fits(self, model: keras.Model, role: str, where: str = "") -> None:
+        """Makes sure that a model takes one image of this size and tells these classes.
+
+        Args:
+            model: functional or Sequential; networks that take any size are fine.
+            role: what to call it in the message: "teacher", "network".
+            where: its file, for the message.
+
+        Raises:
+            SparseBNNError: it does not.
+        """
+        shapes = [tuple(t.shape) for t in (*model.inputs, *model.outputs)]
+        expected = [(None, *self.input_shape), (None, self.classes)]
+        if len(shapes) != 2 or not all(
+            len(a) == len(b) and all(x in (None, y) for x, y in zip(a, b, strict=True))
+            for a, b in zip(shapes, expected, strict=True)
+        ):
+            inputs = " and ".join(str(shape[1:]) for shape in shapes[: len(model.inputs)])
+            outputs = " and ".join(str(shape[1:]) for shape in shapes[len(model.inputs) :])
+            raise SparseBNNError(
+                f"Expected a {role} from {expected[0][1:]} to {expected[1][1:]}, got one from "
+                f"{inputs} to {outputs}{f' ({where})' if where else ''}."
+            )
 
     def _edit(self, portion: Portion) -> Edit:
         key = np.random.SeedSequence((*portion.key, 2)).generate_state(1)[0] >> 1

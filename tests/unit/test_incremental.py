@@ -8,7 +8,7 @@ from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers import Incremental
 from keras_sparsebnn.training import RunConfig, incremental
-from keras_sparsebnn.training.run.assembly import selection_schedules
+from keras_sparsebnn.training.run.schedules import selection_schedules
 from keras_sparsebnn.transforms.freezing import freeze
 
 SHAPE = (3, 3, 8, 16)

@@ -9,7 +9,7 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.estimators import ede_identity, standardized
 from keras_sparsebnn.quantizers import FacilityLocation, FixedSubset, OneBit
 from keras_sparsebnn.training import RunConfig, SelectionSchedule, geometric
-from keras_sparsebnn.training.run.assembly import selection_schedules
+from keras_sparsebnn.training.run.schedules import selection_schedules
 
 SHAPE = (3, 3, 5, 4)
 

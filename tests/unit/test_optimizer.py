@@ -7,9 +7,9 @@ import contextlib
 import numpy as np
 import pytest
 
-from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.quantizers import SparseKernel
 from keras_sparsebnn.training import (
     DistillationLoss,
     DistilledModel,
@@ -194,7 +194,9 @@ class TestSaving:
         images = rng.normal(size=(32, 6, 6, 4)).astype(np.float32)
         labels = rng.integers(0, 3, 32)
         layers = [
-            SparseBinaryConv2D(6, 3, codewords=8, seed=1, name="binary"),
+            lq.layers.QuantConv2D(
+                6, 3, kernel_quantizer=SparseKernel(8, seed=1), kernel_constraint="weight_clip"
+            ),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(3, name="classifier"),
         ]

@@ -20,11 +20,8 @@ from keras_sparsebnn.training import (
     RunConfig,
     configured,
 )
-from keras_sparsebnn.training.run.assembly import (
-    compiled_model,
-    selection_schedules,
-    stage_starts,
-)
+from keras_sparsebnn.training.run.assembly import compiled_model
+from keras_sparsebnn.training.run.schedules import selection_schedules, stage_starts
 
 _QUICK = {"epochs": 2, "batch_size": 200, "method": "random", "codewords": 16}
 

@@ -38,8 +38,9 @@ def finish(
         count = min(steps, config.batch_norm_batches)
         reestimate_batch_norm(plain, batches, steps=count)
     frozen = freeze(plain)
+    own_loss = model.loss if config.model_options.get("compiled") else None
     frozen.compile(
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=own_loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
     tested = frozen.evaluate(dataset.test(config.batch_size), verbose=0, return_dict=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.training.settings.choices import OWN_NETWORK
 from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["RunFolder", "run_file"]
@@ -57,6 +58,12 @@ class RunFolder:
             return None
         stored = RunConfig.load(self.settings)
         key = config.first_difference(stored)
+        if stored.model == OWN_NETWORK and key in ("model", "model_options"):
+            raise SparseBNNError(
+                f"Expected the user's own network of the run in {self.path}, got another one. "
+                "Give the same one to keras_sparsebnn.training.train(..., model=...), or "
+                "choose another folder."
+            )
         if key is not None:
             mine, theirs = getattr(config, key), getattr(stored, key)
             raise SparseBNNError(

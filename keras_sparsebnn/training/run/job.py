@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 from keras_sparsebnn._files import write_json
-from keras_sparsebnn.training.run.assembly import teacher_config
 from keras_sparsebnn.training.run.console import Console
 from keras_sparsebnn.training.run.folder import RunFolder
 from keras_sparsebnn.training.run.machine import machine
@@ -39,7 +38,7 @@ class Job:
             folder.path.mkdir(exist_ok=True)
         return dataclasses.replace(
             self,
-            config=teacher_config(self.config),
+            config=self.config.of_teacher(),
             folder=folder,
             console=self.console.prefixed("teacher: "),
         )

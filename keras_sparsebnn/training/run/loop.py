@@ -14,10 +14,10 @@ from keras_sparsebnn.data import Dataset
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.keras.callbacks import CodewordUsage, selections
 from keras_sparsebnn.training.keras.event_log import write_epoch
-from keras_sparsebnn.training.run.assembly import part_starts, selection_schedules
 from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
 from keras_sparsebnn.training.run.job import Job
 from keras_sparsebnn.training.run.progress import RunCheckpoints
+from keras_sparsebnn.training.run.schedules import part_starts, selection_schedules
 
 __all__ = ["Loop"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from keras_sparsebnn.training.run.deployment import finish
 from keras_sparsebnn.training.run.folder import RunFolder
 from keras_sparsebnn.training.run.job import Job
 from keras_sparsebnn.training.run.loop import Loop
+from keras_sparsebnn.training.run.network import Network, own_network, recorded
 from keras_sparsebnn.training.run.strategies import start
 from keras_sparsebnn.training.run.teacher import Teacher
 from keras_sparsebnn.training.settings.config import RunConfig
@@ -28,6 +30,7 @@ def train(
     config: RunConfig,
     out: str | Path,
     *,
+    model: Network | None = None,
     download: bool = False,
     progress: bool = False,
     report: Callable[[str], None] = lambda line: None,
@@ -44,6 +47,12 @@ def train(
 
     Args:
         config: what to train.
+        model: a network of your own in place of `config.model`: a function from (input shape,
+            classes) to a Keras model, or a model. Its layers bring their own quantizers, so
+            `config.method` and `config.codewords` do nothing; options that change over time
+            act on those quantizers. Without `compile`, it gets the run's optimizer and loss;
+            with it, it keeps its own, and `config`'s do nothing. `run.json` calls it "own"
+            and keeps a digest of its architecture: give the same network to resume.
         out: gets `run.json`, `metrics.json`, `model.keras`, `checkpoints/` and `logs/`.
         download: let TFDS fetch a dataset that is not there.
         progress: show progress bars, if this is a terminal.
@@ -64,11 +73,10 @@ def train(
     lock = locked(folder.path) if cluster.is_chief else contextlib.nullcontext()
     with folder.one_line_os_errors(), lock, cluster.one_line_errors():
         job = Job(config, folder, cluster, console)
-        results = _results(job)
-        if results is not None:
+        if model is None and (results := _results(job)) is not None:
             return results
         dataset = data.load(config.dataset, **config.data_options, download=download)
-        return _trained(job, dataset, callbacks)
+        return _trained(job, dataset, callbacks, model)
 
 
 def _results(job: Job) -> dict[str, Any] | None:
@@ -79,14 +87,25 @@ def _results(job: Job) -> dict[str, Any] | None:
 
 
 def _trained(
-    job: Job, dataset: data.Dataset, callbacks: Sequence[keras.callbacks.Callback] = ()
+    job: Job,
+    dataset: data.Dataset,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    own: Network | None = None,
 ) -> dict[str, Any]:
-    """The metrics of a run that is not finished yet."""
+    """The metrics of a run that is not finished yet, unless its network is the user's own."""
     config = job.config
+    steps = dataset.steps(config.batch_size)
     with _mixed_precision(config.mixed_precision):
         _seed(config)
         with job.cluster.strategy.scope():
-            model = compiled_model(config, dataset, dataset.steps(config.batch_size))
+            network = None
+            if own is not None:
+                network = own_network(own, config, dataset)
+                config = recorded(config, network)
+                job = dataclasses.replace(job, config=config)
+                if (results := _results(job)) is not None:
+                    return results
+            model = compiled_model(config, dataset, steps, network)
             create_state(model, dataset, job.cluster.strategy)
         loop = Loop(job, model, dataset)
         if config.teacher not in (None, "auto"):

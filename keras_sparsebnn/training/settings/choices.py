@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OPTIMIZERS", "PRECISIONS", "SCHEDULES", "STRATEGIES"]
+__all__ = ["OPTIMIZERS", "OWN_NETWORK", "PRECISIONS", "SCHEDULES", "STRATEGIES"]
 
 OPTIMIZERS = ("adam", "sgd")
 """Of weights and, on their own, of selection logits; see `GroupedOptimizer`."""
@@ -15,3 +15,6 @@ PRECISIONS = ("none", "bfloat16")
 
 STRATEGIES = ("none", "mirrored", "multi_worker", "tpu")
 """Which devices train together; see `run.strategies`."""
+
+OWN_NETWORK = "own"
+"""`RunConfig.model` of a network that the user brings, in place of a key of `MODELS`."""

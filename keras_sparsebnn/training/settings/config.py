@@ -249,6 +249,27 @@ class RunConfig:
         n = self.codewords
         return (n if isinstance(n, int) else max(n.values())).bit_length() - 1
 
+    def of_teacher(self) -> RunConfig:
+        """The run that trains the "auto" teacher: the float network of the same family.
+
+        With the student's data, optimizer and schedule, the decay of the student's first step,
+        and one step of its own.
+        """
+        return dataclasses.replace(
+            self,
+            float_network=True,
+            method="one_bit",
+            codewords=512,
+            options={},
+            epochs=self.teacher_epochs or self.epochs,
+            warmup_epochs=min(self.warmup_epochs, self.teacher_epochs or self.epochs),
+            weight_decay=max(self.first_step_weight_decay, self.weight_decay),
+            first_step=0.0,
+            first_step_weight_decay=0.0,
+            teacher=None,
+            teacher_epochs=None,
+        )
+
     @property
     def data_options(self) -> dict[str, Any]:
         """What `data.load` gets besides the name of the dataset."""
