@@ -169,15 +169,16 @@ def _layer_names(config: object) -> Iterator[str]:
 
 
 def _without_names(config: object) -> object:
-    """A model's configuration with numbers for the names of its layers.
+    """A model's configuration with numbers for the names of its layers, and no other names.
 
-    Keras counts layers that have no name of their own, over the whole process.
+    Keras numbers what has no name of its own, quantizers too, over the whole process.
     """
     numbers = {name: f"#{i}" for i, name in enumerate(dict.fromkeys(_layer_names(config)))}
 
     def renamed(value: object) -> object:
         if isinstance(value, dict):
-            return {key: renamed(item) for key, item in value.items()}
+            own = str(value.get("name")) in numbers
+            return {k: renamed(v) for k, v in value.items() if k != "name" or own}
         if isinstance(value, list):
             return [renamed(item) for item in value]
         return numbers.get(value, value) if isinstance(value, str) else value

@@ -183,7 +183,7 @@ class TestRefused:
 
         def own(shape, classes):
             x = keras.layers.Input(shape)
-            y = keras.layers.Dense(classes)(keras.layers.Flatten()(Nameless(3)(x)))
+            y = keras.layers.Dense(classes)(keras.layers.Flatten()(Nameless(object())(x)))
             return keras.Model(x, y)
 
         self.refused(tmp_path, own, "a network that Keras can save")
