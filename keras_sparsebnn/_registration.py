@@ -24,6 +24,7 @@ def _register() -> None:
         quantizers = importlib.import_module("keras_sparsebnn.quantizers")
         # Loads the classes of all methods.
         _ = quantizers.METHODS
+        importlib.import_module("keras_sparsebnn.training.keras")
     except ImportError:
         # No usable Keras here; whoever asks for the Keras half is told why.
         return
