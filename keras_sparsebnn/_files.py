@@ -70,7 +70,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: object) -> None:
     """`data` as JSON, atomically.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from keras_sparsebnn.errors import SparseBNNError
 
@@ -27,19 +27,19 @@ Rule = tuple[str, Callable[[Any], bool]]
 """What is expected, in words, and the test for it."""
 
 
-def check(name: str, value: Any, rule: Rule) -> None:
+def check(name: str, value: object, rule: Rule) -> None:
     """Raises a `SparseBNNError` unless `value` obeys `rule`."""
     expected, holds = rule
     if not holds(value):
         raise SparseBNNError(f"Expected `{name}` to be {expected}, got {value!r:.60}.")
 
 
-def is_int(value: Any) -> bool:
+def is_int(value: object) -> TypeGuard[int]:
     """Whether `value` is an integer and not a boolean."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether `value` is a finite number and not a boolean."""
     return (is_int(value) or isinstance(value, float)) and math.isfinite(value)
 

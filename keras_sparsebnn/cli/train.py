@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from keras_sparsebnn.cli.outputs import check_output
@@ -60,10 +61,10 @@ next:
 class _ListRecipes(argparse.Action):
     """Prints the recipes and ends, as --help does."""
 
-    def __init__(self, option_strings: Any, dest: str, **kwargs: Any) -> None:
+    def __init__(self, option_strings: Sequence[str], dest: str, **kwargs: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **kwargs)
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from keras_sparsebnn.training.settings.recipes import RECIPES
 
         for recipe in RECIPES.values():

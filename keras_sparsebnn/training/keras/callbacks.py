@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import SubsetKernel
 from keras_sparsebnn.quantizers.incremental import ALL_KERNELS
 from keras_sparsebnn.training.keras.event_log import write_epoch
+
+if TYPE_CHECKING:
+    from keras_sparsebnn.training.keras.stages import StageSchedule
 
 __all__ = [
     "CodewordUsage",
@@ -29,8 +32,13 @@ __all__ = [
     "selections",
 ]
 
-Progress = Callable[[float], float]
+Progress: TypeAlias = Callable[[float], float]
 """From the fraction of training done, in [0, 1], to a value."""
+
+Annealed: TypeAlias = float | Progress | keras.optimizers.schedules.LearningRateSchedule
+"""What a `SelectionSchedule` sets an option to."""
+
+Logs: TypeAlias = Mapping[str, float] | None
 
 
 def _fraction(name: str, value: float) -> float:
@@ -111,7 +119,7 @@ def freeze_after(fraction: float, interval: int = 1) -> Progress:
     return lambda progress: float(interval) if progress < fraction else 0.0
 
 
-def total_steps_of(schedule: Any) -> int:
+def total_steps_of(schedule: SelectionSchedule | StageSchedule) -> int:
     """A callback's `total_steps`; where None, epochs x steps of the running `fit`."""
     if schedule.total_steps is not None:
         return int(schedule.total_steps)
@@ -125,7 +133,7 @@ def total_steps_of(schedule: Any) -> int:
     return int(epochs * steps)
 
 
-def _subset_quantizers(model: Any) -> Iterator[SubsetKernel]:
+def _subset_quantizers(model: keras.Model) -> Iterator[SubsetKernel]:
     """Those that are built, nested models included."""
     for layer in model._flatten_layers(include_self=False):
         quantizer = sparse_quantizer(layer)
@@ -133,7 +141,7 @@ def _subset_quantizers(model: Any) -> Iterator[SubsetKernel]:
             yield quantizer
 
 
-def selections(model: Any) -> dict[str, list[int]]:
+def selections(model: keras.Model) -> dict[str, list[int]]:
     """The codeword ids that evaluation uses, sorted, for each layer with a subset.
 
     Layers that are in an earlier stage have none.
@@ -182,12 +190,12 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(
         self,
-        temperature: Any = None,
-        noise_scale: Any = None,
-        refresh_interval: Any = None,
+        temperature: Annealed | None = None,
+        noise_scale: Annealed | None = None,
+        refresh_interval: Annealed | None = None,
         *,
-        tolerance: Any = None,
-        ede_t: Any = None,
+        tolerance: Annealed | None = None,
+        ede_t: Annealed | None = None,
         total_steps: int | None = None,
     ) -> None:
         super().__init__()
@@ -218,10 +226,10 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             value = float(schedule)
         return _in_range(name, value, f"at step {step}")
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._assigned = {}
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         step = int(keras.backend.get_value(self.model.optimizer.iterations))
         values = {name: self.value(name, step) for name in self.schedules}
         changed = {k: v for k, v in values.items() if self._assigned.get(k) != v}
@@ -238,7 +246,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         self._assigned = values
 
 
-def _in_range(name: str, value: Any, when: str) -> float:
+def _in_range(name: str, value: float, when: str) -> float:
     number = round(value) if name == "refresh_interval" and math.isfinite(value) else value
     above_zero = name in ("temperature", "ede_t")
     if not math.isfinite(number) or number < 0 or (above_zero and number == 0):
@@ -270,11 +278,11 @@ class CodewordUsage(keras.callbacks.Callback):  # type: ignore[misc]
         self.log_dir = Path(log_dir)
         self.previous = previous
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         if self.previous is None:
             self.previous = selections(self.model)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         counts = {layer.name: codeword_counts(layer) for layer in binary_layers(self.model)}
         scalars = {f"usage_entropy/{k}": usage_entropy(v) for k, v in counts.items()}
         now = selections(self.model)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ from keras_sparsebnn._keras import tf
 __all__ = ["write_epoch"]
 
 
-def _bar_chart(counts: npt.ArrayLike) -> Any:
+def _bar_chart(counts: npt.ArrayLike) -> tf.compat.v1.HistogramProto:
     """A histogram proto with a bucket for each used index of `counts`."""
     weights = np.asarray(counts, np.float64)
     index = np.arange(len(weights))
@@ -52,7 +51,7 @@ def write_epoch(
     Args:
         folder: made if it does not exist.
         epoch: the step that TensorBoard shows.
-        name: tells several writers' files in one folder apart.
+        name: of the writer, as several write into one folder.
         scalars: tag -> value.
         counts: tag -> how often each of 0, 1, 2, ... occurred.
         wall_time: seconds since the Unix epoch.

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import STAGES, SubsetKernel
-from keras_sparsebnn.training.keras.callbacks import total_steps_of
+from keras_sparsebnn.training.keras.callbacks import Logs, total_steps_of
 
 __all__ = ["StageSchedule"]
 
 
-def _staged(model: Any) -> Iterator[tuple[Any, SubsetKernel]]:
+def _staged(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, SubsetKernel]]:
     """Layers whose quantizer has stages, nested models included."""
     for layer in model._flatten_layers(include_self=False):
         quantizer = sparse_quantizer(layer)
@@ -35,7 +34,7 @@ class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         total_steps: where the fraction is 1; epochs x steps of the running `fit` if None.
 
     Raises:
-        SparseBNNError: a fraction or stage that is none, unknown `total_steps`, or, when
+        SparseBNNError: an invalid fraction or stage, unknown `total_steps`, or, when
             training starts, no layer that has stages.
 
     Example:
@@ -69,7 +68,7 @@ class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         due = [stage for start, stage in self.stages.items() if step >= round(start * total)]
         return due[-1] if due else None
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._entered = None
         if not any(_staged(self.model)):
             raise SparseBNNError(
@@ -77,7 +76,7 @@ class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
                 'Make the quantizers with starts_as="sign" or "float".'
             )
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         stage = self.stage_at(int(keras.backend.get_value(self.model.optimizer.iterations)))
         if stage is None or stage == self._entered:
             return

@@ -66,13 +66,13 @@ class CheckpointStore:
         names = (_FOLDER.fullmatch(path.name) for path in self.folder.iterdir())
         return sorted(int(name[1]) for name in names if name)
 
-    def save(self, checkpoint: Any, step: int, state: dict[str, Any]) -> Path:
+    def save(self, checkpoint: tf.train.Checkpoint, step: int, state: dict[str, Any]) -> Path:
         """Saves atomically, then removes all but the newest `keep`.
 
         Args:
             checkpoint: a `tf.train.Checkpoint`.
             step: the optimizer step; names the folder.
-            state: what is no variable, as JSON data.
+            state: everything that is not a variable, as JSON data.
 
         Raises:
             SparseBNNError: no room, read-only folder, ...: earlier checkpoints are intact.
@@ -111,7 +111,7 @@ class CheckpointStore:
             shutil.rmtree(self._path(old), ignore_errors=True)
         return target
 
-    def restore(self, checkpoint: Any) -> dict[str, Any] | None:
+    def restore(self, checkpoint: tf.train.Checkpoint) -> dict[str, Any] | None:
         """Restores the newest intact checkpoint; warns about damaged ones it passes over.
 
         Args:

@@ -94,7 +94,7 @@ class Cluster:
         value = tf.constant(float(flag))
 
         @tf.function
-        def total_of_all() -> Any:
+        def total_of_all() -> tf.Tensor:
             return self.strategy.run(
                 lambda: tf.distribute.get_replica_context().all_reduce("SUM", value)
             )
@@ -107,7 +107,7 @@ def start(config: RunConfig) -> Cluster:
     """The cluster of a run. Call it before TensorFlow computes anything.
 
     Raises:
-        SparseBNNError: no such devices, no TPU, or a TF_CONFIG that is none.
+        SparseBNNError: no such devices, no TPU, or an invalid TF_CONFIG.
     """
     kind = config.strategy
     if kind == "none":

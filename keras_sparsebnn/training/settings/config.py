@@ -37,11 +37,11 @@ __all__ = ["RunConfig"]
 VERSION = 2
 
 
-def _is_codewords(value: Any) -> bool:
+def _is_codewords(value: object) -> bool:
     return is_int(value) and 2 <= value <= 512 and value & (value - 1) == 0
 
 
-def _are_codewords(value: Any) -> bool:
+def _are_codewords(value: object) -> bool:
     if not isinstance(value, dict):
         return _is_codewords(value)
     keys = all(isinstance(key, str) and 0 < len(key) <= 200 for key in value)

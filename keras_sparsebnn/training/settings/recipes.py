@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,7 @@ def configured(
     return RunConfig(**merged)
 
 
-def _near(key: str, known: Any) -> str:
+def _near(key: str, known: Iterable[str]) -> str:
     matches = difflib.get_close_matches(key, sorted(known), n=3, cutoff=0.6)
     return f" Did you mean {' or '.join(matches)}?" if matches else ""
 
