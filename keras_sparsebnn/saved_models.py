@@ -51,7 +51,7 @@ def model_file(source: str) -> Path:
     """The model of a run folder, or the file itself.
 
     Raises:
-        SparseBNNError: there is none, or it is no `.keras` or `.h5` file.
+        SparseBNNError: nothing is there, or it is not a `.keras` or `.h5` file.
     """
     path = Path(source)
     if (path / "saved_model.pb").exists():

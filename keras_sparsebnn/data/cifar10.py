@@ -68,7 +68,7 @@ def read(path: Path) -> tuple[tuple[Images, Labels], tuple[Images, Labels]]:
         -> 50,000 and 10,000 of `[N, 32, 32, 3]` and `[N]`.
 
     Raises:
-        SparseBNNError: a file is missing, of another size, or has labels that are none.
+        SparseBNNError: a file is missing, of another size, or has invalid labels.
     """
     contents = _from_archive(path) if path.is_file() else _from_folder(path)
     missing = [name for name in (*_TRAIN, _TEST) if name not in contents]

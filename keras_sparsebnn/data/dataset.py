@@ -59,7 +59,7 @@ class Dataset:
         return self._test.size
 
     def steps(self, batch_size: int) -> int:
-        """Batches an epoch; images that do not fill one sit out the epoch.
+        """Batches an epoch; images that do not fill a batch are not used in the epoch.
 
         Raises:
             SparseBNNError: not one batch can be filled.
@@ -88,7 +88,7 @@ class Dataset:
             epoch: decides the order and the augmentation, together with the seed.
             seed: see `epoch`.
             batch_size: of all workers and replicas together.
-            skip: batches to leave out, because they were trained on already.
+            skip: batches at the start that were trained on already.
             worker: which of the workers this is: it reads its slice of each batch.
             workers: how many there are.
             replicas: of all workers together; each gets `batch_size / replicas` images.
@@ -143,7 +143,7 @@ class Dataset:
 
         Args:
             split: "train" or "test"; the latter always comes whole and in stored order.
-            batch_size: images a batch; those that do not fill one sit out a training epoch.
+            batch_size: images a batch; an epoch of training uses full batches only.
             seed: decides order and augmentation, with the epoch.
             first_epoch: of the first pass; give `fit` the same `initial_epoch` to go on.
 
@@ -181,7 +181,7 @@ class Dataset:
         return batches.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
 
     def check_fits(self, model: keras.Model, role: str, where: str = "") -> None:
-        """Makes sure that a model takes one image of this size and tells these classes.
+        """Makes sure that a model maps one of these images to one logit a class.
 
         Args:
             model: functional or Sequential; networks that take any size are fine.
@@ -222,7 +222,7 @@ class Dataset:
 
         options = tf.data.Options()
         options.deterministic = True
-        # Where a strategy splits it after all, by images: there may be only one file.
+        # If a strategy splits the data itself, then by images: there may be only one file.
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
         )

@@ -61,7 +61,7 @@ class Portion:
 
 
 class Split(Protocol):
-    """One split: `(images, labels)` batches, undecoded to floats, in a given order."""
+    """One split: batches of uint8 images and labels in a given order."""
 
     @property
     def size(self) -> int:
@@ -70,7 +70,7 @@ class Split(Protocol):
     def batches(
         self, portion: Portion | None, batch_size: int, edit: Edit | None
     ) -> tf.data.Dataset:
-        """All of it in stored order if `portion` is None, else that, shuffled by its key."""
+        """The portion, shuffled by its key; without one, all images in stored order."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,8 +151,8 @@ class StreamedSplit:
             seed = int(np.random.SeedSequence(portion.key).generate_state(1)[0] >> 1)
             mean_bytes = max(1, self.encoded_bytes // self.size)
             buffer = min(self.size, max(64, SHUFFLE_BUFFER // mean_bytes))
-            # Still encoded: a buffer of them covers more images, and what was trained on
-            # already, or is another worker's, costs no decoding.
+            # Still encoded: the buffer holds more images, and those that were trained on
+            # already, or are another worker's, need no decoding.
             examples = self.read(seed).shuffle(buffer, seed, reshuffle_each_iteration=False)
             whole, low, high = portion.batch_size, portion.low, portion.high
             examples = examples.take(portion.end * whole).enumerate()

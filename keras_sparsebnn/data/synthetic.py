@@ -16,12 +16,12 @@ CLASSES = 1000  # ImageNet's
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticSplit:
-    """Noise around a colour that tells the class; image `i` is always the same.
+    """Noise around a colour that encodes the class; image `i` is always the same.
 
     Attributes:
         size: how many images.
         image_size: height and width.
-        offset: of the first image, so that two splits share none.
+        offset: the number of the first image; splits with other offsets share no image.
     """
 
     size: int

@@ -153,7 +153,7 @@ def _builder(
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
-    """What TFDS lets through when its metadata files are damaged, or not its own."""
+    """What TFDS raises when its metadata files are damaged, or not its own."""
     from google.protobuf.json_format import ParseError
 
     wrong_content = (
@@ -175,8 +175,8 @@ def _first_line(error: Exception) -> str:
 def _image_and_label(tfds: ModuleType, info: tfds.core.DatasetInfo) -> tuple[str, str]:
     """The names of the image and of the class label to learn.
 
-    Those that the dataset says are for supervised learning, else its `image` and `label`, else
-    its only image and its only class label, whatever they are called.
+    The pair that the dataset declares for supervised learning, else `image` and `label`, else
+    its only image and its only class label, whatever their names.
     """
     features = info.features if isinstance(info.features, tfds.features.FeaturesDict) else {}
     kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}

@@ -1,4 +1,4 @@
-"""Keras callbacks for learned selection: schedules, and what it does over the epochs."""
+"""Keras callbacks for learned selection: schedules, and logs of the codewords in use."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _subset_quantizers(model: keras.Model) -> Iterator[SubsetKernel]:
 def selections(model: keras.Model) -> dict[str, list[int]]:
     """The codeword ids that evaluation uses, sorted, for each layer with a subset.
 
-    Layers that are in an earlier stage have none.
+    Layers in an earlier stage are not listed.
 
     Example:
         >>> selections(keras.Sequential([keras.layers.Dense(2, input_shape=(3,))]))
@@ -163,12 +163,13 @@ def selections(model: keras.Model) -> dict[str, list[int]]:
 class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
     r"""Anneals options of every quantizer of the model that has them.
 
-    Temperature, noise and refresh interval are `SparseKernel`'s; `ede_t` any quantizer's with
-    `gradient="ede"`.
+    Temperature, noise and refresh interval are options of `SparseKernel`; `ede_t` of every
+    quantizer with `gradient="ede"`.
 
     Each is a number, a function of progress in [0, 1] (`linear`, `cosine`, `freeze_after`) or
     a Keras `LearningRateSchedule`, a function of the step. What is set before step `t` depends
-    on `t`, the optimizer's counter, alone: a resumed training goes on as if never cut off.
+    on `t`, the optimizer's counter, alone, so a resumed training continues as if it had never
+    stopped.
 
     Args:
         temperature: tau, > 0; untouched if None.

@@ -27,7 +27,7 @@ class RestartingDecay(keras.optimizers.schedules.LearningRateSchedule):  # type:
         kind: "cosine", "linear" or "constant".
         starts: the steps at which the parts begin, rising, the first 0.
         total: the step at which the last part ends.
-        warmup: steps of warm-up in each part; at most as many as it has.
+        warmup: steps of warm-up in each part, at most the whole part.
 
     Shape:
         step, an integer scalar -> float32 scalar.

@@ -67,7 +67,7 @@ class RunCheckpoints:
             self._variables.write(str(folder / "variables"))
 
     def restore(self) -> Progress:
-        """Restores the newest checkpoint; what it returns is the start if there is none.
+        """Restores the newest checkpoint; without any, returns the start of the run.
 
         Raises:
             SparseBNNError: all are damaged, or they are another run's.

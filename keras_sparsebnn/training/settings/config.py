@@ -1,4 +1,4 @@
-"""What a training run is made of: `run.json`, validated. Imports no TensorFlow."""
+"""The settings of a training run: `run.json`, validated. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -105,44 +105,45 @@ class RunConfig:
     """Everything that decides the outcome of a run.
 
     Args:
-        recipe: whose settings these were to start with; only a note.
+        recipe: the recipe that these settings began with; a note without effect.
         dataset: see `data.load`, also for `data_dir`, `image_size`, `augmentation` and
             `holdout`.
-        model: a key of `models.MODELS`.
-        model_options: more arguments of that builder.
-        float_network: float kernels and activations: what binary ones are compared with, and
-            what teaches them. `method`, `codewords` and `options` then do nothing.
+        model: a key of `models.MODELS`; "own" where the user brought the network.
+        model_options: further arguments of that network's builder.
+        float_network: build the network with float kernels and activations, as a baseline or
+            a teacher. `method`, `codewords` and `options` then have no effect.
         method: a key of `quantizers.METHODS`: "learned" (`SparseKernel`), "one_bit", ...
-        codewords: n, or a mapping of layer names and patterns to n; with "one_bit" always 512.
+        codewords: n, or a mapping of layer names and patterns to n; always 512 with "one_bit".
         options: of the method, see `quantizers.methods.OPTIONS`.
-        epochs: passes over the training split, those of the first step included.
+        epochs: passes over the training split, including those of the first step.
         first_step: the fraction of the epochs, rounded to whole ones, that trains float kernels
-            with binary activations (two-step training); 0: one step. After it the optimizer's
-            momenta are forgotten and the learning-rate schedule begins anew.
-        batch_size: over all replicas together.
-        optimizer: "adam" or "sgd".
-        learning_rate: at its highest.
-        schedule: "cosine" or "linear", both to 0, or "constant", after the warm-up.
-        warmup_epochs: of linear warm-up from 0, in each step; may be a fraction.
-        momentum: of SGD.
-        weight_decay: L2, of kernels only; in the first step `first_step_weight_decay`.
-        logit_optimizer: of the selection logits, which never decay.
-        logit_rate_factor: times the learning rate is that of the logits.
+            with binary activations (two-step training); 0: one step. The second step starts
+            with new momenta and a new learning-rate schedule.
+        batch_size: images in a batch, over all replicas together.
+        optimizer: of the weights, "adam" or "sgd".
+        learning_rate: the highest value of the schedule.
+        schedule: after the warm-up: "cosine" or "linear", which end at 0, or "constant".
+        warmup_epochs: epochs of linear warm-up from 0 in each step; may be a fraction.
+        momentum: used by SGD alone.
+        weight_decay: L2 decay of kernels; in the first step `first_step_weight_decay`.
+        logit_optimizer: the optimizer of the selection logits, which never decay.
+        logit_rate_factor: the logits' learning rate as a multiple of the weights'.
         label_smoothing: in [0, 1), in training and in `val_loss`.
-        teacher: a `.keras` or `.h5` file or a run's folder; "auto" trains the float network of
-            the same family first, in the folder `teacher`; none if None.
+        teacher: a `.keras` or `.h5` file or the folder of a run; "auto" first trains the float
+            network of the same family, in the folder `teacher`; None: no teacher.
         teacher_weight: w of `(1 - w) CE(labels) + w T^2 KL(teacher || student)`.
         teacher_temperature: T.
-        teacher_epochs: of the "auto" teacher; as many as `epochs` if None.
-        batch_norm_batches: at the end, replace batch norm's moving averages by averages over so
-            many training batches (at most an epoch) with the final selection; 0: leave them.
-            Short runs and noisy selections need it.
+        teacher_epochs: epochs of the "auto" teacher; None: the same number as `epochs`.
+        batch_norm_batches: at the end, replace batch norm's moving averages by averages over
+            that many training batches (at most an epoch) with the final selection, which short
+            runs and noisy selections need; 0: keep the moving averages.
         seed: of weights, selection, noise, order and augmentation.
         mixed_precision: "none" or "bfloat16".
-        strategy: "none", "mirrored" (the devices of this machine), "multi_worker" (those of
-            the machines in TF_CONFIG) or "tpu".
-        devices: of this machine; all of them if None. Without GPUs, so many logical CPUs.
-        deterministic: make TensorFlow use only deterministic kernels, where it has others.
+        strategy: "none", "mirrored" (several devices of this machine), "multi_worker" (the
+            machines in TF_CONFIG) or "tpu".
+        devices: how many of this machine's devices to use; None: all. Without GPUs, that many
+            logical CPUs.
+        deterministic: use only deterministic kernels of TensorFlow where there is a choice.
         checkpoint_every: steps between checkpoints within an epoch; 0: only after each epoch.
 
     Raises:
@@ -283,11 +284,11 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "run.json") -> RunConfig:
-        """From what `to_dict` made, or someone claims it did.
+        """The settings in a dictionary that `to_dict` made, or that claims to be one.
 
-        Version 1 knew one-step training with Adam only, which is what the new settings say
-        when they are left out. What it finished can be read; what it left unfinished cannot go
-        on, because its checkpoints hold another optimizer.
+        Version 1 had one-step training with Adam only, which is what the defaults of the later
+        settings mean. Its finished runs can be read; its unfinished runs cannot go on, because
+        their checkpoints hold another optimizer.
 
         Raises:
             SparseBNNError: unknown keys, wrong types, values out of range; names `where`.

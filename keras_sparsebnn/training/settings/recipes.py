@@ -1,4 +1,4 @@
-"""Named recipes, and how a run's settings come about. Imports no TensorFlow."""
+"""Named recipes, and how they become the settings of a run. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TWO_STEP: dict[str, Any] = {
 }
 
 _ALL = (
-    Recipe("quick", "Adam and a cosine: minutes on small pictures, the default"),
+    Recipe("quick", "Adam and a cosine: the default; takes minutes on small images"),
     Recipe(
         "one-step",
         "as reactnet-two-step, with binary kernels from the start",
@@ -107,7 +107,7 @@ def load_recipe(name: str) -> Recipe:
     """A recipe by its name, or from a JSON file of settings, such as another run's `run.json`.
 
     Raises:
-        SparseBNNError: there is none, or the file has keys that are no settings.
+        SparseBNNError: no such recipe, or the file has keys that are not settings.
 
     Example:
         >>> load_recipe("cifar10-sgd").settings["learning_rate"]
