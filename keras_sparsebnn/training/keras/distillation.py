@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._keras import keras, lq, tf
 
 __all__ = ["DistilledModel"]
 
 
+@lq.utils.register_keras_custom_object  # .h5 files have plain names
 @keras.utils.register_keras_serializable("keras_sparsebnn")
 class DistilledModel(keras.Model):  # type: ignore[misc]
     """A functional model that trains on a teacher's logits, once one is set.

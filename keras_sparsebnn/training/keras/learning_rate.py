@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._keras import keras, lq, tf
 
 __all__ = ["RestartingDecay"]
 
 
+@lq.utils.register_keras_custom_object  # .h5 files have plain names
 @keras.utils.register_keras_serializable("keras_sparsebnn")
 class RestartingDecay(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     r"""Linear warm-up, then decay to 0; the same again in each part of training.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["DistillationLoss", "SmoothedCrossEntropy"]
 
 
+@lq.utils.register_keras_custom_object  # .h5 files have plain names
 @keras.utils.register_keras_serializable("keras_sparsebnn")
 class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
     r"""Cross entropy of integer labels, a part of which is spread over all classes.
@@ -49,6 +50,7 @@ class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         return {**super().get_config(), **config}
 
 
+@lq.utils.register_keras_custom_object  # .h5 files have plain names
 @keras.utils.register_keras_serializable("keras_sparsebnn")
 class DistillationLoss(keras.losses.Loss):  # type: ignore[misc]
     r"""A loss of labels, and of labels that come with a teacher's logits `t`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.analysis.usage import binary_layers
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
@@ -31,6 +31,7 @@ def selection_logits(model: keras.Model) -> list[tf.Variable]:
     ]
 
 
+@lq.utils.register_keras_custom_object  # .h5 files have plain names
 @keras.utils.register_keras_serializable("keras_sparsebnn")
 class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
     r"""Adam or SGD with momentum for the weights, either of them for the selection logits.
