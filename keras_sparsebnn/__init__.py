@@ -9,11 +9,13 @@ no `custom_objects`.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from keras_sparsebnn._registration import register_with_keras
 
+TYPE_CHECKING = False  # `typing` takes longer to import than all the rest of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from keras_sparsebnn import (
         codebook,
         converters,

@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+
+TYPE_CHECKING = False  # `typing` and `importlib.abc` take longer than all the rest of this
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 __all__ = ["register_with_keras"]
 
@@ -30,7 +32,7 @@ def _register() -> None:
         return
 
 
-class _AfterKeras(MetaPathFinder):
+class _AfterKeras:
     """Finds nothing itself: lets the other finders find a module, and hooks its end.
 
     larq imports Keras in its middle, and this package's modules import both in theirs, where

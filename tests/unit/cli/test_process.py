@@ -55,6 +55,19 @@ def test_an_interrupt_at_any_time_prints_no_traceback(tmp_path, moment):
         assert (done.returncode, done.stderr) == (130, "sparsebnn: interrupted\n")
 
 
+def test_little_is_imported_before_interrupts_are_answered():
+    """Nothing that takes milliseconds, without which there is no `main` to catch them."""
+    root = Path(__file__).resolve().parents[3]
+    code = (
+        f"import sys; sys.path.insert(0, {str(root)!r}); import keras_sparsebnn.cli; "
+        "print(*{'argparse', 'typing', 'importlib.abc', 're', 'pathlib'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "\n"
+
+
 def test_an_error_is_one_line_without_native_logs(tmp_path):
     done = command("train", "--out", tmp_path / "run", "--teacher", "missing.keras")
     assert done.returncode == 2
