@@ -51,7 +51,7 @@ def newest(name: str) -> dict[str, Any]:
     """The result of the latest date.
 
     Raises:
-        SystemExit: there is none.
+        SystemExit: there is no such result.
     """
     files = sorted(RESULTS.glob(f"{name}-*.json"))
     if not files:

@@ -206,7 +206,7 @@ def address_of(function: str, instructions: Sequence[Instruction]) -> int:
     """The first address of a function.
 
     Raises:
-        TraceError: if there is none of this name.
+        TraceError: no function has this name.
     """
     for instruction in instructions:
         if instruction.function == function:

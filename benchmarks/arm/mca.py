@@ -45,7 +45,7 @@ def tool(name: str) -> str:
     """Path of an LLVM tool, the newest version that is installed.
 
     Raises:
-        McaError: if none from version 19 on is found.
+        McaError: no version from 19 on is installed.
     """
     for version in range(OLDEST + 6, OLDEST - 1, -1):
         if found := shutil.which(f"{name}-{version}"):

@@ -34,7 +34,7 @@ def model(size: int, classes: int, codewords: int) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--size", type=int, default=224, help="pixels of the pictures' side")
+    parser.add_argument("--size", type=int, default=224, help="side of the images, in pixels")
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--codewords", type=int, default=32)
     args = parser.parse_args()

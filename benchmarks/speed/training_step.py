@@ -1,7 +1,7 @@
 """A training step with selection against the same step with plain 1-bit kernels.
 
 Times interleaved steps of one network (binary 3x3 layers of 64 to 128 channels, CIFAR-sized
-pictures, the maps of the first layers as large as them or half) and takes medians and ratios;
+images, the maps of the first layers as large as them or half) and takes medians and ratios;
 measures the peak memory of each in a process of its own.
 
     python -m benchmarks.speed.training_step
@@ -59,10 +59,10 @@ def build(kind: str, stem_stride: int, batch: int = BATCH) -> Callable[[], Any]:
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     rng = np.random.default_rng(0)
-    pictures = tf.constant(rng.normal(size=(batch, 32, 32, 3)).astype(np.float32))
+    images = tf.constant(rng.normal(size=(batch, 32, 32, 3)).astype(np.float32))
     labels = tf.constant(rng.integers(0, 10, batch))
     step = model.make_train_function()
-    batches = iter(tf.data.Dataset.from_tensors((pictures, labels)).repeat())
+    batches = iter(tf.data.Dataset.from_tensors((images, labels)).repeat())
     return lambda: step(batches)["loss"].numpy()
 
 

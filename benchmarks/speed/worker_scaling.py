@@ -1,6 +1,6 @@
 """Training throughput with one worker process and with two, one CPU core each.
 
-Weak scaling: every worker trains the same number of pictures a step, on made-up pictures of
+Weak scaling: every worker trains the same number of images a step, on made-up images of
 224x224, through `tf.distribute.MultiWorkerMirroredStrategy` and gRPC on this machine. Runs with
 one and two workers alternate, so that a machine that is busy for a while slows down both.
 
@@ -41,9 +41,9 @@ def worker(args: argparse.Namespace) -> None:
     from keras_sparsebnn.training.run.strategies import start
 
     batch = args.batch * args.workers
-    pictures = batch * (WARM_UP + args.steps)
+    images = batch * (WARM_UP + args.steps)
     config = RunConfig(
-        dataset=f"synthetic/{pictures}",
+        dataset=f"synthetic/{images}",
         model=args.model,
         augmentation="resized_crop",
         batch_size=batch,
@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", default="resnet18")
-    parser.add_argument("--batch", type=int, default=4, help="pictures a worker and step")
+    parser.add_argument("--batch", type=int, default=4, help="images a worker and step")
     parser.add_argument("--steps", type=int, default=10, help="timed steps of each run")
     parser.add_argument(
         "--repeats", type=int, default=3, help="runs with each number of workers"
@@ -162,11 +162,11 @@ def main(argv: list[str] | None = None) -> int:
         },
         "seconds_per_step": seconds,
         "median_seconds_per_step": medians,
-        "pictures_per_second": rates,
+        "images_per_second": rates,
         "scaling": rates[2] / rates[1],
     }
     for workers, rate in rates.items():
-        print(f"{workers} worker(s): {rate:.2f} pictures/s, {medians[workers]:.2f} s a step")
+        print(f"{workers} worker(s): {rate:.2f} images/s, {medians[workers]:.2f} s a step")
     print(f"scaling from 1 to 2 workers: {result['scaling']:.2f}x")
     result_files.write("worker_scaling", result, args.output)
     return 0

@@ -6,15 +6,18 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_sparsebnn.experiments import Matrix, Result
 
 from keras_sparsebnn.cli.outputs import check_output
 
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
-Makes all runs of a matrix - methods, codewords, networks, datasets, seeds - or compares those
-that are there.
+Makes all runs of a matrix (methods, codewords, networks, datasets, seeds), or compares those
+that are finished.
 
 Each finished run adds a line to DATASET.jsonl in the folder. Stop it any way you like and start
 it again: finished runs are not made again, unfinished ones go on from their checkpoints. Runs
@@ -66,17 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only",
         action="append",
         metavar="PATTERN",
-        help="make these runs alone, e.g. '*.random.n16.*'; may be repeated",
+        help="make only these runs, e.g. '*.random.n16.*'; may be repeated",
     )
-    group.add_argument("--data-dir", metavar="DIR", help="where datasets lie prepared")
+    group.add_argument("--data-dir", metavar="DIR", help="where prepared datasets lie")
     group.add_argument(
         "--dry-run", action="store_true", help="say what there is to do, and do nothing"
     )
     group.add_argument("--quiet", action="store_true", help="no progress")
     group = parser.add_argument_group("comparing")
     group.add_argument("--table", metavar="DIR", help="compare the results in a folder")
-    group.add_argument("--plot", metavar="DIR", help="draw them; needs --output")
-    group.add_argument("-o", "--output", metavar="FILE", help="the picture: .png, .svg, .pdf")
+    group.add_argument("--plot", metavar="DIR", help="draw the results of a folder in --output")
+    group.add_argument("-o", "--output", metavar="FILE", help="the figure: .png, .svg, .pdf")
     group.add_argument(
         "--baseline",
         action="append",
@@ -126,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def _dry_run(args: argparse.Namespace, matrix: Any, out: Path, runs_dir: Path) -> int:
+def _dry_run(args: argparse.Namespace, matrix: Matrix, out: Path, runs_dir: Path) -> int:
     from keras_sparsebnn.experiments.runner import states
 
     found = states(matrix, out, runs_dir)
@@ -140,7 +143,7 @@ def _dry_run(args: argparse.Namespace, matrix: Any, out: Path, runs_dir: Path) -
     return 0
 
 
-def _cost(matrix: Any, found: dict[str, str], out: Path) -> str:
+def _cost(matrix: Matrix, found: dict[str, str], out: Path) -> str:
     """What the rest may take, judged by the runs that are there."""
     from keras_sparsebnn.experiments.results import read_results
 
@@ -154,7 +157,7 @@ def _cost(matrix: Any, found: dict[str, str], out: Path) -> str:
     return f"; the others may take about {hours:.1f} CPU hours"
 
 
-def _run(args: argparse.Namespace, matrix: Any, out: Path, runs_dir: Path) -> int:
+def _run(args: argparse.Namespace, matrix: Matrix, out: Path, runs_dir: Path) -> int:
     from tqdm import tqdm
 
     from keras_sparsebnn.experiments.runner import run_matrix, states
@@ -201,7 +204,7 @@ def _run(args: argparse.Namespace, matrix: Any, out: Path, runs_dir: Path) -> in
     return FAILED if outcome.failed else 0
 
 
-def _read(folder: str) -> list[Any]:
+def _read(folder: str) -> list[Result]:
     from keras_sparsebnn.errors import SparseBNNError
     from keras_sparsebnn.experiments.results import read_results
 
@@ -231,7 +234,7 @@ def _plot(args: argparse.Namespace) -> int:
     from keras_sparsebnn.experiments.comparison import compare
 
     if args.output is None:
-        raise SparseBNNError("Expected --output FILE, the picture to write.")
+        raise SparseBNNError("Expected --output FILE, the figure to write.")
     output = check_output(args.output, [args.plot])
     results = _read(args.plot)
     if args.curves:

@@ -31,7 +31,7 @@ __all__ = ["main"]
 _CLOCK = "cpu_seconds.json"
 
 
-def _say(**message: Any) -> None:
+def _say(**message: object) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 

@@ -21,11 +21,11 @@ __all__ = ["BASELINES", "TOLD_APART", "Comparison", "Row", "compare"]
 
 BASELINES = ("random", "one_bit")
 TOLD_APART = 0.005
-"""Half a percentage point: the difference that the power estimate is about."""
+"""Half a percentage point: the difference that the power estimate is made for."""
 
-# What tells the runs of one row apart, or is this machine's affair.
+# In these the runs of one row may differ, or they concern this machine only.
 _FREE = ("seed", "recipe", "data_dir", "checkpoint_every")
-# What tells the rows apart; all else is the budget.
+# In these the rows differ; all else is the budget.
 _OWN = ("method", "codewords", "options")
 
 
@@ -56,7 +56,7 @@ class Row:
     own_settings: Mapping[str, Any]
 
     def seeds_to_tell_apart(self, baseline: str, points: float = TOLD_APART) -> int | None:
-        """Seeds that would notice a true difference of `points`; None if unknown or endless."""
+        """Seeds that notice a true difference of `points`; None if unknown or over 10,000."""
         difference = self.differences.get(baseline)
         if difference is None or difference.deviation is None:
             return None
@@ -96,7 +96,7 @@ class Comparison:
         return float((squares / degrees) ** 0.5)
 
     def power(self, baseline: str) -> tuple[int | None, Mapping[int, float]]:
-        """Seeds that tell `TOLD_APART`, and what 3, 5 and 10 seeds tell (80 % of the time)."""
+        """Seeds that notice `TOLD_APART`, and what 3, 5, 10 seeds notice (80 % of the time)."""
         deviation = self.pooled_deviation(baseline)
         if deviation is None:
             return None, {}
@@ -104,7 +104,7 @@ class Comparison:
         return seeds_needed(TOLD_APART, deviation), told
 
     def to_dict(self) -> dict[str, Any]:
-        """For programs: accuracies as shares of 1."""
+        """For programs: accuracies between 0 and 1."""
         data = dataclasses.asdict(self)
         for row, plain in zip(self.rows, data["rows"], strict=True):
             plain["seeds_to_tell_0.5_points"] = {
@@ -130,8 +130,8 @@ def compare(
             with the baseline at its own n or, where that was run at one n only, at that.
 
     Raises:
-        SparseBNNError: settings that are none; runs of one variant, n and seed twice or with
-            different settings; a baseline that nowhere is.
+        SparseBNNError: settings that are not valid; runs of one variant, n and seed twice or
+            with different settings; a baseline that was not run.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
@@ -140,7 +140,7 @@ def compare(
     missing = [name for name in baselines or () if name not in variants]
     if missing:
         raise SparseBNNError(
-            f"Expected a baseline out of {', '.join(sorted(variants))}, got {missing[0]}."
+            f"Expected a baseline among {', '.join(sorted(variants))}, got {missing[0]}."
         )
     names = [name for name in (baselines or BASELINES) if name in variants]
     return [_compare(group, names) for group in groups.values()]
@@ -156,7 +156,7 @@ def _compare(results: Sequence[Result], baselines: Sequence[str]) -> Comparison:
         ):
             raise SparseBNNError(
                 f"Expected runs of {result.variant}, n = {result.codewords}, to differ in "
-                f"their seeds alone, got seed {result.seed} twice or with other settings. Keep "
+                f"their seeds only, got seed {result.seed} twice or with other settings. Keep "
                 "results of different matrices in different folders."
             )
         runs[result.seed] = result

@@ -1,4 +1,4 @@
-"""Pictures of an experiment: accuracy against bits, paired differences, learning curves."""
+"""Figures of an experiment: accuracy against bits, paired differences, learning curves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure, saved, tidy
 from keras_sparsebnn.errors import SparseBNNError
@@ -14,6 +15,7 @@ from keras_sparsebnn.experiments.comparison import Comparison, Row
 from keras_sparsebnn.experiments.results import Result
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["comparison", "learning_curves"]
@@ -22,7 +24,7 @@ _MARKERS = "osD^vP*Xhd<>p"
 
 
 def _styles(variants: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """A colour and a marker each; with more variants than colours, markers tell them apart."""
+    """A colour and a marker each; there may be more variants than colours."""
     return {
         variant: {
             "color": COLOURS[index % len(COLOURS)],
@@ -32,11 +34,12 @@ def _styles(variants: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _offsets(count: int) -> Any:
-    return (np.arange(count) - (count - 1) / 2) * min(0.09, 0.72 / max(1, count))
+def _offsets(count: int) -> npt.NDArray[np.float64]:
+    step = min(0.09, 0.72 / max(1, count))
+    return step * (np.arange(count, dtype=np.float64) - (count - 1) / 2)
 
 
-def _accuracies(axes: Any, rows: Sequence[Row], styles: Mapping[str, dict[str, Any]]) -> None:
+def _accuracies(axes: Axes, rows: Sequence[Row], styles: Mapping[str, dict[str, Any]]) -> None:
     """Each seed as a small point, the mean as a large one, over the sorted values of n."""
     sizes = sorted({row.codewords for row in rows})
     for position, size in enumerate(sizes):
@@ -52,7 +55,7 @@ def _accuracies(axes: Any, rows: Sequence[Row], styles: Mapping[str, dict[str, A
 
 
 def _differences(
-    axes: Any, rows: Sequence[Row], baseline: str, styles: Mapping[str, dict[str, Any]]
+    axes: Axes, rows: Sequence[Row], baseline: str, styles: Mapping[str, dict[str, Any]]
 ) -> None:
     shown = [row for row in rows if baseline in row.differences]
     for y, row in enumerate(shown):
@@ -72,11 +75,11 @@ def _differences(
 
 
 def comparison(comparisons: Sequence[Comparison], path: Path | str | None = None) -> Figure:
-    """Accuracy against n, and what separates each variant from the first baseline.
+    """Accuracy against n, and the difference of each variant to the first baseline.
 
     Args:
         comparisons: one row of panels each.
-        path: where to save the picture; not at all if None.
+        path: where to save the figure; not saved if None.
 
     Raises:
         SparseBNNError: nothing to draw.
@@ -103,7 +106,7 @@ def comparison(comparisons: Sequence[Comparison], path: Path | str | None = None
         tidy(left)
         for variant in variants:
             left.plot([], [], linestyle="", label=variant, **styles[variant])
-        # Below: wherever it lay inside, it would hide some point of some experiment.
+        # Below the axes, where it hides no point.
         left.legend(
             frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=3
         )
@@ -116,7 +119,7 @@ def learning_curves(results: Sequence[Result], path: Path | str | None = None) -
 
     Args:
         results: of finished runs; one panel for each dataset, network and n.
-        path: where to save the picture; not at all if None.
+        path: where to save the figure; not saved if None.
 
     Raises:
         SparseBNNError: nothing to draw.

@@ -8,7 +8,7 @@
                   {"name": "learned_noise", "method": "learned", "codewords": [16, 32],
                    "options": {"noise_scale": 0.3}, "settings": {"epochs": 6}}]}
 
-`settings` are those of a run (`RunConfig`) and hold for all; a variant's own go first.
+`settings` are those of a run (`RunConfig`) and hold for all; a variant may override them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_RUNS = 100_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _KEYS = {"version", "description", "datasets", "networks", "seeds", "settings", "variants"}
 _VARIANT_KEYS = {"name", "method", "codewords", "options", "settings"}
-# The matrix itself says these.
+# Given by the matrix itself.
 _TAKEN = ("version", "dataset", "model", "method", "codewords", "options", "seed", "data_dir")
 
 
@@ -65,7 +65,7 @@ class Run:
         )
 
 
-def _expect(holds: bool, what: str, value: Any, where: str) -> None:
+def _expect(holds: bool, what: str, value: object, where: str) -> None:
     if not holds:
         raise SparseBNNError(f"Expected {what}, got {value!r:.60} ({where}).")
 
@@ -94,7 +94,8 @@ def _known(data: Mapping[str, Any], keys: set[str], where: str) -> None:
 class Matrix:
     """All runs of an experiment, in the order in which they are made.
 
-    Seeds come first: whenever an experiment is cut off, each variant has had about as many.
+    All runs of one seed come before those of the next: whenever an experiment is stopped, its
+    variants have run with about the same number of seeds.
 
     Attributes:
         runs: each with another name.
@@ -127,7 +128,7 @@ class Matrix:
         """The runs whose names match one of the shell patterns (`*.random.n16.*`), in order.
 
         Raises:
-            SparseBNNError: a pattern that matches none.
+            SparseBNNError: a pattern that matches no run.
         """
         for pattern in patterns:
             if not any(fnmatch.fnmatchcase(run.name, pattern) for run in self.runs):
@@ -185,7 +186,7 @@ class Matrix:
         """Reads a matrix file.
 
         Raises:
-            SparseBNNError: it is none.
+            SparseBNNError: it is not a valid one.
             OSError: it cannot be read.
         """
         return cls.from_dict(read_json(path), str(path))

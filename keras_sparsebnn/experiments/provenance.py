@@ -1,4 +1,4 @@
-"""Where and with what a run was made."""
+"""Where a run was made, and from which commit."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _RUN_TYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a table needs of a finished run.
+    """What tables and figures need of a finished run.
 
     Attributes:
         variant: the matrix's name for the setting.
@@ -120,7 +120,7 @@ class Result:
         )
 
 
-def _is_share(value: Any) -> bool:
+def _is_share(value: object) -> bool:
     return isinstance(value, float) and 0 <= value <= 1
 
 
@@ -150,7 +150,8 @@ def make_record(
     """The record of a run, from `train`'s metrics.
 
     `codewords_changed` counts, for each epoch after the first and all layers together, the
-    codewords that were not selected an epoch earlier; layers that had none yet have none new.
+    codewords that were not selected an epoch earlier. A layer without a selection at that time
+    counts 0.
     """
     config, history = run.config, metrics["history"]
     kept = ("accuracy", "loss", "val_accuracy", "val_loss")
@@ -165,7 +166,7 @@ def make_record(
         for before, after in itertools.pairwise(selections)
     ]
     recorded = config.to_dict()
-    recorded["data_dir"] = None  # where images lie is this machine's affair
+    recorded["data_dir"] = None  # where images lie concerns this machine only
     return {
         "version": VERSION,
         "run": {

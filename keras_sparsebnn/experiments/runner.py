@@ -1,4 +1,4 @@
-"""Runs a matrix in worker processes; whatever is finished is never run again.
+"""Runs a matrix in worker processes; what is finished is never run again.
 
 A run is finished when its record is there, and that is written whole or not at all. An
 unfinished one goes on from `train`'s own checkpoints. So the runner keeps no state of its own
@@ -137,7 +137,7 @@ class _Worker:
         return self.process.stdout
 
     def read(self) -> bool:
-        """Takes in what the worker says; False once it has nothing more to say."""
+        """Reads what the worker says; False once it has ended."""
         block = self.output.read1()  # type: ignore[attr-defined]
         *lines, self._rest = (self._rest + block).split(b"\n")
         for line in lines:
@@ -149,7 +149,7 @@ class _Worker:
         return bool(block)
 
     def stop(self) -> None:
-        """Asks for a checkpoint and an end."""
+        """Asks it to save a checkpoint and to end."""
         self.stopping = True
         with contextlib.suppress(OSError):
             self.input.close()
@@ -183,7 +183,7 @@ def run_matrix(
         matrix: what to run.
         out: gets a record for each finished run, a line in `<dataset>.jsonl`.
         runs_dir: gets a folder for each run: checkpoints while it is under way, then the model.
-        data_dir: where the datasets lie prepared; no part of a result.
+        data_dir: where prepared datasets lie; not part of a result.
         jobs: worker processes. Each computes with one thread, so results do not depend on it.
         report: gets a line about each run that ends.
         progress: gets the amount of work done since it was called last, in runs.
@@ -252,7 +252,7 @@ def _note(
     outcome: Outcome,
     report: Callable[[str], None],
 ) -> None:
-    """Files a worker that has ended under what became of it."""
+    """Adds a worker that has ended to the outcome."""
     name = worker.run.name
     if "finished" in worker.last and name in _recorded(out):
         outcome.finished.append(name)

@@ -39,7 +39,7 @@ class Difference:
 
     @property
     def separated(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         return self.half_width is not None and abs(self.mean) > self.half_width
 
 
@@ -52,7 +52,7 @@ def _t(confidence: float, degrees: int) -> float:
 def paired_difference(
     first: Sequence[float], second: Sequence[float], *, confidence: float = 0.95
 ) -> Difference:
-    """`first - second`, pair by pair.
+    """The mean of `first - second`, pair by pair, and its interval.
 
     Raises:
         SparseBNNError: no pairs, or sequences of different lengths.
@@ -78,7 +78,7 @@ def paired_difference(
 def power(
     difference: float, deviation: float, seeds: int, *, confidence: float = 0.95
 ) -> float:
-    """The chance that a paired t-test over so many seeds notices a true `difference`."""
+    """The chance that a paired t-test over that many seeds notices a true `difference`."""
     from scipy.stats import nct
 
     if seeds < 2:
@@ -101,7 +101,7 @@ def seeds_needed(
         difference: in the unit of `deviation`, not 0.
         deviation: the standard deviation of paired differences.
         chance: the power asked for, in (0, 1).
-        confidence: of the interval that has to leave out 0.
+        confidence: of the interval that has to exclude 0.
 
     Returns:
         At least 2; None if more than 10,000 are needed.
@@ -135,7 +135,7 @@ def seeds_needed(
 def detectable_difference(
     deviation: float, seeds: int, *, chance: float = 0.8, confidence: float = 0.95
 ) -> float:
-    """The true difference that so many seeds notice with probability `chance`.
+    """The true difference that `seeds` seeds notice with probability `chance`.
 
     Raises:
         SparseBNNError: fewer than 2 seeds, or a negative `deviation`.

@@ -18,7 +18,7 @@ def _accuracy(row: Row) -> str:
 
 
 def _difference(difference: Difference | None) -> str:
-    """Points, and the interval; a star where it leaves out 0."""
+    """Points, and the interval; a star where it excludes 0."""
     if difference is None:
         return "-"
     mean = 100 * difference.mean
@@ -59,12 +59,12 @@ def _cells(comparison: Comparison) -> list[list[str]]:
     return rows
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def budget(settings: Mapping[str, Any]) -> str:
-    """The settings that differ from what is usual and those that everybody asks about."""
+    """The settings that differ from the defaults, and those that everybody asks about."""
     from keras_sparsebnn.training.settings.config import RunConfig
 
     asked = ("epochs", "batch_size", "learning_rate", "schedule", "augmentation")
@@ -79,7 +79,7 @@ def budget(settings: Mapping[str, Any]) -> str:
 
 
 def power_note(comparison: Comparison) -> list[str]:
-    """What the number of seeds can show, one sentence a baseline."""
+    """What the number of seeds can show, a sentence for each baseline."""
     notes = []
     for name in comparison.baselines:
         deviation = comparison.pooled_deviation(name)
@@ -89,9 +89,9 @@ def power_note(comparison: Comparison) -> list[str]:
         needed = "more than 10,000" if seeds is None else str(seeds)
         notes.append(
             f"Paired differences to {name} deviate by {100 * deviation:.2f} points from seed "
-            f"to seed (pooled over rows): telling {100 * TOLD_APART:g} points apart takes "
-            f"{needed} seeds (power 80 %, level 5 %); "
-            + ", ".join(f"{s} seeds tell {100 * d:.2f} points" for s, d in told.items())
+            f"to seed (pooled over rows): noticing {100 * TOLD_APART:g} points takes {needed} "
+            "seeds (power 80 %, level 5 %); "
+            + ", ".join(f"{s} seeds notice {100 * d:.2f} points" for s, d in told.items())
             + "."
         )
     return notes
@@ -104,7 +104,7 @@ def _notes(comparison: Comparison) -> list[str]:
             lines.append(f"{row.variant}, n = {row.codewords}: {budget(row.own_settings)}.")
     lines.append(
         "Mean ± standard deviation over seeds; differences are paired by seed, with 95 % t "
-        "intervals; * leaves out 0. Intervals are not corrected for how many there are."
+        "intervals; * excludes 0. Intervals are not corrected for how many there are."
     )
     return lines + power_note(comparison)
 
@@ -125,5 +125,5 @@ def as_markdown(comparison: Comparison, *, notes: bool = True) -> str:
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     if not notes:
         return table
-    text = " ".join(_notes(comparison)).replace("; * leaves out 0", "; bold leaves out 0")
+    text = " ".join(_notes(comparison)).replace("; * excludes 0", "; bold excludes 0")
     return f"{table}\n\n{text}"

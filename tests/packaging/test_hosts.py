@@ -19,6 +19,7 @@ PAGES = {
     "www.apache.org",
     "www.cs.toronto.edu",
     "www.tensorflow.org",
+    "www.w3.org",  # the name space of SVG
 }
 # In two parts, or this file would name them.
 REGISTRIES = (
@@ -70,7 +71,7 @@ def test_no_package_host_is_named():
     "text",
     [
         "deb http://deb." + "".join(REGISTRIES[0]) + "/debian trixie main",
-        "index-url = https://user:word@packages.example.net/simple",
+        "index-url = https" + "://user:word@packages.example.net/simple",
         "see files." + "".join(REGISTRIES[3]),
         "GET HTTPS://REGISTRY." + "".join(REGISTRIES[4]).upper(),
     ],

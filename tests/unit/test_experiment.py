@@ -325,7 +325,7 @@ class TestComparison:
 
     def test_mixed_settings_are_no_row(self, folder):
         edit(folder, "digits.small.random.n16.seed1", with_epochs(7))
-        with pytest.raises(SparseBNNError, match="n = 16, to differ in their seeds alone"):
+        with pytest.raises(SparseBNNError, match="n = 16, to differ in their seeds only"):
             compare(read_results(folder)[0])
 
     def test_an_earlier_versions_settings_are_the_same(self, folder):
