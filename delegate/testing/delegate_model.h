@@ -8,13 +8,15 @@
 
 #include <cstdint>
 #include <iterator>
-#include <map>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "bconv2d_node.h"
 #include "fake_runtime.h"
 #include "flexbuffer_writer.h"
+#include "random_layer.h"
 #include "sparsebnn_delegate.h"
 
 namespace sparsebnn {
@@ -54,8 +56,6 @@ class FuzzBytes {
   const uint8_t* data_;
   size_t size_, at_ = 0;
 };
-
-using FlexOptions = std::map<std::string, int64_t>;
 
 struct PlannedNode {
   const char* name;
@@ -143,42 +143,32 @@ class FuzzModel {
   }
 
   void AddConvolution(bool sub_bit) {
-    const int groups = channels_ % 64 == 0 && b_.Byte() & 1 ? channels_ / 32 : 1;
-    const int channels_out = groups * b_.Int(1, 70 / groups);
-    const int per_group = channels_ / groups;
+    std::mt19937 random(b_.Byte());
+    Geometry g;
+    g.channels_in = channels_;
+    g.groups = channels_ % 64 == 0 && b_.Byte() & 1 ? channels_ / 32 : 1;
+    g.channels_out = g.groups * b_.Int(1, 70 / g.groups);
+    g.dilation_height = b_.Byte() < 200 ? 1 : b_.Int(1, 3);
+    g.dilation_width = b_.Byte() < 200 ? 1 : b_.Int(1, 3);
+    g.stride_height = b_.Int(1, 2);
+    g.stride_width = b_.Int(1, 2);
+    g.filter_height = sub_bit ? 3 : b_.Int(1, 4);
+    g.filter_width = sub_bit || b_.Byte() & 1 ? g.filter_height : b_.Int(1, 4);
+    const int index_bits = sub_bit ? b_.Int(1, 9) : 0;
     static constexpr TfLiteType kTypes[] = {kTfLiteInt32, kTfLiteFloat32, kTfLiteInt8};
     const TfLiteType type = kTypes[b_.Int(0, 2)];
-    const size_t out = static_cast<size_t>(channels_out);
-    FlexOptions options = {{"channels_in", channels_},
-                           {"dilation_height_factor", b_.Byte() < 200 ? 1 : b_.Int(1, 3)},
-                           {"dilation_width_factor", b_.Byte() < 200 ? 1 : b_.Int(1, 3)},
-                           {"fused_activation_function", b_.Int(0, 3)},
-                           {"pad_values", b_.Int(0, 1)},
-                           {"padding", b_.Int(0, 1)},
-                           {"stride_height", b_.Int(1, 2)},
-                           {"stride_width", b_.Int(1, 2)}};
-    std::vector<int> inputs = {last_};
-    if (sub_bit) {
-      const int index_bits = b_.Int(1, 9);
-      const size_t indices = (out * per_group * index_bits + 7) / 8;
-      inputs.push_back(
-          runtime_.AddConstant(kTfLiteUInt8, {static_cast<int>(indices)}, b_.Noise(indices)));
-      std::vector<uint8_t> codebook = b_.Noise(size_t{2} << index_bits);
-      for (size_t i = 1; i < codebook.size(); i += 2) codebook[i] &= 1;
-      inputs.push_back(runtime_.AddConstant(kTfLiteUInt16, {1 << index_bits}, codebook));
-      options.insert({{"format_version", 1},
-                      {"groups", groups},
-                      {"channels_out", channels_out},
-                      {"index_bits", index_bits}});
-    } else {
-      const int height = b_.Int(1, 4), width = b_.Byte() & 1 ? height : b_.Int(1, 4);
-      const std::vector<int> dims = {channels_out, height, width, Words(per_group)};
-      inputs.push_back(runtime_.AddConstant(
-          kTfLiteInt32, dims, b_.Noise(4 * out * height * width * Words(per_group))));
-    }
+    // Now and then channels_in is less than the input has.
+    const int channels_in = b_.Byte() < 20 && g.groups == 1 ? b_.Int(1, channels_) : channels_;
+    const int padding = b_.Int(0, 1), pad_values = b_.Int(0, 1), activation = b_.Int(0, 3);
+    FlexOptions options = Bconv2dOptionsOf(g, channels_in, padding, pad_values, activation);
+    const RandomFilter filter(g, sub_bit ? 1 << index_bits : 0, &random);
+    std::vector<int> inputs = AddFilter(g, filter, index_bits, &runtime_, &options);
+    inputs.insert(inputs.begin(), last_);
+    const std::vector<int> per_channel = {g.channels_out};
     for (const TfLiteType constant : {kTfLiteFloat32, kTfLiteFloat32, kTfLiteInt32}) {
       const bool used = (constant == kTfLiteInt32) == (type == kTfLiteInt32);
-      inputs.push_back(used ? runtime_.AddConstant(constant, {channels_out}, b_.Noise(4 * out))
+      const size_t bytes = sizeof(float) * static_cast<size_t>(g.channels_out);
+      inputs.push_back(used ? runtime_.AddConstant(constant, per_channel, b_.Noise(bytes))
                             : -1);
     }
     const int output = runtime_.AddTensor(type, {1, 1, 1, 1});
@@ -186,7 +176,7 @@ class FuzzModel {
     runtime_.tensor(output)->quantization.type = kTfLiteAffineQuantization;
     Add(sub_bit ? "SparsebnnBconv2d" : "LceBconv2d", std::move(inputs), output,
         std::move(options));
-    channels_ = channels_out;
+    channels_ = g.channels_out;
   }
 
   void Damage() {
@@ -218,16 +208,19 @@ class FuzzModel {
         return;
       case 7:
         if (!node.inputs.empty()) {
-          node.inputs[b_.Byte() % node.inputs.size()] = b_.Int(-1, last_);
+          node.inputs[b_.Byte() % node.inputs.size()] = TensorIndex();
         }
         return;
       case 8:
-        node.inputs.resize(static_cast<size_t>(b_.Int(0, 8)), b_.Int(-1, last_));
+        node.inputs.resize(static_cast<size_t>(b_.Int(0, 8)), TensorIndex());
         return;
       default:
-        node.outputs.assign(static_cast<size_t>(b_.Int(0, 2)), b_.Int(0, last_));
+        node.outputs.assign(static_cast<size_t>(b_.Int(0, 2)), TensorIndex());
     }
   }
+
+  // Mostly of a tensor that there is, or -1 for none.
+  int TensorIndex() { return b_.Byte() < 200 ? b_.Int(-1, last_) : b_.Wild(); }
 
   int PickTensor(const PlannedNode& node) {
     const size_t count = node.inputs.size() + node.outputs.size();
@@ -235,7 +228,7 @@ class FuzzModel {
     const size_t i = b_.Byte() % count;
     const int index =
         i < node.inputs.size() ? node.inputs[i] : node.outputs[i - node.inputs.size()];
-    return index >= 0 ? index : input_;
+    return index >= 0 && index <= last_ ? index : input_;
   }
 
   void DamageOption(PlannedNode* node) {

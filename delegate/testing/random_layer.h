@@ -1,8 +1,11 @@
-// Binary convolutions with random operands, for the tests and the benchmarks of kernels.
+// Binary convolutions with random operands: the only maker of them, for tests, fuzzers and
+// benchmarks.
 #ifndef SPARSEBNN_TESTING_RANDOM_LAYER_H_
 #define SPARSEBNN_TESTING_RANDOM_LAYER_H_
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <random>
 #include <string>
@@ -12,13 +15,74 @@
 
 namespace sparsebnn {
 
+inline int Draw(std::mt19937* random, int first, int last) {
+  return first + static_cast<int>((*random)() % (last - first + 1));
+}
+
+// A filter in both ways of storing one. Only filter size, groups and channels of the geometry
+// matter.
 struct RandomFilter : FilterReader {
-  std::vector<uint32_t> words;
-  size_t words_per_channel = 0;
+  std::vector<uint32_t> words;     // [channels_out, taps, group_words]
+  std::vector<uint64_t> codebook;  // bit t of a codeword belongs to tap t
+  std::vector<uint16_t> indices;   // [channels_out, channels_in_per_group], into the codebook
+
+  // Kernels out of a codebook of `codewords` different ones, or of all 2^taps; of random bits,
+  // without a codebook, if that is 0.
+  RandomFilter(const Geometry& g, int codewords, std::mt19937* random)
+      : words_per_channel_(static_cast<size_t>(g.taps()) * g.group_words()) {
+    DrawCodebook(g.taps(), codewords, random);
+    words.resize(g.channels_out * words_per_channel_);
+    for (int o = 0; o < g.channels_out; ++o) {
+      for (int c = 0; c < g.channels_in_per_group(); ++c) {
+        uint64_t kernel;
+        if (codewords > 0) {
+          indices.push_back(static_cast<uint16_t>((*random)() % codebook.size()));
+          kernel = codebook[indices.back()];
+        } else {
+          kernel = RandomBits(g.taps(), random);
+        }
+        for (int t = 0; t < g.taps(); ++t) {
+          words[o * words_per_channel_ + t * g.group_words() + c / 32] |=
+              static_cast<uint32_t>(kernel >> t & 1) << (c % 32);
+        }
+      }
+    }
+  }
 
   void ReadChannel(int o, uint32_t* out) const override {
-    std::memcpy(out, &words[o * words_per_channel], words_per_channel * sizeof(uint32_t));
+    std::memcpy(out, &words[o * words_per_channel_], words_per_channel_ * sizeof(uint32_t));
   }
+
+  // The indices as SparsebnnBconv2d stores them: `bits` each, the lowest bit first.
+  std::vector<uint8_t> PackedIndices(int bits) const {
+    std::vector<uint8_t> bytes((indices.size() * bits + 7) / 8);
+    for (size_t i = 0; i < indices.size() * bits; ++i) {
+      bytes[i / 8] |= (indices[i / bits] >> i % bits & 1) << i % 8;
+    }
+    return bytes;
+  }
+
+ private:
+  void DrawCodebook(int taps, int codewords, std::mt19937* random) {
+    if (taps > 12) {  // too many to list, and too many to draw one twice
+      for (int i = 0; i < codewords; ++i) codebook.push_back(RandomBits(taps, random));
+      return;
+    }
+    codebook.resize(size_t{1} << taps);
+    for (size_t i = 0; i < codebook.size(); ++i) codebook[i] = i;
+    const size_t count = std::min(static_cast<size_t>(codewords), codebook.size());
+    for (size_t i = 0; i < count; ++i) {
+      std::swap(codebook[i], codebook[i + (*random)() % (codebook.size() - i)]);
+    }
+    codebook.resize(count);
+  }
+
+  static uint64_t RandomBits(int count, std::mt19937* random) {
+    const uint64_t low = (*random)(), high = (*random)();
+    return (high << 32 | low) >> (64 - count);
+  }
+
+  size_t words_per_channel_;
 };
 
 struct RandomLayer {
@@ -27,28 +91,9 @@ struct RandomLayer {
   OutputTransform transform;
   std::vector<uint32_t> input;
 
-  // A filter of `codewords` kernels out of all 2^taps, or of random bits if that is 0. The
-  // geometry's padding and output size must have been set.
+  // The geometry's padding and output size must have been set.
   RandomLayer(const Geometry& g, int codewords, OutputType output, std::mt19937* random)
-      : geometry(g) {
-    filter.words_per_channel = static_cast<size_t>(g.taps()) * g.group_words();
-    filter.words.resize(g.channels_out * filter.words_per_channel);
-    std::vector<std::vector<bool>> codebook(codewords, std::vector<bool>(g.taps()));
-    for (auto& codeword : codebook) Randomise(&codeword, random);
-    std::vector<bool> kernel(g.taps());
-    for (int o = 0; o < g.channels_out; ++o) {
-      for (int c = 0; c < g.channels_in_per_group(); ++c) {
-        if (codewords > 0) {
-          kernel = codebook[(*random)() % codewords];
-        } else {
-          Randomise(&kernel, random);
-        }
-        for (int t = 0; t < g.taps(); ++t) {
-          filter.words[o * filter.words_per_channel + t * g.group_words() + c / 32] |=
-              static_cast<uint32_t>(kernel[t]) << (c % 32);
-        }
-      }
-    }
+      : geometry(g), filter(g, codewords, random) {
     input.resize(static_cast<size_t>(g.batch) * g.input_height * g.input_width *
                  g.input_words());
     for (size_t i = 0; i < input.size(); ++i) {
@@ -90,9 +135,18 @@ struct RandomLayer {
     }
   }
 
- private:
-  static void Randomise(std::vector<bool>* bits, std::mt19937* random) {
-    for (size_t i = 0; i < bits->size(); ++i) (*bits)[i] = (*random)() & 1;
+  std::string Describe() const {
+    constexpr const char* kOutputs[] = {"float", "int8", "bit-packed"};
+    const Geometry& g = geometry;
+    char text[256];
+    std::snprintf(text, sizeof text,
+                  "%dx%dx%dx%d, filter %dx%d to %d, stride %dx%d, dilation %dx%d, "
+                  "padding %d %d, groups %d, codewords %zu, %s",
+                  g.batch, g.input_height, g.input_width, g.channels_in, g.filter_height,
+                  g.filter_width, g.channels_out, g.stride_height, g.stride_width,
+                  g.dilation_height, g.dilation_width, g.padding_top, g.padding_left, g.groups,
+                  filter.codebook.size(), kOutputs[static_cast<int>(transform.type)]);
+    return text;
   }
 };
 
@@ -110,17 +164,33 @@ inline void SetOutputSize(Geometry* g, bool same) {
       &g->padding_left);
 }
 
-inline std::string Describe(const Geometry& g, int codewords, OutputType output) {
-  constexpr const char* kOutputs[] = {"float", "int8", "bit-packed"};
-  char text[256];
-  std::snprintf(text, sizeof text,
-                "%dx%dx%dx%d, filter %dx%d to %d, stride %dx%d, dilation %dx%d, padding %d %d, "
-                "groups %d, codewords %d, %s",
-                g.batch, g.input_height, g.input_width, g.channels_in, g.filter_height,
-                g.filter_width, g.channels_out, g.stride_height, g.stride_width,
-                g.dilation_height, g.dilation_width, g.padding_top, g.padding_left, g.groups,
-                codewords, kOutputs[static_cast<int>(output)]);
-  return text;
+// Of small images, with up to `max_channels_out` outputs; `same` is whether it has SAME padding.
+inline Geometry DrawGeometry(int max_channels_out, bool* same, std::mt19937* random) {
+  Geometry g;
+  while (true) {
+    g.batch = Draw(random, 1, 2);
+    g.input_height = Draw(random, 1, 20);
+    g.input_width = Draw(random, 1, 40);
+    g.filter_height = Draw(random, 0, 3) ? 3 : Draw(random, 1, 7);
+    g.filter_width = Draw(random, 0, 3) ? g.filter_height : Draw(random, 1, 7);
+    g.stride_height = Draw(random, 0, 1) ? 1 : Draw(random, 1, 3);
+    g.stride_width = Draw(random, 0, 1) ? g.stride_height : Draw(random, 1, 3);
+    g.dilation_height = Draw(random, 0, 2) ? 1 : Draw(random, 1, 3);
+    g.dilation_width = Draw(random, 0, 2) ? 1 : Draw(random, 1, 3);
+    g.groups = Draw(random, 0, 3) ? 1 : Draw(random, 1, 3);
+    g.channels_in = g.groups > 1 ? 32 * g.groups * Draw(random, 1, 2) : Draw(random, 1, 200);
+    g.channels_out = g.groups * Draw(random, 1, max_channels_out / g.groups);
+    *same = Draw(random, 0, 1);
+    const auto fits = [](int input, int filter, int dilation) {
+      return (filter - 1) * dilation + 1 <= input;
+    };
+    if (!*same && !(fits(g.input_height, g.filter_height, g.dilation_height) &&
+                    fits(g.input_width, g.filter_width, g.dilation_width))) {
+      continue;
+    }
+    SetOutputSize(&g, *same);
+    return g;
+  }
 }
 
 }  // namespace sparsebnn

@@ -172,12 +172,20 @@ void IndicesOutsideOfTheCodebookAreFound() {
   EXPECT(CodebookFilter(stream, 1, {7}, 2, 2).FirstBadIndex() == 1);
 }
 
-void StrayFilterBitsAreIgnored() {
+void StrayFilterBitsAreFound() {
   // One byte off, as a damaged file may have it.
-  std::vector<uint8_t> bytes(1 + 2 * 2 * 4, 0xff);
-  uint32_t words[4] = {};
-  BitFilter(bytes.data() + 1, 2, 33).ReadChannel(0, words);
-  EXPECT(words[0] == ~0u && words[1] == 1 && words[2] == ~0u && words[3] == 1);
+  std::vector<uint8_t> bytes(1 + 2 * 2 * 2 * 4, 0);
+  const BitFilter filter(bytes.data() + 1, 2, 2, 2);
+  for (int bit = 0; bit < 2 * 2 * 64; ++bit) {
+    bytes[1 + bit / 8] = static_cast<uint8_t>(1 << bit % 8);
+    for (int channels = 33; channels <= 64; ++channels) {
+      EXPECT(filter.HasBitsBeyond(channels) == (bit % 64 >= channels));
+    }
+    uint32_t words[4] = {};
+    filter.ReadChannel(bit / 128, words);
+    EXPECT(words[bit % 128 / 32] == uint32_t{1} << bit % 32);
+    bytes[1 + bit / 8] = 0;
+  }
 }
 
 // ---- Values and bits ----
@@ -309,7 +317,7 @@ int main() {
   AChainOfTensorsTakesTwo();
   CodebookFilterEqualsItsDefinition();
   IndicesOutsideOfTheCodebookAreFound();
-  StrayFilterBitsAreIgnored();
+  StrayFilterBitsAreFound();
   EveryQuantizeKernelEqualsItsDefinition();
   OptionsAsAStruct();
   APartitionOutlivesTheDelegate();

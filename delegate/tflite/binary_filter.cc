@@ -6,13 +6,19 @@
 namespace sparsebnn {
 
 void BitFilter::ReadChannel(int o, uint32_t* words) const {
-  const size_t group_words = static_cast<size_t>(WordsFor(channels_in_per_group_));
-  const size_t count = static_cast<size_t>(taps_) * group_words;
-  std::memcpy(words, words_ + static_cast<size_t>(o) * count * sizeof(uint32_t),
-              count * sizeof(uint32_t));
-  if (channels_in_per_group_ % 32 == 0) return;
-  const uint32_t used = (uint32_t{1} << channels_in_per_group_ % 32) - 1;
-  for (size_t w = group_words - 1; w < count; w += group_words) words[w] &= used;
+  const size_t bytes = static_cast<size_t>(taps_) * group_words_ * sizeof(uint32_t);
+  std::memcpy(words, words_ + static_cast<size_t>(o) * bytes, bytes);
+}
+
+bool BitFilter::HasBitsBeyond(int channels) const {
+  if (channels % 32 == 0) return false;
+  const size_t last_words = static_cast<size_t>(channels_out_) * taps_;
+  for (size_t i = 1; i <= last_words; ++i) {
+    uint32_t word;
+    std::memcpy(&word, words_ + (i * group_words_ - 1) * sizeof(uint32_t), sizeof(word));
+    if (word >> channels % 32 != 0) return true;
+  }
+  return false;
 }
 
 CodebookFilter::CodebookFilter(const uint8_t* indices, int index_bits,

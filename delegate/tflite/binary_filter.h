@@ -11,19 +11,24 @@
 namespace sparsebnn {
 
 // LceBconv2d: the words as kernels want them, [channels_out, taps, group_words]. The bytes may
-// lie at any address; bits past the channels count as 0.
+// lie at any address.
 class BitFilter : public FilterReader {
  public:
-  BitFilter(const void* words, int taps, int channels_in_per_group)
+  BitFilter(const void* words, int channels_out, int taps, int group_words)
       : words_(static_cast<const uint8_t*>(words)),
+        channels_out_(channels_out),
         taps_(taps),
-        channels_in_per_group_(channels_in_per_group) {}
+        group_words_(group_words) {}
 
   void ReadChannel(int o, uint32_t* words) const override;
 
+  // Whether any tap has a 1 in channel `channels` or a later one; the channels before it need
+  // all words.
+  bool HasBitsBeyond(int channels) const;
+
  private:
   const uint8_t* words_;
-  int taps_, channels_in_per_group_;
+  int channels_out_, taps_, group_words_;
 };
 
 // SparsebnnBconv2d: a 3x3 codeword per output and input channel, [channels_out,

@@ -5,6 +5,7 @@
 #ifndef SPARSEBNN_TFLITE_OP_H_
 #define SPARSEBNN_TFLITE_OP_H_
 
+#include <climits>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -21,6 +22,9 @@ namespace sparsebnn {
 struct Operand {
   const TfLiteTensor* tensor = nullptr;  // null for an optional input that is not there
   Shape shape;
+  // Of bits in words: those of this channel and of later ones are 0. Known of what another
+  // delegated op has made.
+  int channels = INT_MAX;
 
   TfLiteType type() const { return tensor->type; }
 };

@@ -69,7 +69,13 @@ class Bconv2dOp : public Op {
   explicit Bconv2dOp(OpOptions* options) : attributes_(options) {}
 
   // Fills everything of `g` but the filter's size, groups and channels_out, which it needs.
-  bool PrepareGeometry(const Operand& input, Operand* output, Geometry* g, OpError* error);
+  //
+  // LCE counts channels_in channels but sums all bits of their words:
+  //   accumulator = clamp(K - 2 * popcount(all words), -K, K),  K = taps * channels_in / groups
+  // so bits past channels_in are summed here too, unless they are known to be 0: those of the
+  // filter by `filter_has_stray_bits`, those of the input by input.channels.
+  bool PrepareGeometry(const Operand& input, bool filter_has_stray_bits, Operand* output,
+                       Geometry* g, OpError* error);
 
   // `values` are multiplier, bias and thresholds.
   bool PrepareKernel(const OpSettings& settings, const Geometry& geometry,
@@ -79,6 +85,10 @@ class Bconv2dOp : public Op {
   // Whether the kernel at hand was made for the same.
   bool IsPrepared(const OpSettings& settings, const Geometry& geometry) const {
     return bconv_ != nullptr && threads_ == settings.threads && geometry_ == geometry;
+  }
+
+  int channels_in_per_group(const Geometry& g) const {
+    return attributes_.channels_in / g.groups;
   }
 
   const Bconv2dAttributes attributes_;
@@ -95,8 +105,8 @@ class Bconv2dOp : public Op {
   std::unique_ptr<Bconv2d> bconv_;
 };
 
-bool Bconv2dOp::PrepareGeometry(const Operand& input, Operand* output, Geometry* g,
-                                OpError* error) {
+bool Bconv2dOp::PrepareGeometry(const Operand& input, bool filter_has_stray_bits,
+                                Operand* output, Geometry* g, OpError* error) {
   const Bconv2dAttributes& a = attributes_;
   if (!ExpectType(input, kTfLiteInt32, error) || !ExpectRank(input, 4, error)) return false;
   if (output->type() != kTfLiteFloat32 && output->type() != kTfLiteInt8 &&
@@ -122,7 +132,9 @@ bool Bconv2dOp::PrepareGeometry(const Operand& input, Operand* output, Geometry*
   g->batch = shape.dims[0];
   g->input_height = shape.dims[1];
   g->input_width = shape.dims[2];
-  g->channels_in = a.channels_in;
+  g->channels_in = filter_has_stray_bits || input.channels > a.channels_in
+                       ? 32 * WordsFor(a.channels_in)
+                       : a.channels_in;
   g->output_height = rows.output;
   g->output_width = columns.output;
   g->stride_height = a.stride_height;
@@ -140,12 +152,14 @@ bool Bconv2dOp::PrepareGeometry(const Operand& input, Operand* output, Geometry*
   output->shape.dims[0] = g->batch;
   output->shape.dims[1] = g->output_height;
   output->shape.dims[2] = g->output_width;
-  output->shape.dims[3] = output->type() == kTfLiteInt32 ? g->output_words() : g->channels_out;
+  const bool bitpacked = output->type() == kTfLiteInt32;
+  output->shape.dims[3] = bitpacked ? g->output_words() : g->channels_out;
+  if (bitpacked) output->channels = g->channels_out;
   return ExpectBounded(*output, error);
 }
 
 // multiplier' = -multiplier / scale and bias' = (bias + depth * multiplier) / scale + zero
-// point, computed in double and then rounded, as LCE does, so that the results agree to the
+// point, with depth = taps * channels_in whatever bits are summed, computed in double and then rounded, as LCE does, so that the results agree to the
 // last bit.
 bool Bconv2dOp::FoldTransform(const Operand* values, const Operand& output,
                               OutputTransform* transform, std::vector<float>* multiplier,
@@ -170,7 +184,7 @@ bool Bconv2dOp::FoldTransform(const Operand* values, const Operand& output,
       return error->Expected("a positive scale", std::to_string(scale), output.tensor);
     }
   }
-  const int depth = geometry_.depth();
+  const int depth = geometry_.taps() * channels_in_per_group(geometry_);
   transform->multiplier.resize(static_cast<size_t>(channels_out));
   transform->bias.resize(static_cast<size_t>(channels_out));
   for (size_t o = 0; o < transform->bias.size(); ++o) {
@@ -199,11 +213,11 @@ bool Bconv2dOp::ChooseZeroPadding(OutputType output, const TfLiteTensor* about,
     *padding = ZeroPadding::kAddToFloat;
     return true;
   }
-  if (geometry_.channels_in_per_group() % 2 != 0) {
+  if (attributes_.channels_in % 2 != 0) {
     return error->Set(
         "Expected an even number of channels, or float32 output without an activation, for a "
         "layer that pads with zeros, got " +
-            std::to_string(geometry_.channels_in_per_group()) + " channels",
+            std::to_string(attributes_.channels_in) + " channels",
         about);
   }
   *padding = ZeroPadding::kHalfPopcount;
@@ -225,6 +239,7 @@ bool Bconv2dOp::PrepareKernel(const OpSettings& settings, const Geometry& geomet
   }
   options.kernel = settings.kernel;
   options.isa = settings.isa;
+  options.padded_channels = channels_in_per_group(geometry);
   options.unfolded_multiplier = multiplier.data();
   options.threads = settings.threads;
   std::string why;
@@ -250,14 +265,14 @@ class LceBconv2d : public Bconv2dOp {
     Geometry g;
     if (filter.tensor == nullptr) return error->Expected("a filter", "no tensor");
     if (!ExpectRank(filter, 4, error) || !ReadGroups(filter, &g, error) ||
-        !ExpectConstant(filter, kTfLiteInt32, filter.shape, error) ||
-        !PrepareGeometry(inputs[0], output, &g, error)) {
+        !ExpectConstant(filter, kTfLiteInt32, filter.shape, error)) {
       return false;
     }
-    return IsPrepared(settings, g) ||
-           PrepareKernel(settings, g,
-                         BitFilter(filter.tensor->data, g.taps(), g.channels_in_per_group()),
-                         &inputs[2], *output, error);
+    const BitFilter bits(filter.tensor->data, g.channels_out, g.taps(), filter.shape.dims[3]);
+    return PrepareGeometry(inputs[0], bits.HasBitsBeyond(channels_in_per_group(g)), output, &g,
+                           error) &&
+           (IsPrepared(settings, g) ||
+            PrepareKernel(settings, g, bits, &inputs[2], *output, error));
   }
 
  private:
@@ -314,14 +329,15 @@ class CodebookBconv2d : public Bconv2dOp {
     }
     Geometry g = g_;
     std::vector<uint16_t> codebook;
-    if (!PrepareGeometry(inputs[0], output, &g, error) || !CheckIndices(inputs[1], g, error)) {
+    if (!PrepareGeometry(inputs[0], /*filter_has_stray_bits=*/false, output, &g, error) ||
+        !CheckIndices(inputs[1], g, error)) {
       return false;
     }
     if (IsPrepared(settings, g)) return true;
     if (!ReadCodebook(inputs[2], &codebook, error)) return false;
     const CodebookFilter filter(static_cast<const uint8_t*>(inputs[1].tensor->data),
                                 index_bits_, std::move(codebook), g.channels_out,
-                                g.channels_in_per_group());
+                                channels_in_per_group(g));
     const int64_t bad = filter.FirstBadIndex();
     if (bad >= 0) {
       return error->Expected("indices into a codebook of " +
@@ -334,7 +350,7 @@ class CodebookBconv2d : public Bconv2dOp {
  private:
   bool CheckIndices(const Operand& indices, const Geometry& g, OpError* error) const {
     const int64_t bits =
-        static_cast<int64_t>(g.channels_out) * g.channels_in_per_group() * index_bits_;
+        static_cast<int64_t>(g.channels_out) * channels_in_per_group(g) * index_bits_;
     Shape shape;
     shape.rank = 1;
     // A byte count beyond an int is no shape that a tensor has.

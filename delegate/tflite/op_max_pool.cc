@@ -45,6 +45,7 @@ class MaxPoolOp : public Op {
     g_.padding_top = rows.padding_before;
     g_.padding_left = columns.padding_before;
     output->shape = shape;
+    output->channels = inputs[0].channels;
     output->shape.dims[1] = rows.output;
     output->shape.dims[2] = columns.output;
     return true;

@@ -37,7 +37,7 @@ class Quantize : public Op {
     }
     if (!ExpectType(*output, kTfLiteInt32, error)) return false;
     output->shape = input.shape;
-    channels_ = input.shape.last();
+    channels_ = output->channels = input.shape.last();
     output->shape.dims[output->shape.rank - 1] = WordsFor(channels_);
     rows_ = input.shape.Rows();
     isa_ = settings.isa;

@@ -97,7 +97,9 @@ bool Partition::ReadOperand(TfLiteContext* context, const Node& node, int tensor
                            std::to_string(tensor));
   }
   if (node.producer >= 0 && tensor == node.inputs[0]) {
-    operand->shape = nodes_[static_cast<size_t>(node.producer)].output_shape;
+    const Node& producer = nodes_[static_cast<size_t>(node.producer)];
+    operand->shape = producer.output_shape;
+    operand->channels = producer.output_channels;
     return true;
   }
   if (ShapeOf(operand->tensor->dims, &operand->shape)) return true;
@@ -134,6 +136,7 @@ bool Partition::PrepareNode(TfLiteContext* context, size_t n) {
   }
   node.input_shape = inputs[0].shape;
   node.output_shape = output.shape;
+  node.output_channels = output.channels;
   node.input_shape.Bytes(inputs[0].type(), &node.input_bytes);
   node.output_shape.Bytes(output.type(), &node.output_bytes);
   return true;

@@ -40,7 +40,8 @@ class Partition {
     bool leaves_partition = false;
     size_t input_bytes = 0, output_bytes = 0;
     Shape input_shape, output_shape;
-    size_t arena_offset = 0;  // of the output, if it stays
+    int output_channels = INT_MAX;  // as Operand has them
+    size_t arena_offset = 0;        // of the output, if it stays
     uint64_t runs = 0, nanoseconds = 0;
   };
 

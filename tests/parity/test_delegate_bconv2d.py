@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 lce = pytest.importorskip("larq_compute_engine", reason="needs the [convert] extra")
@@ -23,7 +23,10 @@ def words(channels: int) -> int:
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution and its random numbers."""
+    """One convolution and its random numbers.
+
+    `stray_bits`: the words of filter and input are random to their ends, past channels_in.
+    """
 
     batch: int
     height: int
@@ -40,6 +43,7 @@ class Layer:
     output: str
     codewords: int | None
     seed: int
+    stray_bits: bool = False
 
     def extent(self, axis: int) -> int:
         return (self.filter[axis] - 1) * self.dilations[axis] + 1
@@ -111,7 +115,7 @@ class Layer:
             multiplier, bias = np.round(multiplier), np.round(bias)
         multiplier[:: 1 + self.seed % 7] *= -1
         thresholds = rng.integers(-1, depth + 2, self.channels_out, np.int32)
-        filter_words = pack(self.filter_bits(rng))
+        filter_words = self.packed(self.filter_bits(rng), rng)
         constants = [
             model.constant(filter_words),
             *(model.constant(v.astype(np.float32)) for v in (multiplier, bias)),
@@ -119,7 +123,14 @@ class Layer:
         ]
         model.operator("LceBconv2d", [x, *constants], [y], self.options())
         image = (self.batch, self.height, self.width, self.channels_in)
-        return model.to_bytes([x], [y]), pack(rng.integers(0, 2, image, np.uint8))
+        return model.to_bytes([x], [y]), self.packed(rng.integers(0, 2, image, np.uint8), rng)
+
+    def packed(self, bits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if self.stray_bits:
+            missing = -bits.shape[-1] % 32
+            stray = rng.integers(0, 2, (*bits.shape[:-1], missing), np.uint8)
+            bits = np.concatenate([bits, stray], axis=-1)
+        return pack(bits)
 
 
 def pack(bits: np.ndarray) -> np.ndarray:
@@ -172,6 +183,7 @@ def layers(draw):
         output=draw(st.sampled_from(["float32", "int8", "int32"])),
         codewords=draw(st.sampled_from([None, 2, 8, 32, 128])),
         seed=draw(st.integers(0, 2**32 - 1)),
+        stray_bits=draw(st.booleans()),
     )
     return layer
 
@@ -189,6 +201,51 @@ def check(layer: Layer, runner, op_model) -> None:
 @given(layer=layers().filter(lambda layer: layer.valid))
 def test_any_layer(runner, op_model, layer):
     check(layer, runner, op_model)
+
+
+@settings(max_examples=60, deadline=None)
+@given(channels_in=st.integers(1, 64), layer=layers())
+def test_bits_past_channels_in_count_as_in_lce(runner, op_model, channels_in, layer):
+    layer = replace(layer, channels_in=channels_in, groups=1, stray_bits=True)
+    assume(layer.valid)
+    check(layer, runner, op_model)
+
+
+@pytest.mark.parametrize("source", ["quantize", "bconv2d", "max pool"])
+@pytest.mark.parametrize("channels_in", [1, 7, 31, 32])
+def test_input_of_more_channels_than_channels_in(runner, op_model, source, channels_in):
+    """What is known of the input's bits depends on the op that makes them."""
+    layer = plain_layer(channels_in=channels_in, channels_out=40, codewords=None)
+    rng = np.random.default_rng(channels_in)
+    model = op_model()
+    image = model.activation((1, 14, 14, 32), "float32")
+    bits = model.activation((1, 14, 14, 1), "int32")
+    model.operator("LceQuantize", [image], [bits])
+    if source != "quantize":
+        more = model.activation((1, 14, 14, 1), "int32")
+    if source == "max pool":
+        window = {"filter_height": 1, "filter_width": 1, "stride_height": 1, "stride_width": 1}
+        model.operator("LceBMaxPool2d", [bits], [more], {**window, "padding": VALID})
+    if source == "bconv2d":
+        before = plain_layer(channels_in=32, channels_out=32)
+        first = model.constant(pack(before.filter_bits(rng)))
+        thresholds = model.constant(rng.integers(120, 170, 32, np.int32))
+        model.operator(
+            "LceBconv2d", [bits, first, -1, -1, thresholds], [more], before.options()
+        )
+    output = model.activation((1, 14, 14, 40), "float32")
+    constants = [
+        model.constant(replace(layer, stray_bits=True).packed(layer.filter_bits(rng), rng)),
+        model.constant(rng.normal(size=40).astype(np.float32)),
+        model.constant(rng.normal(size=40).astype(np.float32)),
+    ]
+    inputs = [bits if source == "quantize" else more, *constants, -1]
+    model.operator("LceBconv2d", inputs, [output], layer.options())
+    flat, x = model.to_bytes([image], [output]), rng.normal(size=(1, 14, 14, 32))
+    (theirs,) = Interpreter(flat).interpreter.predict([x.astype(np.float32)])
+    for options in kernels(runner):
+        (ours,) = runner.run(flat, x.astype(np.float32), **options)
+        assert_same(ours, theirs, options)
 
 
 def plain_layer(**changed) -> Layer:

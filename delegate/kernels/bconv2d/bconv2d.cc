@@ -16,7 +16,9 @@ std::unique_ptr<Bconv2d> MakeOnePadded(const Geometry& geometry, const FilterRea
   // is the reference's in LCE too.
   const bool half_popcount = options.zero_padding == ZeroPadding::kHalfPopcount;
   if (half_popcount || options.kernel == KernelKind::kReference) {
-    return MakeReferenceBconv2d(geometry, filter, std::move(transform), half_popcount, error);
+    return MakeReferenceBconv2d(geometry, filter, std::move(transform),
+                                half_popcount ? options.padded_channels / 2 : kReadsOnes,
+                                error);
   }
   const KernelEntry* kernel = ChooseKernel(geometry, filter, transform.type, options, error);
   if (kernel == nullptr) return nullptr;
@@ -30,7 +32,8 @@ std::unique_ptr<Bconv2d> MakeBconv2d(const Geometry& geometry, const FilterReade
                                      std::string* error) {
   auto bconv = MakeOnePadded(geometry, filter, std::move(transform), options, error);
   if (bconv == nullptr || options.zero_padding != ZeroPadding::kAddToFloat) return bconv;
-  return AddZeroPadding(std::move(bconv), geometry, filter, options.unfolded_multiplier, error);
+  return AddZeroPadding(std::move(bconv), geometry, filter, options.padded_channels,
+                        options.unfolded_multiplier, error);
 }
 
 }  // namespace sparsebnn

@@ -81,7 +81,8 @@ struct OutputTransform {
 enum class ZeroPadding {
   kNone,        // it pads with +1
   kAddToFloat,  // float output: a correction is added to the output, as LCE's fast kernel does
-  kHalfPopcount,  // any output: an outside tap adds half of its bits, as LCE's reference does
+  kHalfPopcount,  // any output: an outside tap adds half of its channels, as LCE's reference
+                  // does
 };
 
 enum class KernelKind { kAuto, kReference, kXnor, kCodebook };
@@ -90,6 +91,9 @@ struct Bconv2dOptions {
   KernelKind kernel = KernelKind::kAuto;
   Isa isa = Isa::kScalar;
   ZeroPadding zero_padding = ZeroPadding::kNone;
+  // Only with zero padding: the input channels of a group as the op counts them. The geometry
+  // has more of them where bits beyond are summed too (LceBconv2d in op_bconv2d.cc).
+  int padded_channels = 0;
   // Only for ZeroPadding::kAddToFloat: the multipliers of the op, before any folding.
   const float* unfolded_multiplier = nullptr;
   // The number of threads that Run will be given; only the choice of tiles depends on it.

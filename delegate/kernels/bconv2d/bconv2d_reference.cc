@@ -9,8 +9,8 @@ namespace {
 
 class ReferenceBconv2d : public Bconv2d {
  public:
-  ReferenceBconv2d(const Geometry& geometry, OutputTransform transform, bool half_popcount)
-      : g_(geometry), transform_(std::move(transform)), half_popcount_(half_popcount) {}
+  ReferenceBconv2d(const Geometry& geometry, OutputTransform transform, int outside_popcount)
+      : g_(geometry), transform_(std::move(transform)), outside_popcount_(outside_popcount) {}
 
   bool ReadFilter(const FilterReader& filter) {
     const size_t words = static_cast<size_t>(g_.taps()) * g_.group_words();
@@ -48,8 +48,8 @@ class ReferenceBconv2d : public Bconv2d {
         const int in_x = x * g_.stride_width + kx * g_.dilation_width - g_.padding_left;
         const bool inside =
             in_y >= 0 && in_y < g_.input_height && in_x >= 0 && in_x < g_.input_width;
-        if (!inside && half_popcount_) {
-          popcount += g_.channels_in_per_group() / 2;
+        if (!inside && outside_popcount_ != kReadsOnes) {
+          popcount += outside_popcount_;
           continue;
         }
         const size_t pixel =
@@ -88,7 +88,7 @@ class ReferenceBconv2d : public Bconv2d {
 
   const Geometry g_;
   const OutputTransform transform_;
-  const bool half_popcount_;
+  const int outside_popcount_;
   AlignedBytes filter_;
 };
 
@@ -96,10 +96,10 @@ class ReferenceBconv2d : public Bconv2d {
 
 std::unique_ptr<Bconv2d> MakeReferenceBconv2d(const Geometry& geometry,
                                               const FilterReader& filter,
-                                              OutputTransform transform, bool half_popcount,
+                                              OutputTransform transform, int outside_popcount,
                                               std::string* error) {
   auto bconv =
-      std::make_unique<ReferenceBconv2d>(geometry, std::move(transform), half_popcount);
+      std::make_unique<ReferenceBconv2d>(geometry, std::move(transform), outside_popcount);
   if (!bconv->ReadFilter(filter)) {
     *error = "Expected memory for the filter, got none";
     return nullptr;

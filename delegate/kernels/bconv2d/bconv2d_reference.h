@@ -6,9 +6,12 @@
 
 namespace sparsebnn {
 
+// What a tap outside of the image adds to the popcount; kReadsOnes: the filter's bits.
+constexpr int kReadsOnes = -1;
+
 std::unique_ptr<Bconv2d> MakeReferenceBconv2d(const Geometry& geometry,
                                               const FilterReader& filter,
-                                              OutputTransform transform, bool half_popcount,
+                                              OutputTransform transform, int outside_popcount,
                                               std::string* error);
 
 }  // namespace sparsebnn

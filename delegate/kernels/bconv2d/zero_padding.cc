@@ -9,7 +9,7 @@ namespace {
 class ZeroPaddedBconv2d : public Bconv2d {
  public:
   ZeroPaddedBconv2d(std::unique_ptr<Bconv2d> inner, const Geometry& geometry,
-                    const FilterReader& filter, const float* multiplier)
+                    const FilterReader& filter, int padded_channels, const float* multiplier)
       : inner_(std::move(inner)),
         g_(geometry),
         multiplier_(multiplier, multiplier + geometry.channels_out),
@@ -24,7 +24,7 @@ class ZeroPaddedBconv2d : public Bconv2d {
               __builtin_popcount(words[static_cast<size_t>(tap) * g_.group_words() + w]);
         }
         tap_sums_[static_cast<size_t>(tap) * g_.channels_out + o] =
-            g_.channels_in_per_group() - 2 * negative;
+            padded_channels - 2 * negative;
       }
     }
   }
@@ -79,12 +79,14 @@ class ZeroPaddedBconv2d : public Bconv2d {
 
 std::unique_ptr<Bconv2d> AddZeroPadding(std::unique_ptr<Bconv2d> inner,
                                         const Geometry& geometry, const FilterReader& filter,
-                                        const float* multiplier, std::string* error) {
+                                        int padded_channels, const float* multiplier,
+                                        std::string* error) {
   if (geometry.groups != 1 || multiplier == nullptr) {
     *error = "Expected one group and the op's multipliers for zero padding added to floats";
     return nullptr;
   }
-  return std::make_unique<ZeroPaddedBconv2d>(std::move(inner), geometry, filter, multiplier);
+  return std::make_unique<ZeroPaddedBconv2d>(std::move(inner), geometry, filter,
+                                             padded_channels, multiplier);
 }
 
 }  // namespace sparsebnn

@@ -12,10 +12,12 @@
 
 namespace sparsebnn {
 
-// Wraps `inner`, whose output must be float and which must have one group.
+// Wraps `inner`, whose output must be float and which must have one group. A tap has
+// `padded_channels` channels, those of its filter bits that are 1 being -1.
 std::unique_ptr<Bconv2d> AddZeroPadding(std::unique_ptr<Bconv2d> inner,
                                         const Geometry& geometry, const FilterReader& filter,
-                                        const float* multiplier, std::string* error);
+                                        int padded_channels, const float* multiplier,
+                                        std::string* error);
 
 }  // namespace sparsebnn
 
