@@ -320,7 +320,7 @@ class TestComparison:
         assert (len(row.accuracies), row.differences["random"].seeds) == (3, 2)
 
     def test_baseline_must_be_there(self, folder):
-        with pytest.raises(SparseBNNError, match=r"a baseline out of frozen.*got snn"):
+        with pytest.raises(SparseBNNError, match=r"a baseline among frozen.*got snn"):
             compare(read_results(folder)[0], baselines=["snn"])
 
     def test_mixed_settings_are_no_row(self, folder):
