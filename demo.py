@@ -1,12 +1,11 @@
-"""The whole way on real, bundled pictures: train, convert, verify, benchmark, plot.
+"""The whole way on real, bundled images: train, convert, verify, benchmark, plot.
 
     python demo.py [FOLDER]
 
 Trains the same network twice on scikit-learn's digits, once with all 512 kernels (1 bit a
 weight) and once with 32 that each layer selects (0.56 bit), makes a `.tflite` of both and a
-sub-bit one with int8 weights of the second, checks them against Keras on every test picture,
-times them, and prints one table. Runs in FOLDER that
-are finished are not trained again.
+sub-bit one with int8 weights of the second, checks them against Keras on every test image,
+times them, and prints one table. Runs in FOLDER that are finished are not trained again.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def demo(folder: Path, epochs: int) -> None:
 
     methods = {"1 bit, all 512 kernels": "one_bit", f"{CODEWORDS} selected kernels": "learned"}
     batches = ksb.data.load("digits").test(256)
-    pictures, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     rows: list[dict[str, Any]] = []
     models = {}
     for label, method in methods.items():
@@ -69,8 +68,8 @@ def demo(folder: Path, epochs: int) -> None:
             small = ksb.converters.convert_file(flat, "subbit", weights="int8")
             files[", sub-bit, int8"] = small
         for kind, data in files.items():
-            report = ksb.converters.verify(model, data, pictures, labels=labels)
-            print(f"\nChecked on all {len(pictures)} test pictures.\n{report}")
+            report = ksb.converters.verify(model, data, images, labels=labels)
+            print(f"\nChecked on all {len(images)} test images.\n{report}")
             path = run / ("small.tflite" if kind else "model.tflite")
             with replaced(path) as temporary:
                 temporary.write_bytes(data)
