@@ -45,40 +45,55 @@ ThreadPool* ExecutionResources::Threads(int count) {
 }
 
 std::shared_ptr<ExecutionResources> DelegateState::ResourcesFor(const TfLiteContext* context) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  Shared& shared = *shared_.get();
+  std::lock_guard<std::mutex> lock(shared.mutex);
+  auto& known = shared.resources;
   // A context that is gone has left a pointer to nothing, and may have left its address too.
-  resources_.erase(std::remove_if(resources_.begin(), resources_.end(),
-                                  [](const auto& entry) { return entry.second.expired(); }),
-                   resources_.end());
-  for (const auto& entry : resources_) {
+  known.erase(std::remove_if(known.begin(), known.end(),
+                             [](const auto& entry) { return entry.second.expired(); }),
+              known.end());
+  for (const auto& entry : known) {
     if (entry.first != context) continue;
     if (auto resources = entry.second.lock()) return resources;
   }
   auto resources = std::make_shared<ExecutionResources>();
-  resources_.emplace_back(context, resources);
+  known.emplace_back(context, resources);
   return resources;
 }
 
-void DelegateState::AddProfile(const PartitionProfile* profile) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  profiles_.push_back(profile);
+void DelegateState::SetProfile(const void* partition, PartitionProfile profile) {
+  Shared& shared = *shared_.get();
+  std::lock_guard<std::mutex> lock(shared.mutex);
+  for (auto& entry : shared.profiles) {
+    if (entry.first != partition) continue;
+    entry.second = std::move(profile);
+    return;
+  }
+  shared.profiles.emplace_back(partition, std::move(profile));
 }
 
-void DelegateState::RemoveProfile(const PartitionProfile* profile) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  profiles_.erase(std::remove(profiles_.begin(), profiles_.end(), profile), profiles_.end());
+void DelegateState::RemoveProfile(const void* partition) {
+  Shared& shared = *shared_.get();
+  std::lock_guard<std::mutex> lock(shared.mutex);
+  auto& profiles = shared.profiles;
+  profiles.erase(
+      std::remove_if(profiles.begin(), profiles.end(),
+                     [partition](const auto& entry) { return entry.first == partition; }),
+      profiles.end());
 }
 
 const char* DelegateState::ProfileJson() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  json_ =
+  Shared& shared = *shared_.get();
+  std::lock_guard<std::mutex> lock(shared.mutex);
+  std::string& json = shared.json;
+  json =
       "{\"version\": \"" SPARSEBNN_VERSION "\", \"isa\": " + JsonString(IsaName(options_.isa)) +
       ", \"partitions\": [";
-  for (size_t i = 0; i < profiles_.size(); ++i) {
-    json_ += (i > 0 ? ", " : "") + PartitionJson(*profiles_[i]);
+  for (size_t i = 0; i < shared.profiles.size(); ++i) {
+    json += (i > 0 ? ", " : "") + PartitionJson(shared.profiles[i].second);
   }
-  json_ += "]}";
-  return json_.c_str();
+  json += "]}";
+  return json.c_str();
 }
 
 }  // namespace sparsebnn

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "delegate_options.h"
+#include "kernels/cpu/process.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/cpu/workspace.h"
 #include "shape.h"
@@ -53,21 +54,24 @@ class DelegateState {
   // The same for all partitions of one interpreter's graph.
   std::shared_ptr<ExecutionResources> ResourcesFor(const TfLiteContext* context);
 
-  // A partition's profile is in the report for as long as the partition lives.
-  void AddProfile(const PartitionProfile* profile);
-  void RemoveProfile(const PartitionProfile* profile);
-  // To be held while a profile that was added changes.
-  std::mutex& profile_mutex() { return mutex_; }
+  // What the report says of a partition, until it is removed.
+  void SetProfile(const void* partition, PartitionProfile profile);
+  void RemoveProfile(const void* partition);
 
   // The text lives until the next call.
   const char* ProfileJson();
 
  private:
+  struct Shared {
+    std::mutex mutex;  // of everything below
+    std::vector<std::pair<const TfLiteContext*, std::weak_ptr<ExecutionResources>>> resources;
+    std::vector<std::pair<const void*, PartitionProfile>> profiles;
+    std::string json;
+  };
+
   const DelegateOptions options_;
-  std::mutex mutex_;  // of everything below
-  std::vector<std::pair<const TfLiteContext*, std::weak_ptr<ExecutionResources>>> resources_;
-  std::vector<const PartitionProfile*> profiles_;
-  std::string json_;
+  // A partition that a forked child has a copy of is in its report from its next run on.
+  OnePerProcess<Shared> shared_;
 };
 
 }  // namespace sparsebnn

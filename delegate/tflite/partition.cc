@@ -46,10 +46,9 @@ Partition::Partition(TfLiteContext* context, std::shared_ptr<DelegateState> dele
       break;
     }
   }
-  delegate_->AddProfile(&profile_);
 }
 
-Partition::~Partition() { delegate_->RemoveProfile(&profile_); }
+Partition::~Partition() { delegate_->RemoveProfile(this); }
 
 bool Partition::ReadNode(TfLiteContext* context, int node_index,
                          const TfLiteDelegateParams& params) {
@@ -288,20 +287,14 @@ TfLiteStatus Partition::Invoke(TfLiteContext* context) {
 }
 
 void Partition::UpdateProfile() {
-  std::lock_guard<std::mutex> lock(delegate_->profile_mutex());
-  profile_.threads = settings_.threads;
-  profile_.arena_bytes = arena_bytes_;
-  profile_.nodes.resize(nodes_.size());
-  for (size_t n = 0; n < nodes_.size(); ++n) {
-    NodeProfile& profile = profile_.nodes[n];
-    profile.node = nodes_[n].index;
-    profile.op = nodes_[n].name;
-    profile.input = nodes_[n].input_shape;
-    profile.output = nodes_[n].output_shape;
-    profile.kernel = nodes_[n].op->Description();
-    profile.runs = nodes_[n].runs;
-    profile.nanoseconds = nodes_[n].nanoseconds;
+  PartitionProfile profile;
+  profile.threads = settings_.threads;
+  profile.arena_bytes = arena_bytes_;
+  for (const Node& node : nodes_) {
+    profile.nodes.push_back({node.index, node.name, node.input_shape, node.output_shape,
+                             node.op->Description(), node.runs, node.nanoseconds});
   }
+  delegate_->SetProfile(this, std::move(profile));
 }
 
 void Partition::LogKernels() {

@@ -70,7 +70,6 @@ class Partition {
   size_t arena_bytes_ = 0;
   bool shapes_in_invoke_ = false;  // an input's shape is only known then
   bool prepared_ = false;
-  PartitionProfile profile_;
 };
 
 }  // namespace sparsebnn

@@ -15,6 +15,7 @@ from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
 from keras_sparsebnn.runtime.delegate import DelegateOptions, delegate_library, load_library
 from keras_sparsebnn.runtime.lce_backend import LCEBackend, import_lce, lce_installed
 from keras_sparsebnn.runtime.model_file import custom_ops, load
+from keras_sparsebnn.runtime.per_process import PerProcessBackend
 from keras_sparsebnn.runtime.stock_backend import StockBackend, import_stock, stock_installed
 
 __all__ = ["RUNTIMES", "Interpreter", "choose_runtime", "import_runtime"]
@@ -106,7 +107,7 @@ class Interpreter:
         isa: pins the delegate's instruction set, "scalar", "avx2", "avx512" or "neon".
         profile: whether the delegate takes the time of every node, for `profile()`.
 
-    Not thread-safe: one interpreter per thread.
+    Not thread-safe: one interpreter per thread. A forked process may go on with its copy.
 
     Attributes:
         inputs: a `TensorInfo` per input.
@@ -150,12 +151,14 @@ class Interpreter:
             )
         self.num_threads = num_threads
         self.runtime = import_runtime(chosen)
+
+        def make() -> Backend:
+            if chosen == "lce":
+                return LCEBackend(file, num_threads)
+            return StockBackend(file, num_threads, options if chosen == "delegate" else None)
+
         try:
-            self._backend: Backend = (
-                LCEBackend(file, num_threads)
-                if chosen == "lce"
-                else StockBackend(file, num_threads, options if chosen == "delegate" else None)
-            )
+            self._backend = PerProcessBackend(make)
         except (RuntimeError, ValueError) as error:
             unknown = [op for op in ops if not op.startswith((LCE_PREFIX, SUBBIT_PREFIX))]
             if "custom op" in str(error) and unknown:

@@ -2,24 +2,21 @@
 #ifndef SPARSEBNN_KERNELS_CPU_THREAD_POOL_H_
 #define SPARSEBNN_KERNELS_CPU_THREAD_POOL_H_
 
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-#include <vector>
+#include "process.h"
 
 namespace sparsebnn {
 
 class ThreadPool {
  public:
-  // `threads` counts the caller of ParallelFor; one thread means no thread is started.
+  // `threads` counts the caller of ParallelFor; the others are started when they are needed.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // The caller and those threads that could be started.
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  // The caller and those threads that could be started, in this process: a forked child, which
+  // has a copy of the pool but none of its threads, starts its own.
+  int threads();
 
   // Calls body(context, i, thread) for each i in [0, count), each once, thread in
   // [0, threads()), and returns when all have returned. Not reentrant.
@@ -37,18 +34,10 @@ class ThreadPool {
   }
 
  private:
-  void Work(int thread);
+  class Workers;
 
-  std::vector<std::thread> workers_;
-  std::mutex mutex_;
-  std::condition_variable start_, finished_;
-  unsigned long loop_ = 0;  // counts loops; a worker runs each one once
-  int running_ = 0;
-  bool stop_ = false;
-  std::atomic<int> next_{0};
-  int count_ = 0;
-  Body body_ = nullptr;
-  const void* context_ = nullptr;
+  const int asked_;
+  OnePerProcess<Workers> workers_;
 };
 
 }  // namespace sparsebnn

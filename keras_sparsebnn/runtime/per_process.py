@@ -1,0 +1,60 @@
+"""Interpreters in forked processes: `multiprocessing`, and servers that fork their workers.
+
+A fork copies an interpreter but none of its threads: a run in the child waits for ever for a
+thread that is not there, and so does the interpreter's own end. The delegate makes its threads
+anew; the interpreters around it, LCE's at least, do not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from collections.abc import Callable
+
+from keras_sparsebnn.runtime.backend import Array, Backend
+
+__all__ = ["PerProcessBackend"]
+
+
+class PerProcessBackend(Backend):
+    """A backend of which every forked child makes its own, when it first runs.
+
+    Args:
+        make: makes the backend.
+    """
+
+    def __init__(self, make: Callable[[], Backend]) -> None:
+        self._make = make
+        self._own: Backend | None = make()
+        self.inputs, self.outputs = self._own.inputs, self._own.outputs
+        _alive.add(self)
+
+    def invoke(self, inputs: list[Array]) -> list[Array]:
+        return self._backend().invoke(inputs)
+
+    def profile_json(self) -> str | None:
+        return self._backend().profile_json()
+
+    def _backend(self) -> Backend:
+        if self._own is None:
+            self._own = self._make()
+        return self._own
+
+    def leave_to_parent(self) -> None:
+        """In a new child: never touches the parent's backend again, nor ends it."""
+        if self._own is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._own))
+            self._own = None
+
+
+_alive: weakref.WeakSet[PerProcessBackend] = weakref.WeakSet()
+
+
+def _leave_all_to_parent() -> None:
+    for backend in _alive:
+        backend.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
