@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -24,6 +25,15 @@ RUNTIMES = ("auto", "delegate", "lce", "litert")
 """What `Interpreter(runtime=...)` accepts."""
 
 MAX_THREADS = 256
+
+Sample = Array | Sequence[Array]
+"""One sample of one input, or of each."""
+
+_LIBRARY_ERRORS = (
+    *(ArithmeticError, AttributeError, BufferError, LookupError, MemoryError),
+    *(RuntimeError, SystemError, TypeError, ValueError),
+)
+"""What the interpreters' libraries raise on models and memory that they cannot deal with."""
 
 LCE_PREFIX = "Lce"
 SUBBIT_PREFIX = "Sparsebnn"
@@ -159,7 +169,9 @@ class Interpreter:
 
         try:
             self._backend = PerProcessBackend(make)
-        except (RuntimeError, ValueError) as error:
+        except SparseBNNError as error:
+            raise SparseBNNError(f"{str(error).removesuffix('.')} ({self._name}).") from error
+        except _LIBRARY_ERRORS as error:
             unknown = [op for op in ops if not op.startswith((LCE_PREFIX, SUBBIT_PREFIX))]
             if "custom op" in str(error) and unknown:
                 raise SparseBNNError(
@@ -172,7 +184,9 @@ class Interpreter:
         self.outputs: list[TensorInfo] = self._backend.outputs
 
     def _failed(self, what: str, error: Exception) -> SparseBNNError:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, MemoryError):
+            reason = f"not enough memory ({reason})"
         # LCE starts with "ERROR at <source file>:<line> :".
         reason = reason.partition(" : ")[2] if reason.startswith("ERROR at ") else reason
         return SparseBNNError(
@@ -211,15 +225,22 @@ class Interpreter:
     def predict(self, x: Mapping[str, Array], verbose: int = 0) -> dict[str, Array]: ...
 
     @overload
-    def predict(self, x: Array | Sequence[Array], verbose: int = 0) -> Array | list[Array]: ...
+    def predict(
+        self, x: Array | Sequence[Array] | Iterator[Sample], verbose: int = 0
+    ) -> Array | list[Array]: ...
 
     def predict(
-        self, x: Array | Sequence[Array] | Mapping[str, Array], verbose: int = 0
+        self,
+        x: Array | Sequence[Array] | Mapping[str, Array] | Iterator[Sample],
+        verbose: int = 0,
     ) -> Array | list[Array] | dict[str, Array]:
         """Runs the model on every sample.
 
         Args:
-            x: one array, a list with one per input, or a mapping from the inputs' names.
+            x: one array, a list with one per input, or a mapping from the inputs' names; or an
+                iterator of samples, each an array without the batch dimension or a list with
+                one per input, of which no more are taken at a time than the model runs at
+                once. A model without inputs runs once.
             verbose: 1 counts the samples on stderr.
 
         Shape:
@@ -229,28 +250,53 @@ class Interpreter:
         Raises:
             SparseBNNError: an input's number, name, shape or dtype is not the model's.
         """
-        named = isinstance(x, Mapping)
-        arrays = self._in_order(x) if isinstance(x, Mapping) else _as_list(x)
-        samples, batch = self._check(arrays)
-        batches = []
-        for start in range(0, samples, batch):
+        if isinstance(x, Iterator):
+            total, batches = "", self._gathered(x)
+        else:
+            arrays = self._in_order(x) if isinstance(x, Mapping) else _as_list(x)
+            samples = self._check(arrays)
+            total, batches = f"/{samples}", self._sliced(arrays, samples)
+        done = 0
+        results = []
+        for batch in batches:
             try:
-                batches.append(
-                    self._backend.invoke([array[start : start + batch] for array in arrays])
-                )
-            except (RuntimeError, ValueError) as error:
+                results.append(self._backend.invoke(batch))
+            except _LIBRARY_ERRORS as error:
                 raise self._failed("run", error) from error
+            done += self._batch
             if verbose:
-                print(f"\r{start + batch}/{samples}", end="", file=sys.stderr, flush=True)
+                print(f"\r{done}{total}", end="", file=sys.stderr, flush=True)
         if verbose:
             print(file=sys.stderr)
-        if batches:
-            outputs = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+        if results:
+            outputs = [np.concatenate(parts) for parts in zip(*results, strict=True)]
         else:
             outputs = [np.empty((0, *t.shape[1:]), t.dtype) for t in self.outputs]
-        if named:
+        if isinstance(x, Mapping):
             return {t.name: value for t, value in zip(self.outputs, outputs, strict=True)}
         return outputs[0] if len(outputs) == 1 else outputs
+
+    @property
+    def _batch(self) -> int:
+        """Samples of one inference."""
+        return max(self.inputs[0].shape[0], 1) if self.inputs and self.inputs[0].shape else 1
+
+    def _sliced(self, arrays: list[Array], samples: int) -> Iterator[list[Array]]:
+        for start in range(0, samples, self._batch):
+            yield [array[start : start + self._batch] for array in arrays]
+
+    def _gathered(self, samples: Iterator[Sample]) -> Iterator[list[Array]]:
+        """Samples put together to batches, as they come."""
+        while taken := list(itertools.islice(samples, self._batch)):
+            columns = [_as_list(sample) for sample in taken]
+            try:
+                arrays = [np.stack(column) for column in zip(*columns, strict=True)]
+            except ValueError as error:
+                raise SparseBNNError(
+                    f"Expected samples of the same shapes, got some that differ ({self._name})."
+                ) from error
+            self._check(arrays)
+            yield arrays
 
     def _in_order(self, x: Mapping[str, Array]) -> list[Array]:
         names = [tensor.name for tensor in self.inputs]
@@ -261,8 +307,8 @@ class Interpreter:
             )
         return [x[name] for name in names]
 
-    def _check(self, arrays: list[Array]) -> tuple[int, int]:
-        """`(samples, samples per inference)`."""
+    def _check(self, arrays: list[Array]) -> int:
+        """How many samples there are; a model without inputs runs once."""
         if len(arrays) != len(self.inputs):
             raise SparseBNNError(
                 f"Expected {len(self.inputs)} input array(s), got {len(arrays)} ({self._name})."
@@ -282,14 +328,14 @@ class Interpreter:
                     f"Expected dtype {tensor.dtype}, got {array.dtype} ({where}). "
                     f"Use x.astype({str(tensor.dtype)!r})."
                 )
-        batch = max(self.inputs[0].shape[0], 1)
-        samples = len(arrays[0])
+        batch = self._batch
+        samples = len(arrays[0]) if arrays else batch
         if any(len(array) != samples for array in arrays) or samples % batch:
             raise SparseBNNError(
                 f"Expected the same multiple of {batch} samples in every input, got "
                 f"{[len(array) for array in arrays]} ({self._name})."
             )
-        return samples, batch
+        return samples
 
 
 def _as_list(x: Array | Sequence[Array]) -> list[Array]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
+from keras_sparsebnn.runtime.lce_checks import check_lce_operators
 from keras_sparsebnn.runtime.model_file import tensor_names
 from keras_sparsebnn.tflite_file import Model
 
@@ -60,6 +61,7 @@ class LCEBackend(Backend):
     """On x86, LCE has no optimised kernels."""
 
     def __init__(self, model: Model, num_threads: int) -> None:
+        check_lce_operators(model)
         self._data = model.flat  # the library does not copy it
         # reference kernels off, indirect BGEMM off, XNNPACK off: LCE's defaults.
         self._interpreter = import_lce().LiteInterpreter(

@@ -18,7 +18,7 @@ from keras_sparsebnn.converters.filters.sub_bit import (
     sub_bit_filters,
     unpack_indices,
 )
-from keras_sparsebnn.tflite_file import Table, read, write_tables
+from keras_sparsebnn.tflite_file import Table, operator_code, read, write_tables
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SELECTED = (GOLDEN / "lce_selected.tflite").read_bytes()
@@ -278,6 +278,27 @@ class TestLeavesAlone:
         metadata["buffer"] = filter.integer("buffer")
         tree.append("metadata", metadata)
         self.check(write_tables(tree))
+
+    @pytest.mark.parametrize("outputs", [[-1], [0], []])
+    def test_layers_with_other_outputs(self, lce_model, rng, outputs):
+        model = read(lce_model((random_filter(rng, 64, 64, 8), 64)))
+        (operator,) = model.subgraphs[0].operators
+        operator.table["outputs"] = [*operator.outputs, *outputs]
+        assert (compress(model.to_bytes()) == model.to_bytes()) == bool(outputs)
+
+    @pytest.mark.parametrize("value", [2**63, 2**64 - 1])
+    @pytest.mark.parametrize("option", ["pad_values", "groups", "something_new"])
+    def test_unsigned_options(self, lce_model, rng, value, option):
+        model = lce_model((random_filter(rng, 64, 64, 8), 64), **{option: value})
+        packed = compress(model)
+        assert expand(packed) == model
+        assert (packed is model) == (option == "groups")  # which is an option of our own
+        inspect(model)
+
+    def test_a_code_of_ours_that_nothing_uses(self, lce_model, rng):
+        model = read(lce_model((random_filter(rng, 64, 64, 8), 64)))
+        operator_code(model.root, "SparsebnnBconv2d")
+        self.check(model.to_bytes())
 
     def test_only_some_layers(self, lce_model, rng):
         model = lce_model(

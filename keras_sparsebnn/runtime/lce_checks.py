@@ -1,0 +1,97 @@
+"""What LCE's kernels believe: its operators' operands and options, checked before it loads.
+
+They read an option that is not there from address 0, divide by a stride of 0, and take the
+third input of a node that has two. The delegate checks for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from keras_sparsebnn.tflite_file import Model, ModelFileError, Operator, Subgraph
+from keras_sparsebnn.tflite_file.reader import damaged
+
+__all__ = ["check_lce_operators"]
+
+_MAX_EXTENT = 65535
+_MAX_STRIDE = 256
+
+_STRIDES = {"stride_height": (1, _MAX_STRIDE), "stride_width": (1, _MAX_STRIDE)}
+
+_OPTIONS: dict[str, Mapping[str, tuple[int, int]]] = {
+    "LceQuantize": {},
+    "LceDequantize": {},
+    "LceBMaxPool2d": {
+        **_STRIDES,
+        "filter_height": (1, _MAX_EXTENT),
+        "filter_width": (1, _MAX_EXTENT),
+        "padding": (0, 1),
+    },
+    "LceBconv2d": {
+        **_STRIDES,
+        "channels_in": (1, _MAX_EXTENT),
+        "dilation_height_factor": (1, _MAX_STRIDE),
+        "dilation_width_factor": (1, _MAX_STRIDE),
+        "padding": (0, 1),
+        "pad_values": (0, 1),
+        "fused_activation_function": (0, 3),
+    },
+}
+"""The ranges are the delegate's."""
+
+_INPUTS = {"LceBconv2d": 5}
+"""Of the others, 1."""
+
+
+def check_lce_operators(model: Model) -> None:
+    """Refuses operators of LCE's that its kernels would crash on.
+
+    Raises:
+        ModelFileError: there is one.
+    """
+    for graph in model.subgraphs:
+        for index, operator in enumerate(graph.operators):
+            if operator.name in _OPTIONS:
+                try:
+                    _check(model, graph, operator)
+                except ModelFileError as error:
+                    raise damaged(f"{error} (operator {index}, {operator.name})") from None
+
+
+def _check(model: Model, graph: Subgraph, operator: Operator) -> None:
+    count = _INPUTS.get(operator.name, 1)
+    ends = (*operator.inputs[: min(count, 2)], *operator.outputs[:1])
+    if len(operator.inputs) != count or not operator.outputs or min(ends) < 0:
+        raise ModelFileError(f"inputs {operator.inputs} and outputs {operator.outputs}")
+    for name, (low, high) in _OPTIONS[operator.name].items():
+        value = operator.options.get(name)
+        if type(value) is not int or not low <= value <= high:
+            raise ModelFileError(f"option {name} = {value!r}, not in [{low}, {high}]")
+    if operator.name in ("LceBconv2d", "LceBMaxPool2d"):
+        for tensor in (graph.tensors[index] for index in ends):
+            if len(tensor.shape) != 4 or 0 in tensor.shape:
+                raise ModelFileError(f"shape {list(tensor.shape)}")
+    if operator.name == "LceBconv2d":
+        _check_constants(model, graph, operator)
+
+
+def _check_constants(model: Model, graph: Subgraph, operator: Operator) -> None:
+    tensors = [graph.tensors[index] if index >= 0 else None for index in operator.inputs]
+    bits, filter, *after = tensors
+    assert bits is not None
+    assert filter is not None
+    model.constant(filter, "INT32")
+    outputs, _, _, words = filter.shape
+    channels = operator.options["channels_in"]
+    assert isinstance(channels, int)
+    groups, rest = divmod(bits.shape[3], words)
+    if bits.shape[3] != -(-channels // 32) or rest or outputs % groups:
+        raise ModelFileError(
+            f"{channels} channels, {bits.shape[3]} words and a filter of {list(filter.shape)}"
+        )
+    packed = graph.tensors[operator.outputs[0]].dtype == "INT32"
+    dtype, needed = ("INT32", after[2:]) if packed else ("FLOAT32", after[:2])
+    for tensor in needed:
+        if tensor is None or tensor.shape != (outputs,):
+            raise ModelFileError(f"no {dtype} of shape [{outputs}] for its output")
+        model.constant(tensor, dtype)

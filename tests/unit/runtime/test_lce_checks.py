@@ -1,0 +1,99 @@
+"""What LCE's kernels crash on is refused before LCE's interpreter sees it.
+
+Each case ended a process with a signal when the mutation fuzzer found it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.runtime import Interpreter
+from keras_sparsebnn.tflite_file import read
+from keras_sparsebnn.tflite_file.flexbuffer import write_map
+
+pytest.importorskip("larq_compute_engine", reason="needs the [convert] extra")
+
+
+@pytest.fixture
+def plain(lce_model):
+    return read(lce_model((np.zeros((8, 3, 3, 1), np.int32), 32)))
+
+
+def refused(model, message):
+    with pytest.raises(SparseBNNError, match=message) as caught:
+        Interpreter(model.to_bytes(), runtime="lce")
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith("(bytes).")
+
+
+def test_a_good_one_runs(plain):
+    interpreter = Interpreter(plain.to_bytes(), runtime="lce")
+    assert interpreter.predict(np.zeros((1, 4, 4, 1), np.int32)).shape == (1, 4, 4, 8)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stride_width": 0}, r"option stride_width = 0, not in \[1, 256\]"),
+        ({"dilation_height_factor": -1}, "option dilation_height_factor = -1"),
+        ({"channels_in": 2**63}, "option channels_in = 9223372036854775808"),
+        ({"padding": 7}, r"option padding = 7, not in \[0, 1\]"),
+        ({"channels_in": 64}, "64 channels, 1 words and a filter of"),
+        ({"pad_values": None}, "option pad_values = None"),
+    ],
+)
+def test_options(plain, options, message):
+    (operator,) = plain.subgraphs[0].operators
+    changed = {**operator.options, **options}
+    left = {name: value for name, value in changed.items() if value is not None}
+    operator.table["custom_options"] = write_map(left)
+    refused(plain, message)
+
+
+def test_no_options(plain):
+    del plain.subgraphs[0].operators[0].table.fields["custom_options"]
+    refused(plain, "option stride_height = None")
+
+
+@pytest.mark.parametrize(
+    "inputs", [[0], [0, 1, 2, 3], [0, 1, 2, 3, -1, -1], [], [-1, 1, 2, 3, -1]]
+)
+def test_inputs(plain, inputs):
+    plain.subgraphs[0].operators[0].table["inputs"] = inputs
+    refused(plain, r"got inputs \(.* \(operator 0, LceBconv2d\)")
+
+
+def test_no_output(plain):
+    plain.subgraphs[0].operators[0].table["outputs"] = []
+    refused(plain, r"outputs \(\)")
+
+
+def test_an_operator_that_has_become_another(plain):
+    code = plain.root.tables("operator_codes")[1]
+    code["custom_code"] = "LceBMaxPool2d"
+    refused(plain, r"operator 0, LceBMaxPool2d")
+
+
+def test_thresholds_that_are_not_there(plain):
+    output = plain.subgraphs[0].operators[0].outputs[0]
+    plain.subgraphs[0].tensors[output].table["type"] = 2
+    refused(plain, r"no INT32 of shape \[8\] for its output")
+
+
+def test_a_multiplier_of_another_type(plain):
+    multiplier = plain.subgraphs[0].operators[0].inputs[2]
+    plain.subgraphs[0].tensors[multiplier].table["type"] = 2
+    refused(plain, "Expected FLOAT32 data of shape")
+
+
+def test_a_filter_without_data(plain):
+    (operator,) = plain.subgraphs[0].operators
+    plain.subgraphs[0].tensors[operator.inputs[1]].table["buffer"] = 0
+    refused(plain, "Expected INT32 data of shape .* 0 bytes")
+
+
+def test_shapes(plain):
+    plain.subgraphs[0].tensors[0].table["shape"] = [4, 4, 1]
+    refused(plain, r"shape \[4, 4, 1\]")

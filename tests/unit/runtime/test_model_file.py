@@ -1,0 +1,69 @@
+"""What a runtime refuses to load, and that it leaves the caller's bytes alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.runtime import Interpreter, model_file, read_model
+from keras_sparsebnn.tflite_file import ModelBuilder, Table
+
+
+def adding():
+    """`y = x + c`."""
+    builder = ModelBuilder()
+    x, y = (builder.activation([1, 4], "float32") for _ in range(2))
+    c = builder.constant(np.ones((1, 4), np.float32))
+    builder.operator("ADD", [x, c], [y], Table("AddOptions"))
+    return builder, x, y, c
+
+
+def test_runs():
+    builder, x, y, _ = adding()
+    flat = builder.to_bytes([x], [y])
+    copy = bytes(bytearray(flat))
+    outputs = Interpreter(flat).predict(np.arange(8, dtype=np.float32).reshape(2, 4))
+    np.testing.assert_array_equal(outputs, np.arange(1, 9).reshape(2, 4))
+    assert flat == copy
+
+
+@pytest.mark.parametrize("runtime", ["litert", "lce", "delegate"])
+def test_a_constant_that_is_an_input(runtime):
+    # `predict` would write what it is given to the caller's bytes.
+    builder, x, y, c = adding()
+    flat = builder.to_bytes([x, c], [y])
+    copy = bytes(bytearray(flat))
+    with pytest.raises(SparseBNNError, match=r"got constant data for 'constant2', a result"):
+        Interpreter(flat, runtime=runtime)
+    assert flat == copy
+
+
+def test_a_constant_that_is_a_result():
+    builder, x, y, c = adding()
+    builder.operator("RELU", [y], [c])
+    with pytest.raises(SparseBNNError, match=r"constant data for 'constant2', .*\(bytes\)"):
+        Interpreter(builder.to_bytes([x], [c]))
+
+
+def test_a_constant_may_be_an_output():
+    builder, x, y, c = adding()
+    outputs = Interpreter(builder.to_bytes([x], [y, c])).predict(np.zeros((1, 4), np.float32))
+    np.testing.assert_array_equal(outputs[1], np.ones((1, 4)))
+
+
+@pytest.mark.parametrize("index", [-2, -(2**31), 3, 2**31 - 1])
+def test_tensors_that_do_not_exist(index):
+    builder, x, y, _ = adding()
+    builder.graph.tables("operators")[0]["inputs"] = [x, index]
+    with pytest.raises(SparseBNNError, match=f"got tensor {index} of 3"):
+        read_model(builder.to_bytes([x], [y]))
+
+
+def test_too_little_memory_to_read(monkeypatch, tmp_path):
+    def read(source):
+        raise MemoryError
+
+    monkeypatch.setattr(model_file, "read", read)
+    with pytest.raises(SparseBNNError, match=r"Expected enough memory .*\(bytes\)"):
+        Interpreter(b"anything")
