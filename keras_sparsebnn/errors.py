@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["SparseBNNError"]
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""Ends of lines, and what terminals take for commands."""
 
 
 class SparseBNNError(ValueError):
-    """Base of this package's own errors: *Expected X, got Y (where). What to do.*"""
+    """Base of this package's own errors: *Expected X, got Y (where). What to do.*
+
+    Always one line of what can be printed: the names that it quotes come from files, and may
+    hold anything.
+
+    Example:
+        >>> str(SparseBNNError("Expected a name, got 'a\\nb'."))
+        "Expected a name, got 'a b'."
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_UNPRINTABLE.sub(" ", message))

@@ -51,11 +51,13 @@ def check_lce_operators(model: Model) -> None:
     """
     for graph in model.subgraphs:
         for index, operator in enumerate(graph.operators):
-            if operator.name in _OPTIONS:
-                try:
+            try:
+                if operator.name in _OPTIONS:
                     _check(model, graph, operator)
-                except ModelFileError as error:
-                    raise damaged(f"{error} (operator {index}, {operator.name})") from None
+                elif operator.name == "CONV_2D":
+                    _check_groups(graph, operator)
+            except ModelFileError as error:
+                raise damaged(f"{error} (operator {index}, {operator.name})") from None
 
 
 def _check(model: Model, graph: Subgraph, operator: Operator) -> None:
@@ -73,6 +75,15 @@ def _check(model: Model, graph: Subgraph, operator: Operator) -> None:
                 raise ModelFileError(f"shape {list(tensor.shape)}")
     if operator.name == "LceBconv2d":
         _check_constants(model, graph, operator)
+
+
+def _check_groups(graph: Subgraph, operator: Operator) -> None:
+    """TFLite of LCE's age divides by the number of outputs in a group."""
+    shapes = [graph.tensors[index].shape for index in operator.inputs[:2]]
+    if [len(shape) for shape in shapes] == [4, 4] and 0 not in shapes[1]:
+        groups, rest = divmod(shapes[0][3], shapes[1][3])
+        if rest or not groups or shapes[1][0] % groups:
+            raise ModelFileError(f"an input and a filter of shapes {shapes[0]} and {shapes[1]}")
 
 
 def _check_constants(model: Model, graph: Subgraph, operator: Operator) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.runtime.load_checks import check_loadable
 from keras_sparsebnn.tflite_file import Model, operator_name, read
 from keras_sparsebnn.tflite_file.model import read_bytes
-from keras_sparsebnn.tflite_file.reader import damaged
 
 __all__ = ["custom_ops", "load", "read_model", "tensor_names"]
 
@@ -29,7 +29,7 @@ def load(model: str | os.PathLike[str] | bytes) -> tuple[Model, str]:
     name = "bytes" if isinstance(model, bytes) else os.fspath(model)
     try:
         file = read(model if isinstance(model, bytes) else read_bytes(model))
-        _check_written(file)
+        check_loadable(file)
     except SparseBNNError as error:
         raise SparseBNNError(f"{str(error).removesuffix('.')} ({name}).") from None
     except MemoryError as error:
@@ -37,19 +37,6 @@ def load(model: str | os.PathLike[str] | bytes) -> tuple[Model, str]:
             f"Expected enough memory to read a .tflite, got too little ({name})."
         ) from error
     return file, name
-
-
-def _check_written(model: Model) -> None:
-    """Refuses models that write to constants, which are the caller's own bytes.
-
-    Interpreters do not copy them: an input or a result with constant data would change it, or
-    crash where it is mapped read-only.
-    """
-    for graph in model.subgraphs:
-        results = (index for operator in graph.operators for index in operator.outputs)
-        for index in (*graph.inputs, *results):
-            if index >= 0 and len(model.data(graph.tensors[index])):
-                raise damaged(f"constant data for {graph.tensors[index].name!r}, a result")
 
 
 def read_model(model: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:

@@ -17,6 +17,7 @@ from keras_sparsebnn.tflite_file.reader import (
     MAX_FILE_BYTES,
     ModelFileError,
     check_size,
+    operator_number,
     read_tables,
 )
 from keras_sparsebnn.tflite_file.schema import BUILTIN_OPERATORS, TENSOR_TYPES
@@ -146,8 +147,7 @@ class Model:
 
 def operator_name(code: Table) -> str:
     """The builtin operator's name, or the custom code."""
-    # Schema versions before 3a have only the 8-bit field.
-    number = max(code.integer("builtin_code"), code.integer("deprecated_builtin_code"))
+    number = operator_number(code)
     if number == CUSTOM:
         return code.text("custom_code")
     known = 0 <= number < len(BUILTIN_OPERATORS)

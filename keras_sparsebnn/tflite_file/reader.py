@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.tflite_file.schema import FAR, SCHEMA, UNIONS, Field
+from keras_sparsebnn.tflite_file.schema import BUILTIN_OPERATORS, FAR, SCHEMA, UNIONS, Field
 from keras_sparsebnn.tflite_file.table import Table, Value, Vector
 
 __all__ = ["IDENTIFIER", "MAX_FILE_BYTES", "ModelFileError", "read_tables"]
@@ -178,11 +178,30 @@ def read_tables(flat: bytes) -> tuple[Table, int]:
     return root, end
 
 
+_OPTIONAL = {
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "FULLY_CONNECTED"), 2),
+    **dict.fromkeys(("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE", "SVDF"), 3),
+    **dict.fromkeys(("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"), 1),
+    **dict.fromkeys(("BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN"), 1),
+    "CUSTOM": 0,
+}
+"""The first input that may be absent: a bias mostly. Of other operators none is."""
+
+
+def operator_number(code: Table) -> int:
+    """The `BuiltinOperator` of an operator code."""
+    # Schema versions before 3a have only the 8-bit field.
+    return max(code.integer("builtin_code"), code.integer("deprecated_builtin_code"))
+
+
 def _check(root: Table) -> None:
     """Refuses indices of what is not there.
 
-    -1 stands for an optional tensor, where TFLite knows one: at operators.
+    -1 stands for an optional tensor, where TFLite knows one: at inputs of some operators, and
+    anywhere at custom ones.
     """
+    codes = [operator_number(code) for code in root.tables("operator_codes")]
+    names = [BUILTIN_OPERATORS[n] if 0 <= n < len(BUILTIN_OPERATORS) else "" for n in codes]
     graphs, buffers = root.tables("subgraphs"), len(root.tables("buffers"))
     if not graphs:
         raise damaged("no subgraph")
@@ -197,9 +216,14 @@ def _check(root: Table) -> None:
             _index("tensor", graph.integers(name), tensors)
         for operator in graph.tables("operators"):
             code = operator.integer("opcode_index")
-            _index("operator code", [code], len(root.tables("operator_codes")))
-            for name in ("inputs", "outputs", "intermediates"):
-                _index("tensor", operator.integers(name), tensors, lowest=-1)
+            _index("operator code", [code], len(codes))
+            inputs = operator.integers("inputs")
+            first = _OPTIONAL.get(names[code], len(inputs))
+            _index("tensor", inputs[:first], tensors)
+            _index("tensor", inputs[first:], tensors, lowest=-1)
+            lowest = -1 if names[code] == "CUSTOM" else 0
+            _index("tensor", operator.integers("outputs"), tensors, lowest=lowest)
+            _index("tensor", operator.integers("intermediates"), tensors, lowest=-1)
     _index("buffer", [entry.integer("buffer") for entry in root.tables("metadata")], buffers)
     _index("buffer", root.integers("metadata_buffer"), buffers)
     for signature in root.tables("signature_defs"):

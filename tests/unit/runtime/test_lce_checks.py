@@ -10,7 +10,7 @@ import pytest
 
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime import Interpreter
-from keras_sparsebnn.tflite_file import read
+from keras_sparsebnn.tflite_file import ModelBuilder, Table, read
 from keras_sparsebnn.tflite_file.flexbuffer import write_map
 
 pytest.importorskip("larq_compute_engine", reason="needs the [convert] extra")
@@ -97,3 +97,13 @@ def test_a_filter_without_data(plain):
 def test_shapes(plain):
     plain.subgraphs[0].tensors[0].table["shape"] = [4, 4, 1]
     refused(plain, r"shape \[4, 4, 1\]")
+
+
+def test_groups_of_a_float_convolution():
+    # TFLite of LCE's age divided by 8 // 64 outputs a group.
+    builder = ModelBuilder()
+    x, y = (builder.activation([1, 3, 3, n], "float32") for n in (64, 8))
+    weights = builder.constant(np.ones((8, 1, 64, 1), np.float32))
+    convolution = Table("Conv2DOptions", stride_w=1, stride_h=1)
+    builder.operator("CONV_2D", [x, weights, -1], [y], convolution)
+    refused(read(builder.to_bytes([x], [y])), r"shapes \(1, 3, 3, 64\) and \(8, 1, 64, 1\)")

@@ -60,6 +60,36 @@ def test_tensors_that_do_not_exist(index):
         read_model(builder.to_bytes([x], [y]))
 
 
+def test_a_product_of_one_matrix():
+    builder = ModelBuilder()
+    x, y = (builder.activation([1, 4], "float32") for _ in range(2))
+    builder.operator("BATCH_MATMUL", [x], [y], Table("BatchMatMulOptions"))
+    with pytest.raises(SparseBNNError, match=r"got BATCH_MATMUL with inputs \[0\]"):
+        Interpreter(builder.to_bytes([x], [y]))
+
+
+@pytest.mark.parametrize(("shape", "axis"), [([], 0), ([2, 2], 2), ([2, 2], -1), ([3, 2], 0)])
+def test_scales_of_an_axis_that_is_not_there(shape, axis):
+    builder = ModelBuilder()
+    y = builder.activation([2, 2], "float32")
+    weights = builder.constant(np.ones((2, 2), np.int8))
+    quantization = Table("QuantizationParameters", scale=[1, 2], zero_point=[0, 0])
+    quantization["quantized_dimension"] = axis
+    tensor = builder.graph.tables("tensors")[weights]
+    tensor["shape"], tensor["quantization"] = shape, quantization
+    builder.operator("DEQUANTIZE", [weights], [y], version=5)
+    with pytest.raises(SparseBNNError, match=f"got 2 scales on axis {axis} of shape"):
+        Interpreter(builder.to_bytes([], [y]))
+
+
+def test_names_that_would_break_the_line(tmp_path):
+    builder, x, y, _ = adding()
+    builder.operator("Nobody\nknows\x1b[2Jthis", [y], [y])
+    with pytest.raises(SparseBNNError, match=r"Nobody knows \[2Jthis") as caught:
+        Interpreter(builder.to_bytes([x], [y]))
+    assert str(caught.value).isprintable()
+
+
 def test_too_little_memory_to_read(monkeypatch, tmp_path):
     def read(source):
         raise MemoryError

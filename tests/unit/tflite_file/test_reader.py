@@ -44,7 +44,7 @@ class TestTables:
         operator = Table("Operator", inputs=[-1, 0], builtin_options=options)
         random = Table("RandomOptions", seed=-(2**63), seed2=2**63 - 1)
         root = Table("Model", version=2**32 - 1, description="", metadata_buffer=[])
-        root["operator_codes"] = [Table("OperatorCode")]
+        root["operator_codes"] = [Table("OperatorCode", builtin_code=32)]
         root["buffers"] = [Table("Buffer")]
         graph = Table("SubGraph", name=b"\xff not UTF-8")
         graph["tensors"], graph["operators"] = [tensor, tensor], [operator, operator]
@@ -242,12 +242,36 @@ class TestIndices:
         with pytest.raises(ModelFileError, match=f"got tensor {index} of 2"):
             read(relu().to_bytes(*ends))
 
-    def test_optional_tensors_of_operators(self):
+    @pytest.mark.parametrize(
+        ("name", "inputs", "outputs"),
+        [
+            ("FULLY_CONNECTED", [0, 0, -1], [1]),
+            ("TRANSPOSE_CONV", [0, 0, 0, -1], [1]),
+            ("LSTM", [0, -1, 0], [1]),
+            ("LceBconv2d", [0, -1], [1, -1]),
+        ],
+    )
+    def test_tensors_that_may_be_absent(self, name, inputs, outputs):
         builder = relu()
-        operator = builder.graph.tables("operators")[0]
-        operator["inputs"], operator["intermediates"] = [0, -1], [-1]
-        (read_back,) = read(builder.to_bytes([0], [1])).subgraphs[0].operators
-        assert read_back.inputs == (0, -1)
+        builder.operator(name, inputs, outputs)
+        operator = read(builder.to_bytes([0], [1])).subgraphs[0].operators[-1]
+        assert (operator.inputs, operator.outputs) == (tuple(inputs), tuple(outputs))
+
+    @pytest.mark.parametrize(
+        ("name", "inputs", "outputs"),
+        [
+            ("RELU", [-1], [1]),
+            ("RELU", [0], [-1]),
+            ("FULLY_CONNECTED", [0, -1, 0], [1]),  # stock LiteRT crashes on it
+            ("FULLY_CONNECTED", [-1, 0, 0], [1]),
+            ("CONV_2D", [0, 0, -1], [-1]),
+        ],
+    )
+    def test_tensors_that_may_not(self, name, inputs, outputs):
+        builder = relu()
+        builder.operator(name, inputs, outputs)
+        with pytest.raises(ModelFileError, match="got tensor -1 of 2"):
+            read(builder.to_bytes([0], [1]))
 
     @pytest.mark.parametrize(
         ("table", "name", "value", "message"),
