@@ -304,7 +304,10 @@ NODE = r"sparsebnn: node 0 \(LceBconv2d\)"
         ({"options": {**GOOD, "padding": 2}}, r"padding in 0\.\.1, got 2"),
         ({"options": {**GOOD, "pad_values": 3}}, r"pad_values in 0\.\.1, got 3"),
         ({"options": {**GOOD, "channels_in": 2**40}}, r"channels_in in 1\.\.65535, got 1099"),
-        ({"options": Dumps({**GOOD, "channels_in": "x"})}, "channels_in .* got no integer"),
+        (
+            {"options": bytes(Dumps({**GOOD, "channels_in": "x"}))},
+            "channels_in .* got no integer",
+        ),
         ({"options": {**GOOD, "fused_activation_function": 4}}, r"in 0\.\.3, got 4"),
         ({"options": {**GOOD, "channels_in": 64 + 33}}, r"divide into groups for 97 channels"),
         ({"options": {**GOOD, "channels_in": 200}}, r"divide into groups for 200 channels"),
