@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
-import time
 from importlib import metadata
-from pathlib import Path
 from typing import Any
+
+from keras_sparsebnn.experiments.provenance import provenance
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 try:
@@ -31,35 +30,12 @@ DISTRIBUTIONS = (
 )
 
 
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def _memory_gib() -> float | None:
     try:
         pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return None
     return round(pages * size / 2**30, 1)
-
-
-def _commit() -> str | None:
-    try:
-        shown = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return shown.stdout.strip()
 
 
 def _versions() -> dict[str, str]:
@@ -85,11 +61,12 @@ def own_peak_bytes() -> int:
 
 def environment() -> dict[str, Any]:
     """The header of every result file."""
+    made = provenance()
     return {
-        "date": time.strftime("%Y-%m-%d"),
-        "commit": _commit(),
+        "date": made["date"],
+        "commit": made["commit"],
         "machine": {
-            "cpu": _cpu(),
+            "cpu": made["processor"],
             "cores": os.cpu_count(),
             "memory_gib": _memory_gib(),
             "system": f"{platform.system()} {platform.machine()}",
