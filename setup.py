@@ -56,23 +56,27 @@ BUILDABLE = TARGET in TARGETS or TARGET.endswith("-darwin")
 
 def tool(name: str) -> str:
     """A program that comes as a wheel, else from the PATH."""
-    try:
+    with contextlib.suppress(ImportError):
         if name == "zig":
             import ziglang
 
-            return str(Path(ziglang.__file__).parent / "zig")
-        if name == "cmake":
+            folder = str(Path(ziglang.__file__).parent)
+        elif name == "cmake":
             import cmake
 
-            return str(Path(cmake.CMAKE_BIN_DIR) / "cmake")
-        import ninja
+            folder = cmake.CMAKE_BIN_DIR
+        else:
+            import ninja
 
-        return str(Path(ninja.BIN_DIR) / "ninja")
-    except ImportError:
-        found = shutil.which(name)
-        if found is None:
-            sys.exit(f"Expected {name} to be installed, found none. Run: pip install {name}")
-        return found
+            folder = ninja.BIN_DIR
+        # A wheel on a search path of Python's may have its programs elsewhere, or nowhere.
+        if (bundled := Path(folder) / name).is_file():
+            return str(bundled)
+    found = shutil.which(name)
+    if found is None:
+        wheel = "ziglang" if name == "zig" else name
+        sys.exit(f"Expected {name} to be installed, found none. Run: pip install {wheel}")
+    return found
 
 
 @contextlib.contextmanager

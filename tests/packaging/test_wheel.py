@@ -291,8 +291,13 @@ def test_editable_install_away_from_the_checkout(tmp_path):
     # Everything else that is installed here; a folder named by a .pth file runs no others, so
     # this environment's own editable install is not among it.
     (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # What `pip install --editable` does, but with this environment's tools, which compiled the
+    # library of the checkout already.
+    build = "import sys; from setuptools.build_meta import *; build_editable(sys.argv[1])"
+    python("-c", build, tmp_path, env=without_path(), cwd=ROOT)
+    (editable,) = tmp_path.glob("*.whl")
     install = ["-m", "pip", "--python", venv / "bin" / "python", "install", *PIP]
-    python(*install, "--editable", ROOT, env=without_path(), cwd=tmp_path)
+    python(*install, editable, env=without_path(), cwd=tmp_path)
     code = (
         "import importlib.util, sys\n"
         "import keras_sparsebnn, keras_sparsebnn.runtime as runtime\n"
