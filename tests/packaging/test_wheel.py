@@ -211,7 +211,6 @@ class TestWithoutTensorFlow:
             ("benchmark {golden}/float_only.tflite", "keras-sparsebnn[device]"),
             ("benchmark {golden}/lce_selected.tflite", "keras-sparsebnn[device]"),
             ("benchmark {golden}/subbit_v1.tflite", "keras-sparsebnn[device]"),
-            ("inspect {golden}/lce_selected.tflite", "pip install 'keras-sparsebnn["),
         ],
     )
     def test_commands_say_what_to_install(self, bare, arguments, expected):
@@ -221,6 +220,13 @@ class TestWithoutTensorFlow:
         assert line.startswith(f"sparsebnn {command[0]}: error: ")
         assert expected in line
         assert (result.returncode, result.stdout) == (2, "")
+
+    def test_inspect_needs_numpy_only(self, bare):
+        operators = {"lce_selected": "LceBconv2d", "subbit_v1": "SparsebnnBconv2d"}
+        for name, operator in operators.items():
+            model = str(GOLDEN / f"{name}.tflite")
+            shown = bare.run("-m", "keras_sparsebnn", "inspect", model).stdout
+            assert re.search(rf"^{operator} +2$", shown, re.MULTILINE)
 
     def test_help_and_version(self, bare):
         assert "benchmark" in bare.run("-m", "keras_sparsebnn", "--help").stdout
