@@ -77,7 +77,7 @@ test: delegate
 	$(PYTEST)
 
 test-fast: delegate
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" tests/docs tests/packaging tests/property tests/unit
 
 # After `make test` or `make test-fast`, on a machine that does nothing else.
 slow-tests:

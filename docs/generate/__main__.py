@@ -10,6 +10,7 @@ the figure of the package if its imports have changed.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from docs.generate import figures
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if stale")
     parser.add_argument("--figures", action="store_true", help="draw the figures again, too")
     args = parser.parse_args()
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # larq needs Keras 2
     if args.check:
         found = stale(TABLES) + figures.stale()
         for line in found:

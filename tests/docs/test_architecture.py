@@ -36,6 +36,8 @@ def test_the_figure_has_the_imports_of_the_sources(tmp_path):
 def test_the_page_has_every_room():
     for room in rooms():
         assert f"| `{room}/` |" in PAGE or f"| `{room}.py` |" in PAGE, room
+    for module in PACKAGE.glob("_[a-z]*.py"):
+        assert f"`{module.name}`" in PAGE
 
 
 def test_the_delegates_figure_names_files_that_exist():
