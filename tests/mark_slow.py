@@ -39,7 +39,7 @@ def _module(parts: list[str]) -> int:
 def listed() -> dict[str, float]:
     """The list as it is."""
     lines = LIST.read_text("utf-8").splitlines() if LIST.is_file() else []
-    pairs = (line.rsplit(maxsplit=1) for line in lines if not line.startswith("#"))
+    pairs = (line.rsplit(maxsplit=1) for line in lines if line and not line.startswith("#"))
     return {test: float(seconds) for test, seconds in pairs}
 
 
