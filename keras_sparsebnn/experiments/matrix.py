@@ -70,8 +70,10 @@ def _expect(holds: bool, what: str, value: object, where: str) -> None:
         raise SparseBNNError(f"Expected {what}, got {value!r:.60} ({where}).")
 
 
-def _list(data: Mapping[str, Any], key: str, kind: type, default: Any, where: str) -> list[Any]:
-    values = data.get(key, default)
+def _list(
+    data: Mapping[str, Any], key: str, kind: type, default: object, where: str
+) -> list[Any]:
+    values: Any = data.get(key, default)
     what = f"`{key}` to be a list of {'integers' if kind is int else 'texts'}, each once"
     holds = isinstance(values, list) and len(values) > 0
     holds = holds and all(type(value) is kind for value in values)

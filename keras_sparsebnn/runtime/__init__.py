@@ -1,7 +1,7 @@
-"""The light half: runs and times `.tflite` files without TensorFlow.
+"""Runs and times `.tflite` files without TensorFlow.
 
-Needs NumPy and one interpreter: LiteRT, tflite-runtime or tf.lite, which the native delegate
-teaches LCE's and the sub-bit ops; or LCE's own. Interpreters load when a model does.
+Needs NumPy and one interpreter: LiteRT, tflite-runtime or tf.lite, to which the native
+delegate adds LCE's and the sub-bit ops; or LCE's own. Interpreters load when a model does.
 """
 
 from keras_sparsebnn.runtime.backend import TensorInfo

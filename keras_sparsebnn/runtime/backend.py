@@ -1,4 +1,4 @@
-"""What every interpreter library is made to offer."""
+"""The interface that every interpreter library is adapted to."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class TensorInfo:
         name: its name in the model's signature if there is one, else the tensor's.
         shape: batch first.
         dtype: NumPy's.
-        scale: of quantised values; None for floats.
+        scale: of quantised values, one or one per channel; None for floats.
         zero_point: of quantised values; None for floats.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    scale: Any
-    zero_point: Any
+    scale: float | list[float] | None
+    zero_point: int | None
 
 
 class Backend(abc.ABC):
@@ -44,5 +44,5 @@ class Backend(abc.ABC):
         """One inference."""
 
     def profile_json(self) -> str | None:
-        """The delegate's account of its nodes; None where no delegate keeps one."""
+        """The delegate's timings of its nodes; None without a delegate that takes them."""
         return None

@@ -1,8 +1,8 @@
 """Latency and memory of `.tflite` files, measured fairly.
 
-Every model in every runtime gets a fresh process of its own, so that its peak memory is its own
-and a crash takes nothing else down. The processes take turns in blocks of `BLOCK` inferences:
-what slows the machine for a while slows all alike. Only the inference itself is timed.
+Every model in every runtime gets a process of its own, so that its peak memory can be measured
+and a crash affects no other. The processes take turns in blocks of `BLOCK` inferences, so that
+a machine that is slow for a while slows all of them alike. Only the inference itself is timed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from keras_sparsebnn.runtime.worker_process import WorkerProcess
 __all__ = ["Timing", "benchmark", "comparable_runtimes"]
 
 BLOCK = 10
-"""Inferences a model runs in a row: enough to be back in cache, short against any drift."""
+"""Inferences a model runs in a row: they refill the caches, and are too few for any drift."""
 
 MAX_RUNS = 1_000_000
 
@@ -44,8 +44,8 @@ class Timing:
         p90_ms: 90th percentile.
         min_ms: fastest.
         spread: interquartile range / median, so 0.05 means a quiet machine.
-        peak_memory_bytes: how far loading and running raised the process's peak resident
-            memory, interpreter library excluded; None where the system does not tell.
+        peak_memory_bytes: by how much loading and running raised the process's peak resident
+            memory, interpreter library excluded; None where the system does not say.
     """
 
     model: str
@@ -66,7 +66,7 @@ class Timing:
 
 
 def comparable_runtimes(model: str | os.PathLike[str]) -> list[str]:
-    """What can be compared on a model here: the default runtime, and LCE's where it can run it.
+    """Runtimes to compare on a model: the default one, and LCE's if it can run the model.
 
     Raises:
         SparseBNNError: the file is damaged.

@@ -1,11 +1,11 @@
-"""The native delegate: where its library lies, its options, what it tells about its nodes."""
+"""The native delegate: where its library is, its options, and the timings of its nodes."""
 
 from __future__ import annotations
 
 import ctypes
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from keras_sparsebnn.errors import SparseBNNError
 
@@ -33,7 +33,7 @@ def delegate_library() -> Path:
     Python's `load_delegate(path)`, `benchmark_model --external_delegate_path=path`, C and C++.
 
     Raises:
-        SparseBNNError: this installation has none.
+        SparseBNNError: this installation has no native library.
     """
     if not _LIBRARY.is_file():
         raise SparseBNNError(
@@ -44,10 +44,10 @@ def delegate_library() -> Path:
 
 
 def load_library() -> ctypes.CDLL:
-    """The library, loaded into this process; loaded again, it is the same.
+    """The library, loaded into this process, once however often this is called.
 
     Raises:
-        SparseBNNError: there is none, or it is for another machine.
+        SparseBNNError: the library is missing, or was built for another machine.
     """
     path = delegate_library()
     try:
@@ -67,10 +67,10 @@ class DelegateOptions:
         num_threads: threads of one inference.
         kernel: one of `KERNELS`.
         isa: one of `ISAS`.
-        profile: whether it takes the time of every node.
+        profile: whether it measures the time of every node.
 
     Raises:
-        SparseBNNError: a name is none of these.
+        SparseBNNError: `kernel` or `isa` is not in its list.
     """
 
     num_threads: int = 1
@@ -93,8 +93,14 @@ class DelegateOptions:
         }
 
 
-def profile_json(delegate: Any) -> str:
-    """What a delegate made with `profile=True` measured; `delegate` is `load_delegate`'s."""
+class LoadedDelegate(Protocol):
+    """What `load_delegate` returns, in each of the interpreter's packages."""
+
+    def _get_native_delegate_pointer(self) -> ctypes.c_void_p: ...
+
+
+def profile_json(delegate: LoadedDelegate) -> str:
+    """What a delegate that was loaded with `profile=True` has measured."""
     function = load_library().sparsebnn_delegate_profile_json
     function.argtypes = [ctypes.c_void_p]
     function.restype = ctypes.c_char_p

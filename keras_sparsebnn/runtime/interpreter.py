@@ -40,15 +40,15 @@ SUBBIT_PREFIX = "Sparsebnn"
 
 
 def choose_runtime(runtime: str, ops: Sequence[str], name: str = "bytes") -> str:
-    """ "delegate", "lce" or "litert": what runs a model.
+    """The runtime for a model: "delegate", "lce" or "litert".
 
     Args:
         runtime: one of `RUNTIMES`.
-        ops: the model's custom ops, as `custom_ops` tells them.
+        ops: the model's custom ops, as `custom_ops` returns them.
         name: what to call the model in messages.
 
     Raises:
-        SparseBNNError: `runtime` is none of `RUNTIMES`, or does not know the ops.
+        SparseBNNError: `runtime` is not in `RUNTIMES`, or does not know the ops.
     """
     if runtime not in RUNTIMES:
         raise SparseBNNError(f"Expected `runtime` to be one of {RUNTIMES}, got {runtime!r}.")
@@ -93,29 +93,20 @@ def import_runtime(runtime: str) -> str:
     return f"delegate on {name}"
 
 
-def _each(side: str, field: str, doc: str) -> Any:
-    """A property: one field of every input or output. LCE's interpreter has these eight."""
-
-    def values(interpreter: Interpreter) -> list[Any]:
-        return [getattr(tensor, field) for tensor in getattr(interpreter, side)]
-
-    return property(values, doc=doc)
-
-
 class Interpreter:
-    """Runs a `.tflite`: stock, with LCE's ops, or sub-bit. The interface is that of LCE's.
+    """Runs a `.tflite`: stock, with LCE's ops, or sub-bit. The interface is LCE's.
 
     Args:
         model: the path of a `.tflite`, or its bytes.
         num_threads: threads of one inference, 1 to 256.
         runtime: "delegate" is stock TFLite (ai-edge-litert, tflite-runtime or tf.lite, the
-            first that is installed) with the native delegate loaded, "litert" the same without
-            it, "lce" LCE's own interpreter. "auto" takes "litert" for files without binary ops
-            and "delegate" for others, unless only LCE's interpreter is there.
+            first that is installed) with the native delegate, "litert" the same without it,
+            "lce" LCE's own interpreter. "auto" takes "litert" for files without binary ops and
+            "delegate" for others, unless only LCE's interpreter is installed.
         kernel: pins the delegate's convolution kernel, "xnor", "codebook" or "reference";
             "auto" chooses the faster one per layer.
         isa: pins the delegate's instruction set, "scalar", "avx2", "avx512" or "neon".
-        profile: whether the delegate takes the time of every node, for `profile()`.
+        profile: whether the delegate measures the time of every node, for `profile()`.
 
     Not thread-safe: one interpreter per thread. A forked process may go on with its copy.
 
@@ -132,7 +123,7 @@ class Interpreter:
 
     Example:
         >>> interpreter = Interpreter("model.tflite")           # doctest: +SKIP
-        >>> logits = interpreter.predict(pictures)              # doctest: +SKIP
+        >>> logits = interpreter.predict(images)                # doctest: +SKIP
     """
 
     def __init__(
@@ -194,14 +185,45 @@ class Interpreter:
             f"({self._name})."
         )
 
-    input_shapes = _each("inputs", "shape", "Shapes of the inputs, batch first.")
-    input_types = _each("inputs", "dtype", "NumPy dtypes of the inputs.")
-    input_scales = _each("inputs", "scale", "Quantisation scales; None for floats.")
-    input_zero_points = _each("inputs", "zero_point", "Zero points; None for floats.")
-    output_shapes = _each("outputs", "shape", "Shapes of the outputs, batch first.")
-    output_types = _each("outputs", "dtype", "NumPy dtypes of the outputs.")
-    output_scales = _each("outputs", "scale", "Quantisation scales; None for floats.")
-    output_zero_points = _each("outputs", "zero_point", "Zero points; None for floats.")
+    @property
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the inputs, batch first."""
+        return [tensor.shape for tensor in self.inputs]
+
+    @property
+    def input_types(self) -> list[np.dtype[Any]]:
+        """NumPy dtypes of the inputs."""
+        return [tensor.dtype for tensor in self.inputs]
+
+    @property
+    def input_scales(self) -> list[float | list[float] | None]:
+        """Quantisation scales of the inputs; None for floats."""
+        return [tensor.scale for tensor in self.inputs]
+
+    @property
+    def input_zero_points(self) -> list[int | None]:
+        """Zero points of the inputs; None for floats."""
+        return [tensor.zero_point for tensor in self.inputs]
+
+    @property
+    def output_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the outputs, batch first."""
+        return [tensor.shape for tensor in self.outputs]
+
+    @property
+    def output_types(self) -> list[np.dtype[Any]]:
+        """NumPy dtypes of the outputs."""
+        return [tensor.dtype for tensor in self.outputs]
+
+    @property
+    def output_scales(self) -> list[float | list[float] | None]:
+        """Quantisation scales of the outputs; None for floats."""
+        return [tensor.scale for tensor in self.outputs]
+
+    @property
+    def output_zero_points(self) -> list[int | None]:
+        """Zero points of the outputs; None for floats."""
+        return [tensor.zero_point for tensor in self.outputs]
 
     def profile(self) -> list[dict[str, Any]]:
         """What the delegate ran and how long it took, all runs so far.

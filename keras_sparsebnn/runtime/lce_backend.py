@@ -6,7 +6,7 @@ import importlib.machinery
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
@@ -32,7 +32,7 @@ def lce_installed() -> bool:
     return _LIBRARY in sys.modules or _find() is not None
 
 
-def import_lce() -> Any:
+def import_lce() -> ModuleType:
     """LCE's interpreter library, without the package around it.
 
     `larq_compute_engine/__init__.py` imports the converter and so TensorFlow; the library

@@ -1,4 +1,4 @@
-"""How much memory this process ever had."""
+"""The most memory that this process has had."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["peak_bytes"]
 
 
 def peak_bytes() -> int | None:
-    """Peak resident memory of this process so far; None where the system does not tell.
+    """Peak resident memory of this process so far; None where the system does not say.
 
     Linux's VmHWM. Not getrusage's `ru_maxrss`: that maximum survives exec, so that the child
     of a large process starts with the peak of its parent.

@@ -1,7 +1,7 @@
 """Reads and checks a `.tflite` before an interpreter sees it.
 
 Interpreters trust their input: a truncated file crashes the process. FlexBuffer options and the
-values in the tensors are not looked at here.
+values in tensors are not checked here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def load(model: str | os.PathLike[str] | bytes) -> tuple[Model, str]:
         model: the path of a file, or its content.
 
     Raises:
-        SparseBNNError: it is too long, truncated or no `.tflite`.
+        SparseBNNError: it is too long, truncated or not a `.tflite`.
         OSError: it cannot be read.
     """
     name = "bytes" if isinstance(model, bytes) else os.fspath(model)
@@ -46,7 +46,7 @@ def read_model(model: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
         model: the path of a file, or its content.
 
     Raises:
-        SparseBNNError: it is too long, truncated or no `.tflite`.
+        SparseBNNError: it is too long, truncated or not a `.tflite`.
         OSError: it cannot be read.
     """
     file, name = load(model)
@@ -64,8 +64,8 @@ def custom_ops(data: bytes | Model) -> list[str]:
 def tensor_names(model: Model) -> tuple[list[str], list[str]]:
     """Names of a model's inputs and outputs, in its order.
 
-    The signature's names where the model has one signature, else those of the tensors, which
-    converters make up.
+    The signature's names where the model has one signature, else the tensors' names, which
+    converters invent.
     """
     graph = model.subgraphs[0]
     signed = len(model.root.tables("signature_defs")) == 1

@@ -1,4 +1,4 @@
-"""Which kernel the delegate chose for every node of a model, and the time that it takes."""
+"""Which kernel the delegate chose for every node of a model, and how long it takes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NodeTiming:
     Attributes:
         node: its index in the file.
         op: its op.
-        input_shape: of its first input; a last dimension of int32 words if that is bit-packed.
+        input_shape: of its first input; the last dimension counts int32 words if bit-packed.
         output_shape: likewise.
         kernel: the kernel that runs it, and its instruction set.
         mean_ms: mean over the runs.
@@ -41,8 +41,8 @@ def profile(
 ) -> list[NodeTiming]:
     """Times every node of a model that the delegate runs, in a process of its own.
 
-    Reading the clock around every node takes time itself: add these up for shares, and take
-    the whole from `benchmark`.
+    Reading the clock around every node takes time itself: use these figures for the nodes'
+    shares, and `benchmark` for the time of the whole model.
 
     Args:
         model: the path of a `.tflite`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import warnings
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ def stock_installed() -> bool:
     return _installed() is not None
 
 
-def import_stock() -> tuple[str, Any]:
-    """`(name, module)` of the interpreter that is here.
+def import_stock() -> tuple[str, ModuleType]:
+    """`(name, module)` of the interpreter that is installed.
 
     Raises:
         SparseBNNError: none is installed.
@@ -66,7 +67,7 @@ class StockBackend(Backend):
         self._profiled = None
         delegates = []
         if options is not None:
-            load_library()  # with a better message than load_delegate's
+            load_library()  # its message is better than load_delegate's
             delegate = library.load_delegate(str(delegate_library()), options.strings())
             delegates = [delegate]
             if options.profile:

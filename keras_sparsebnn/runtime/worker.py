@@ -33,8 +33,8 @@ __all__ = ["main", "random_inputs"]
 
 
 def _reset_peak() -> None:
-    """Makes the peak the present resident size, where Linux allows it."""
-    # Not allowed: the peak then includes starting Python, and the rise only gets smaller.
+    """Resets the peak to the current resident size, where Linux allows it."""
+    # If not allowed, the peak includes Python's start, and the rise only comes out smaller.
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -63,7 +63,7 @@ class _Session:
 
     def __init__(self, message: dict[str, Any]) -> None:
         data, name = read_model(message["model"])
-        # The library is not the model's memory: have it loaded before measuring.
+        # The library's memory is not the model's: load it before measuring.
         import_runtime(choose_runtime(message["runtime"], custom_ops(data), name))
         del data
         _reset_peak()
@@ -97,7 +97,7 @@ def main() -> None:
     """Answers until stdin ends."""
     # Ctrl-C reaches the whole process group; the parent ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Whatever a library prints must not get between the replies.
+    # What a library prints must not get between the replies.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     session: _Session | None = None

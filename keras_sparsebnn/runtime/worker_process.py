@@ -26,7 +26,7 @@ class WorkerProcess:
         SparseBNNError: as `Interpreter`, or the process died.
     """
 
-    def __init__(self, model: str, **options: Any) -> None:
+    def __init__(self, model: str, **options: str | int) -> None:
         self.model = model
         # The worker imports from exactly where this process does.
         search = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
@@ -46,7 +46,7 @@ class WorkerProcess:
             raise
         self.runtime = str(reply["runtime"])
 
-    def _ask(self, **message: Any) -> dict[str, Any]:
+    def _ask(self, **message: str | int) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -75,12 +75,12 @@ class WorkerProcess:
         return list(self._ask(profile=True)["nodes"])
 
     def peak_memory_bytes(self) -> int | None:
-        """How far the model raised the peak, if the system tells."""
+        """By how much the model raised the peak; None where the system does not say."""
         peak = self._ask(memory=True)["peak_memory_bytes"]
         return None if peak is None else int(peak)
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends the process."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
