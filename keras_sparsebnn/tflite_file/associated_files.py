@@ -1,7 +1,7 @@
-"""What lies behind the flatbuffer: TFLite Metadata's associated files, labels mostly, as a zip.
+"""The bytes behind the flatbuffer: TFLite Metadata's associated files, mostly labels, as a zip.
 
-A zip that was appended tells the places of its members from the start of the whole file. Some
-readers find it anyway when it has moved, others do not; so they are told anew.
+An appended zip stores the offsets of its members from the start of the whole file. Some readers
+cope with a zip that has moved, others do not, so its offsets are updated.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ __all__ = ["moved"]
 _END = struct.Struct("<4s4H2LH")
 _MEMBER = struct.Struct("<4s24x3H8xL")
 _OFFSET = 42
-"""Where a member's entry in the directory has its place."""
+"""Byte of a directory entry that holds the member's offset."""
 
 
 def moved(files: bytes, was: int, now: int) -> bytes:
-    """The bytes for a place `now` that were at `was`; what is no such zip stays as it is.
+    """A zip that was at offset `was`, for offset `now`; other bytes are returned unchanged.
 
     Reference: PKWARE, "APPNOTE.TXT", 6.3.10, sections 4.3.12 and 4.3.16.
     """

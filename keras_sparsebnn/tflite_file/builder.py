@@ -1,4 +1,4 @@
-"""Makes a .tflite tensor by tensor and operator by operator."""
+"""Builds a .tflite tensor by tensor and operator by operator."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy.typing as npt
 from keras_sparsebnn.tflite_file.flexbuffer import write_map
 from keras_sparsebnn.tflite_file.model import CUSTOM, operator_name
 from keras_sparsebnn.tflite_file.schema import BUILTIN_OPERATORS, TENSOR_TYPES
-from keras_sparsebnn.tflite_file.table import Table
+from keras_sparsebnn.tflite_file.table import Settable, Table
 from keras_sparsebnn.tflite_file.writer import write_tables
 
 __all__ = ["ModelBuilder", "operator_code"]
 
 
 def operator_code(root: Table, name: str, version: int = 1) -> int:
-    """The number of an operator code, added if it is not there in this version.
+    """The number of an operator code, which is added if this version is not there yet.
 
     Args:
         root: of kind Model.
@@ -29,7 +29,7 @@ def operator_code(root: Table, name: str, version: int = 1) -> int:
             return number
     number = BUILTIN_OPERATORS.index(name) if name in BUILTIN_OPERATORS else CUSTOM
     code = Table("OperatorCode", builtin_code=number, version=version)
-    # What readers before schema version 3a look at: 127 sends them on.
+    # For readers of schemas before 3a; 127 means: see `builtin_code`.
     code["deprecated_builtin_code"] = min(number, 127)
     if number == CUSTOM:
         code["custom_code"] = name
@@ -37,7 +37,7 @@ def operator_code(root: Table, name: str, version: int = 1) -> int:
 
 
 class ModelBuilder:
-    """A model of one graph in the making.
+    """A model of one graph that is being built.
 
     Attributes:
         root: the file's tables.
@@ -61,16 +61,16 @@ class ModelBuilder:
         dtype: str,
         scale: float | None = None,
         zero_point: int = 0,
-        **values: Any,
+        **values: Settable,
     ) -> int:
         """A tensor that is computed; returns its number.
 
         Args:
             shape: its shape.
             dtype: NumPy's name of its type.
-            scale: of quantised values.
+            scale: of quantised values; None for others.
             zero_point: of quantised values.
-            values: of other fields.
+            values: of the tensor's other fields.
         """
         values.setdefault("name", f"tensor{len(self.graph.tables('tensors'))}")
         if scale is not None:
@@ -80,13 +80,22 @@ class ModelBuilder:
         type = TENSOR_TYPES.index(dtype.upper())
         return self.graph.append("tensors", Table("Tensor", shape=shape, type=type, **values))
 
-    def constant(self, array: npt.NDArray[Any], **values: Any) -> int:
-        """A tensor with the shape, type and values of `array`; returns its number."""
+    def constant(
+        self,
+        array: npt.NDArray[Any],
+        scale: float | None = None,
+        zero_point: int = 0,
+        **values: Settable,
+    ) -> int:
+        """A tensor with the shape, type and values of `array`; returns its number.
+
+        The other arguments are those of `activation`.
+        """
         values.setdefault("name", f"constant{len(self.graph.tables('tensors'))}")
         if "buffer" not in values:
             data = array.astype(array.dtype.newbyteorder("<")).tobytes()
             values["buffer"] = self.root.append("buffers", Table("Buffer", data=data))
-        return self.activation(array.shape, array.dtype.name, **values)
+        return self.activation(array.shape, array.dtype.name, scale, zero_point, **values)
 
     def operator(
         self,
@@ -96,12 +105,12 @@ class ModelBuilder:
         options: Mapping[str, int] | bytes | Table | None = None,
         version: int = 1,
     ) -> None:
-        """A node.
+        """Adds a node.
 
         Args:
             name: a builtin operator's, or a custom one's.
-            inputs: numbers of tensors, -1 for none.
-            outputs: likewise.
+            inputs: numbers of tensors; -1 for an optional one that is absent.
+            outputs: numbers of tensors.
             options: a table for a builtin operator, a map or its bytes for a custom one.
             version: of the operator.
         """

@@ -6,7 +6,7 @@ From the end: the root's width in bytes, its type, its value. A map's value is a
 
 all numbers of one width, 1, 2, 4 or 8 bytes, types one byte each: `kind << 2 | log2(width)`.
 `keys_offset` leads back to a vector of the same kind, of offsets to the keys' texts, without
-types. Offsets are counted back from where they stand.
+types. Offsets count back from their own place.
 
 Reference: FlexBuffers, "internals", in the documentation of FlatBuffers 25.12.
 """
@@ -119,7 +119,7 @@ class _Writer:
         self.data += bytes(-len(self.data) % width)
 
     def reach(self, target: int, place: int) -> int:
-        """The width of an offset to `target` that stands `place` items after here."""
+        """The width of an offset to `target` from a place `place` items further on."""
         end = len(self.data)
         return next(w for w in _WIDTHS if _width(end + -end % w + place * w - target) <= w)
 
@@ -130,7 +130,7 @@ class _Writer:
         self.number(len(self.data) - target, width)
 
     def keys(self, targets: list[int]) -> tuple[int, int]:
-        """Their vector; `(place, width)`."""
+        """Writes the vector of the keys; returns its `(place, width)`."""
         reach = [self.reach(target, 1 + i) for i, target in enumerate(targets)]
         width = max([_width(len(targets)), *reach])
         self.align(width)

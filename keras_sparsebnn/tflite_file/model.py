@@ -1,4 +1,4 @@
-"""A .tflite as typed values: what it computes, on what, and its constants."""
+"""A .tflite as typed values: operators, tensors and constants."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One node; `name` is the builtin's name or the custom code, -1 an unused tensor."""
+    """One node; `name` is the builtin's name or the custom code, -1 an absent tensor."""
 
     name: str
     inputs: tuple[int, ...]
@@ -66,7 +66,7 @@ class Operator:
 
     @cached_property
     def options(self) -> Options:
-        """Of a custom operator, those that are scalars or texts.
+        """The options of a custom operator that are scalars or texts.
 
         Raises:
             ModelFileError: damaged.
@@ -97,7 +97,7 @@ class Model:
         subgraphs: its graphs; the first is the model, the others are what operators call.
         metadata: name -> number of a buffer.
         input_names: the first signature's name of an input -> number of its tensor.
-        output_names: likewise.
+        output_names: the same for outputs.
     """
 
     flat: bytes = field(repr=False)
@@ -109,14 +109,14 @@ class Model:
     output_names: dict[str, int]
 
     def data(self, tensor: Tensor) -> memoryview:
-        """The tensor's constant data, a view on the file; empty for an activation."""
+        """The tensor's constant data, a view of the file; empty for an activation."""
         return self.root.tables("buffers")[tensor.buffer].vector("data").data
 
     def constant(self, tensor: Tensor, dtype: str) -> npt.NDArray[Any]:
         """The constant data of a tensor that must be of `dtype`, in its shape.
 
         Raises:
-            ModelFileError: type, shape and data do not belong together.
+            ModelFileError: type, shape and data do not match.
         """
         data, numbers = self.data(tensor), np.dtype(_NUMBERS[dtype])
         count = 1  # Python integers: the product of a damaged shape may have any size
@@ -130,16 +130,16 @@ class Model:
         return np.frombuffer(data, numbers).reshape(tensor.shape)
 
     def place(self, buffer: int) -> tuple[int, int]:
-        """`(offset, bytes)` of a constant buffer in `flat`, (0, 0) for none."""
+        """`(offset, bytes)` of a constant buffer in `flat`; (0, 0) if it is empty."""
         data = self.root.tables("buffers")[buffer].vector("data")
         start = np.frombuffer(self.flat, np.uint8).__array_interface__["data"][0]
         return (data.__array_interface__["data"][0] - start, len(data)) if len(data) else (0, 0)
 
     def to_bytes(self) -> bytes:
-        """The file with its tables as they are now, and all that followed them.
+        """The file with its tables as they are now, and the bytes behind them.
 
         Raises:
-            ModelFileError: it would be longer than 2 GiB, or a newer TFLite has written it.
+            ModelFileError: it would be longer than 2 GiB, or comes from a newer TFLite.
         """
         flat = write_tables(self.root)
         return flat + moved(self.behind, len(self.flat) - len(self.behind), len(flat))
@@ -155,7 +155,7 @@ def operator_name(code: Table) -> str:
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """A file's bytes, if they are not too many for a .tflite.
+    """A file's bytes, unless it is too long for a .tflite.
 
     Raises:
         OSError: it cannot be read.
@@ -163,7 +163,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """
     with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        # One byte more than fits, should that be no file but a pipe: the reader refuses it.
+        # A pipe has no size: read one byte more than is allowed, so that it is refused.
         flat = b"" if size > MAX_FILE_BYTES else file.read(MAX_FILE_BYTES + 1)
     check_size(max(size, len(flat)))
     return flat

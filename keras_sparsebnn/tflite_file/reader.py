@@ -2,8 +2,8 @@
 
 Every offset and length is checked against the file before it is followed. The number of tables
 and the bytes of all vectors together are bounded too: entries may share their target, which
-would make the work quadratic in the size of the file. Then every index is checked, so that
-nobody after this needs to. Vectors are views: nothing large is copied.
+would make the work quadratic in the size of the file. Then every index is checked, so no other
+code has to. Vectors are views: nothing large is copied.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MAX_FILE_BYTES = 2**31 - 1
 """Flatbuffer offsets are 32-bit and TFLite keeps to the signed half."""
 
 MAX_TABLES = 200_000
-"""A thousand layers have about ten thousand."""
+"""A model of a thousand layers has about ten thousand."""
 
 _READ_BUDGET = 8
-"""How many times the file's size all vectors together may have: 1 unless some are shared."""
+"""Limit of all vectors together, in multiples of the file's size: 1 unless some are shared."""
 
 _ALIGNMENT = 16
-"""Of constants, and so of what may follow a flatbuffer."""
+"""Alignment of constants in bytes, and so of anything behind the flatbuffer."""
 
 
 class ModelFileError(SparseBNNError):
@@ -50,8 +50,8 @@ class _Reader:
         self.flat = flat
         self.tables = MAX_TABLES
         self.budget = _READ_BUDGET * len(flat)
-        self.end = 0  # of all that was read
-        self.complete = True  # whether the schema knew everything
+        self.end = 0  # of everything that was read
+        self.complete = True  # whether the schema has every field
 
     def within(self, start: int, size: int) -> int:
         """`start`, if `size` bytes are there."""
@@ -136,7 +136,7 @@ class _Reader:
         return [self.table(target + 4 + 4 * i + o, type) for i, o in enumerate(offsets)]
 
     def fetch(self, table: Table) -> None:
-        """A vector behind the flatbuffer, told as TFLite tells it: more than one byte."""
+        """A vector behind the flatbuffer; as in TFLite, offset and size are above 1 then."""
         vector, *names = FAR[table.kind]
         start, size = (table.integer(name) for name in names)
         if vector not in table and start > 1 and size > 1:
@@ -147,17 +147,17 @@ class _Reader:
 
 
 def check_size(size: int) -> None:
-    """Refuses what is too short or too long for a .tflite.
+    """Refuses files that are too short or too long for a .tflite.
 
     Raises:
-        ModelFileError: it is.
+        ModelFileError: `size` is out of range.
     """
     if not 8 <= size <= MAX_FILE_BYTES:
         raise ModelFileError(f"Expected a .tflite of 8 to {MAX_FILE_BYTES} bytes, got {size}.")
 
 
 def read_tables(flat: bytes) -> tuple[Table, int]:
-    """The root table, of kind Model, and where what follows the flatbuffer begins.
+    """The root table, of kind Model, and the offset of the bytes behind the flatbuffer.
 
     Raises:
         ModelFileError: too long, truncated or damaged.
@@ -185,7 +185,7 @@ _OPTIONAL = {
     **dict.fromkeys(("BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN"), 1),
     "CUSTOM": 0,
 }
-"""The first input that may be absent: a bias mostly. Of other operators none is."""
+"""The first input that may be absent, mostly a bias. Other operators need all their inputs."""
 
 
 def operator_number(code: Table) -> int:
@@ -195,10 +195,10 @@ def operator_number(code: Table) -> int:
 
 
 def _check(root: Table) -> None:
-    """Refuses indices of what is not there.
+    """Refuses indices that are out of range.
 
-    -1 stands for an optional tensor, where TFLite knows one: at inputs of some operators, and
-    anywhere at custom ones.
+    -1, an absent optional tensor, is allowed where TFLite allows it: at inputs of some
+    operators, and anywhere at custom ones.
     """
     codes = [operator_number(code) for code in root.tables("operator_codes")]
     names = [BUILTIN_OPERATORS[n] if 0 <= n < len(BUILTIN_OPERATORS) else "" for n in codes]
@@ -209,7 +209,7 @@ def _check(root: Table) -> None:
         tensors = len(graph.tables("tensors"))
         for tensor in graph.tables("tensors"):
             _index("buffer", [tensor.integer("buffer")], buffers)
-            # The signature knows a dynamic extent as -1; plain shape then says 1.
+            # A dynamic extent is -1 in `shape_signature` only; `shape` has 1 there.
             if min(tensor.integers("shape"), default=0) < 0:
                 raise damaged(f"a shape with negative extents, {tensor.integers('shape')}")
         for name in ("inputs", "outputs"):

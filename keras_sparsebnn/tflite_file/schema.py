@@ -8,8 +8,8 @@ An entry is `Table: field type, ...;`, the fields in the order of their numbers,
     X  [X]      a table, a vector of tables
     U           of a union: a table, whose number in U is in the field before, `NAME_type`
 
-Deprecated fields keep their place. Tests compare all of it with the code that flatbuffers has
-generated for LiteRT, and for TensorFlow.
+Deprecated fields keep their place. Tests compare all of it with the code that flatbuffers
+generated for LiteRT and for TensorFlow.
 """
 
 from __future__ import annotations
@@ -223,9 +223,9 @@ class Field(NamedTuple):
         name: as in the schema.
         type: NumPy's name of a scalar's type, "text", or the name of a table or of a union.
         vector: whether it is a vector of these.
-        scalar: whether `type` is NumPy's.
-        default: of a scalar that the file leaves out.
-        bytes: of a scalar; 4 of what a table has as an offset.
+        scalar: whether `type` is the name of a NumPy type.
+        default: value of a scalar that is not in the file.
+        bytes: size in the table: a scalar's own, or 4 for an offset.
     """
 
     name: str
@@ -273,5 +273,5 @@ FAR = {
         "large_custom_options_size",
     ),
 }
-"""Vectors that may lie behind the flatbuffer instead, and the fields that tell at which byte of
-the file and how many. Files of more than 2 GiB need that."""
+"""Vectors that may be behind the flatbuffer instead, and the fields with their offset in the
+file and their size. Files of more than 2 GiB need that."""

@@ -1,7 +1,8 @@
-"""A table of a .tflite, as the file has it, that can be changed."""
+"""A table of a .tflite, as it is in the file. It can be changed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Union
 
 import numpy as np
@@ -9,13 +10,16 @@ import numpy.typing as npt
 
 from keras_sparsebnn.tflite_file.schema import SCHEMA, UNIONS, Field
 
-__all__ = ["Table", "Value", "Vector"]
+__all__ = ["Settable", "Table", "Value", "Vector"]
 
 Vector = npt.NDArray[Any]
-"""One dimension, of the field's type; a view on the file where it was read from one."""
+"""One dimension, of the field's type; a view of the file if it was read from one."""
 
 Value = Union[int, np.float32, bytes, Vector, "Table", "list[Table]"]
 """A scalar, a text, a vector of scalars, a table or a vector of tables."""
+
+Settable = Value | float | str | bytearray | memoryview | Sequence[float] | Sequence["Table"]
+"""What a field can be set to: a `Value`, or what becomes one for the field's type."""
 
 _FIELDS = {kind: {field.name: field for field in fields} for kind, fields in SCHEMA.items()}
 
@@ -25,12 +29,12 @@ class Table:
 
     Args:
         kind: which table of the schema.
-        values: of its fields; text as str or bytes, vectors of bytes as bytes.
+        values: of its fields, by name; text as str or bytes, vectors of bytes as bytes.
 
     Attributes:
         kind: which table of the schema.
-        fields: name -> value. What the file leaves out is not there.
-        far: whether its large vector lies behind the flatbuffer, see `schema.FAR`.
+        fields: name -> value, for the fields that the file has.
+        far: whether its large vector is behind the flatbuffer, see `schema.FAR`.
         unknown: number of the first field that the schema does not know. Such a table can be
             read, but not written again, as the field may be an offset.
 
@@ -42,7 +46,7 @@ class Table:
 
     __slots__ = ("far", "fields", "kind", "unknown")
 
-    def __init__(self, kind: str, **values: Any) -> None:
+    def __init__(self, kind: str, **values: Settable) -> None:
         self.kind = kind
         self.fields: dict[str, Value] = {}
         self.far = False
@@ -50,17 +54,18 @@ class Table:
         for name, value in values.items():
             self[name] = value
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: Settable) -> None:
         field = _FIELDS[self.kind][name]
         self.fields[name] = _value(field, value)
         if field.type in UNIONS:
+            assert isinstance(value, Table)
             self.fields[f"{name}_type"] = UNIONS[field.type].index(value.kind)
 
     def __contains__(self, name: str) -> bool:
         return name in self.fields
 
     def __eq__(self, other: object) -> bool:
-        """Whether both say the same, byte by byte: NaN equals itself."""
+        """Whether both have the same content, byte by byte: NaN equals itself."""
         if not isinstance(other, Table):
             return NotImplemented
         return (

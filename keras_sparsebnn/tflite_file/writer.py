@@ -13,17 +13,17 @@ from keras_sparsebnn.tflite_file.table import Table, Value
 __all__ = ["write_tables"]
 
 ALIGNMENT = 16
-"""Of constants, and so of the file."""
+"""Alignment of constants in bytes, and so of the file's length."""
 
 _SHARED = {"QuantizationParameters", *(kind for kind in SCHEMA if kind.endswith("Options"))}
-"""Kinds written once if equal. Not those that programs patch in place, as tensors and buffers;
-nor buffers, whose sizes readers add up."""
+"""Kinds of which equal tables are written once. Not tensors and buffers: programs patch them in
+place, and readers add up the sizes of buffers."""
 
 Bytes = bytes | memoryview
 
 
 class _Writer:
-    """Lays out back to front, so that offsets, which are unsigned, find their target behind.
+    """Lays out back to front, because offsets are unsigned: a target lies behind its offset.
 
     Places are counted from the end of the file until its length is known.
     """
@@ -35,7 +35,7 @@ class _Writer:
         self.known: dict[tuple[object, ...], int] = {}
 
     def place(self, *chunks: Bytes, alignment: int, ahead: int = 0) -> int:
-        """Puts `chunks` first, their byte `ahead` aligned; returns their place."""
+        """Puts `chunks` in front, with byte `ahead` of them aligned; returns their place."""
         length = sum(map(len, chunks))
         padding = -(self.size + length - ahead) % alignment
         self.chunks += [bytes(padding), *reversed(chunks)]
@@ -47,7 +47,7 @@ class _Writer:
         return self.place(header, items, alignment=max(4, alignment), ahead=4)
 
     def once(self, items: bytes, count: int, alignment: int) -> int:
-        """A vector like one before is that one."""
+        """A vector; equal ones are written once."""
         key = (items, count, alignment)
         if key not in self.known:
             self.known[key] = self.vector(*key)
@@ -58,7 +58,7 @@ class _Writer:
             return self.table(value)
         if isinstance(value, list):
             places = [self.table(table) for table in reversed(value)][::-1]
-            # From an item's own place, 4 bytes further on for each, to its table.
+            # An offset counts from its own place, 4 bytes further on for each, to its table.
             end = self.size + -self.size % 4 + 4 * len(places)
             offsets = [end - 4 * i - place for i, place in enumerate(places)]
             return self.vector(np.array(offsets, "<u4").tobytes(), len(places), 4)
@@ -137,7 +137,7 @@ def _refuse_unknown(table: Table) -> None:
     if table.unknown is not None:
         raise ModelFileError(
             f"Expected a .tflite of a known schema, got field {table.unknown} in a table of "
-            f"kind {table.kind}. A newer TFLite has written it, or it is damaged."
+            f"kind {table.kind}. It comes from a newer TFLite, or is damaged."
         )
 
 
@@ -151,13 +151,13 @@ def _far_tables(root: Table) -> Iterator[Table]:
 
 
 def write_tables(root: Table) -> bytes:
-    """The flatbuffer, and behind it the vectors that belong there; its length is aligned.
+    """The flatbuffer, aligned, and behind it the vectors that are `far`.
 
     Raises:
         ModelFileError: it would be longer than 2 GiB, or has fields that are not in the schema.
     """
     far = [*_far_tables(root)]
-    # How long it is does not depend on what the offsets are.
+    # The length of the flatbuffer does not depend on the values of the offsets.
     at = dict.fromkeys(map(id, far), (0, 0))
     chunks = _Writer(at).flatbuffer(root)
     if far:
