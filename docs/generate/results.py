@@ -162,7 +162,7 @@ def experiment(dataset: str) -> str:
             as_markdown(found, notes=False),
             "",
             "Mean ± standard deviation over seeds. Differences are paired by seed, with 95 % t "
-            'intervals, not corrected for how many there are; bold excludes 0. "Seeds for '
+            'intervals, not corrected for multiple comparisons; bold excludes 0. "Seeds for '
             '0.5": how many would notice a true difference of 0.5 points to the first baseline '
             "(power 80 %).",
             *power_note(found),

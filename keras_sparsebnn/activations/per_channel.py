@@ -1,8 +1,10 @@
-"""The base of activations that have parameters per channel."""
+"""What all activations share that have parameters per channel."""
 
 from __future__ import annotations
 
-from keras_sparsebnn._keras import keras, tf
+from typing import Any
+
+from keras_sparsebnn._keras import keras
 
 __all__ = ["PerChannel"]
 
@@ -10,8 +12,8 @@ __all__ = ["PerChannel"]
 class PerChannel(keras.layers.Layer):  # type: ignore[misc]
     """A layer whose parameters are vectors over the last axis.
 
-    Subclasses list their names and initial values in `parameters`. They are float32; under a
-    mixed policy Keras casts them to the type of the inputs, like any other weight.
+    Subclasses name them with their first values in `parameters`. They are float32 and exempt
+    from nothing: under a mixed policy they are cast with the inputs, as Keras does.
 
     Raises:
         ValueError: at build, if the number of channels is unknown.
@@ -19,7 +21,7 @@ class PerChannel(keras.layers.Layer):  # type: ignore[misc]
 
     parameters: tuple[tuple[str, float], ...] = ()
 
-    def build(self, input_shape: tf.TensorShape) -> None:
+    def build(self, input_shape: Any) -> None:
         channels = input_shape[-1]
         if channels is None:
             raise ValueError(
@@ -34,5 +36,5 @@ class PerChannel(keras.layers.Layer):  # type: ignore[misc]
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: channels})
         super().build(input_shape)
 
-    def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

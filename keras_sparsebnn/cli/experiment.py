@@ -210,7 +210,7 @@ def _read(folder: str) -> list[Result]:
 
     results, left_out = read_results(Path(folder))
     for reason in left_out:
-        print(f"sparsebnn experiment: left out: {reason}", file=sys.stderr)
+        print(f"sparsebnn experiment: skipped: {reason}", file=sys.stderr)
     if not results:
         raise SparseBNNError(f"Expected results of finished runs, found none ({folder}).")
     return results

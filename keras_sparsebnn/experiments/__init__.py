@@ -1,4 +1,4 @@
-"""Experiments: many runs of a matrix, resumable, and what they say. Imports no TensorFlow."""
+"""Experiments: resumable runs of a matrix, and their statistics. Imports no TensorFlow."""
 
 from keras_sparsebnn.experiments.matrix import Matrix, Run
 from keras_sparsebnn.experiments.results import Result, read_results

@@ -1,4 +1,4 @@
-"""Results of a dataset and network, each variant against baselines of the same seeds."""
+"""Results of a dataset and network: each variant against baselines with the same seeds."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["BASELINES", "TOLD_APART", "Comparison", "Row", "compare"]
 
 BASELINES = ("random", "one_bit")
 TOLD_APART = 0.005
-"""Half a percentage point: the difference that the power estimate is made for."""
+"""Half a percentage point: the true difference that the power estimate is for."""
 
-# In these the runs of one row may differ, or they concern this machine only.
+# Settings in which the runs of one row may differ, or that concern this machine only.
 _FREE = ("seed", "recipe", "data_dir", "checkpoint_every")
-# In these the rows differ; all else is the budget.
+# Settings in which rows differ; all others are the budget.
 _OWN = ("method", "codewords", "options")
 
 
@@ -34,14 +34,14 @@ class Row:
     """One variant at one n.
 
     Attributes:
-        variant: its name; `method`, `codewords`, `bits_per_weight` as in `Result`.
+        variant: its name. `method`, `codewords` and `bits_per_weight` are those of `Result`.
         accuracies: seed -> test accuracy.
-        mean: of them.
-        deviation: their sample standard deviation; None with one seed.
-        differences: baseline -> this minus that, over the seeds both have; missing where they
-            share no seed.
-        cpu_seconds: mean of a run.
-        own_settings: how its budget differs from the others'.
+        mean: of the accuracies.
+        deviation: sample standard deviation of the accuracies; None with one seed.
+        differences: baseline -> this row minus the baseline, over their common seeds; missing
+            where there are none.
+        cpu_seconds: mean over the runs.
+        own_settings: those in which its budget differs from the other rows'.
     """
 
     variant: str
@@ -56,7 +56,7 @@ class Row:
     own_settings: Mapping[str, Any]
 
     def seeds_to_tell_apart(self, baseline: str, points: float = TOLD_APART) -> int | None:
-        """Seeds that notice a true difference of `points`; None if unknown or over 10,000."""
+        """How many seeds notice a true difference `points`; None if unknown or over 10,000."""
         difference = self.differences.get(baseline)
         if difference is None or difference.deviation is None:
             return None
@@ -68,11 +68,12 @@ class Comparison:
     """All rows of one dataset and network.
 
     Attributes:
-        dataset: its name; `network` the model's.
+        dataset: its name.
+        network: the model's name.
         baselines: the variants that rows are compared with.
-        settings: of a run, the same in all rows (in most, where a row has `own_settings`).
+        settings: of a run, common to all rows except those with `own_settings`.
         environments: of the runs, without repetition.
-        rows: by variant, in the order in which their names first come, then by n.
+        rows: sorted by n, then by variant.
     """
 
     dataset: str
@@ -96,12 +97,15 @@ class Comparison:
         return float((squares / degrees) ** 0.5)
 
     def power(self, baseline: str) -> tuple[int | None, Mapping[int, float]]:
-        """Seeds that notice `TOLD_APART`, and what 3, 5, 10 seeds notice (80 % of the time)."""
+        """How many seeds notice `TOLD_APART`, and what 3, 5 and 10 seeds notice.
+
+        Differences between 0 and 1; each is noticed with a chance of 80 %.
+        """
         deviation = self.pooled_deviation(baseline)
         if deviation is None:
             return None, {}
-        told = {seeds: detectable_difference(deviation, seeds) for seeds in (3, 5, 10)}
-        return seeds_needed(TOLD_APART, deviation), told
+        noticed = {seeds: detectable_difference(deviation, seeds) for seeds in (3, 5, 10)}
+        return seeds_needed(TOLD_APART, deviation), noticed
 
     def to_dict(self) -> dict[str, Any]:
         """For programs: accuracies between 0 and 1."""
@@ -114,7 +118,7 @@ class Comparison:
 
 
 def _settings(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
-    # Through RunConfig: a file of an earlier version lacks what has become a setting since.
+    # Through RunConfig, because files of earlier versions lack newer settings.
     whole = RunConfig.from_dict(config, "config of a result").to_dict()
     return {k: v for k, v in whole.items() if k not in without}
 
@@ -126,8 +130,8 @@ def compare(
 
     Args:
         results: of finished runs.
-        baselines: variants; `BASELINES` as far as they are there if None. A row is compared
-            with the baseline at its own n or, where that was run at one n only, at that.
+        baselines: variants; if None, those of `BASELINES` that were run. A row is compared
+            with the baseline at the same n, or at the only n that the baseline was run with.
 
     Raises:
         SparseBNNError: settings that are not valid; runs of one variant, n and seed twice or

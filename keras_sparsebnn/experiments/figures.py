@@ -114,8 +114,8 @@ def comparison(comparisons: Sequence[Comparison], path: Path | str | None = None
 
 
 def learning_curves(results: Sequence[Result], path: Path | str | None = None) -> Figure:
-    """Test accuracy after each epoch, mean over seeds; moving batch-norm averages, so early
-    epochs lie lower than what the final model would reach.
+    """Test accuracy after each epoch, mean over seeds; batch norm uses moving
+    averages, so the first epochs look worse than they are.
 
     Args:
         results: of finished runs; one panel for each dataset, network and n.

@@ -39,19 +39,19 @@ _TAKEN = ("version", "dataset", "model", "method", "codewords", "options", "seed
 def run_name(
     dataset: str, network: str, variant: str, codewords: int | Mapping[str, int], seed: int
 ) -> str:
-    """What a run is called, and its folder; says all in which the runs of a matrix differ."""
+    """The name of a run and its folder: everything in which the runs of a matrix differ."""
     dataset, network = (file_name(text) for text in (dataset, network))
     return f"{dataset}.{network}.{variant}.n{codewords}.seed{seed}"
 
 
 def file_name(text: str) -> str:
-    """`text` with what a file name should not hold replaced."""
+    """`text` with characters that a file name should not have replaced."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", text)
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One cell of a matrix: a name for its setting, and the setting."""
+    """One cell of a matrix: the name of its variant, and its setting."""
 
     variant: str
     config: RunConfig
@@ -100,7 +100,7 @@ class Matrix:
     variants have run with about the same number of seeds.
 
     Attributes:
-        runs: each with another name.
+        runs: with distinct names.
 
     Raises:
         SparseBNNError: no runs, too many, or two of one name.
@@ -148,10 +148,10 @@ class Matrix:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "matrix") -> Matrix:
-        """From what a matrix file holds, or something that claims to be that.
+        """From the content of a matrix file, which is checked.
 
         Raises:
-            SparseBNNError: what is wrong first, and `where`.
+            SparseBNNError: it is not valid; says the first fault, and `where`.
         """
         version = data.get("version")
         _expect(
@@ -188,7 +188,7 @@ class Matrix:
         """Reads a matrix file.
 
         Raises:
-            SparseBNNError: it is not a valid one.
+            SparseBNNError: it is not a valid matrix.
             OSError: it cannot be read.
         """
         return cls.from_dict(read_json(path), str(path))

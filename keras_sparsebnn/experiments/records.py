@@ -1,7 +1,7 @@
-"""Files of records: a JSON object a line, each line there as a whole or not at all.
+"""Files of records: one JSON object a line, each written completely or not at all.
 
-Writers take turns. What a killed process or a full disk left of a line is removed before the
-next one is written, and readers skip it; every record that `append` returned from is kept.
+Writers take turns. An incomplete line, from a killed process or a full disk, is skipped by
+readers and removed before the next one is written. A record is safe once `append` returns.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def _check(path: Path) -> None:
 def read(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """The number of each line and its record; None if the line is damaged.
 
-    A last line without an end is skipped if it is damaged: it was never written to its end.
+    A damaged last line without a newline is skipped: it was never written completely.
 
     Raises:
-        SparseBNNError: no regular file, or an absurdly large one.
+        SparseBNNError: not a regular file, or more than 1 GiB.
         OSError: it cannot be read.
     """
     _check(path)
@@ -71,7 +71,7 @@ def _lock(file: IO[bytes]) -> None:
 
 
 def _end_of_records(file: IO[bytes], path: Path) -> tuple[int, bytes]:
-    """Where the next record goes, and what has to stand before it."""
+    """The offset of the next record, and the separator to write before it."""
     size = file.seek(0, os.SEEK_END)
     start = max(0, size - MAX_LINE_BYTES)
     file.seek(start)
@@ -80,7 +80,7 @@ def _end_of_records(file: IO[bytes], path: Path) -> tuple[int, bytes]:
         return size, b""
     if (not newline and start > 0) or not tail.startswith(b"{"):
         raise SparseBNNError(f"Expected a file of records, got another one ({path}). Move it.")
-    if _object(tail) is not None:  # whole, but for its newline
+    if _object(tail) is not None:  # complete except for its newline
         return size, b"\n"
     return start + len(before) + len(newline), b""
 
@@ -89,11 +89,11 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
     """Adds a record, which is on the disk when this returns.
 
     Raises:
-        SparseBNNError: `path` is no file of records.
+        SparseBNNError: `path` is not a file of records.
         OSError: no room, read-only folder, ...; the file is as before.
     """
     line = json.dumps(record, allow_nan=False).encode() + b"\n"
-    # Unbuffered: what the disk refuses must not be written later, when the file is closed.
+    # Unbuffered: bytes that the disk refuses must not be written later, at close.
     with path.open("a+b", buffering=0) as file:
         _check(path)
         _lock(file)

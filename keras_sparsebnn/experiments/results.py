@@ -1,7 +1,7 @@
-"""One record a finished run: what it was, where it ran, what came out.
+"""One record for each finished run: its setting, environment and outcome.
 
 The records of a data set are the lines of one file, `<dataset>.jsonl` (see `records`). Folders
-of earlier versions, with a JSON file a run, are read as well.
+of earlier versions, with one JSON file for each run, are read as well.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ _RUN_TYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What tables and figures need of a finished run.
+    """A finished run, as far as tables and figures need it.
 
     Attributes:
         variant: the matrix's name for the setting.
-        method: see `RunConfig`; so are `codewords`, `network` (its `model`), `dataset`, `seed`.
+        method: as in `RunConfig`; likewise `codewords`, `network` (`model` there), `dataset`
+            and `seed`.
         test_accuracy: of the final model, selection frozen; in [0, 1].
         epochs: test accuracy after each epoch.
         cpu_seconds: of all processes that trained it.
@@ -75,14 +76,14 @@ class Result:
         """Reads a file of an earlier version, which holds one record.
 
         Raises:
-            SparseBNNError: it is not a valid one; names the file.
+            SparseBNNError: it is not a valid result; names the file.
             OSError: it cannot be read.
         """
         return cls.from_dict(read_json(path), str(path))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str) -> Result:
-        """From what `make_record` made, or something that claims to be that.
+        """From a record of `make_record`, which is checked.
 
         Raises:
             SparseBNNError: it is not a valid record; says `where`.
@@ -125,12 +126,12 @@ def _is_share(value: object) -> bool:
 
 
 def result_path(folder: Path, run: Run) -> Path:
-    """Where versions that wrote a file a run put the result of this one."""
+    """The file of this run's result in versions that wrote one for each run."""
     return folder / f"{run.name}.json"
 
 
 def records_path(folder: Path, dataset: str) -> Path:
-    """Where the results of a data set lie."""
+    """The file with the results of a data set."""
     return folder / f"{file_name(dataset)}.jsonl"
 
 
@@ -166,7 +167,7 @@ def make_record(
         for before, after in itertools.pairwise(selections)
     ]
     recorded = config.to_dict()
-    recorded["data_dir"] = None  # where images lie concerns this machine only
+    recorded["data_dir"] = None  # the folder of the images concerns this machine only
     return {
         "version": VERSION,
         "run": {
@@ -187,7 +188,7 @@ def make_record(
 
 
 def _lines(path: Path) -> Iterator[Result | str]:
-    """The results in a file of records; for a damaged line, what is wrong with it."""
+    """The results in a file of records; for a damaged line, the reason."""
     for number, record in records.read(path):
         where = f"{path}, line {number}"
         if record is None:
@@ -200,9 +201,9 @@ def _lines(path: Path) -> Iterator[Result | str]:
 
 
 def read_results(folder: Path) -> tuple[list[Result], list[str]]:
-    """All results in a folder, in the order of their names, and why others were left out.
+    """All results in a folder, in the order of their names, and why others were skipped.
 
-    Of the records of one run with one setting the last counts.
+    The last record counts if there are several of one run with the same setting.
 
     Raises:
         SparseBNNError: there is no such folder.
@@ -210,16 +211,16 @@ def read_results(folder: Path) -> tuple[list[Result], list[str]]:
     if not folder.is_dir():
         raise SparseBNNError(f"Expected a folder of results, found none ({folder}).")
     found: dict[str, list[Result]] = {}
-    left_out = []
+    skipped = []
     for path in [*sorted(folder.glob("*.seed*.json")), *sorted(folder.glob("*.jsonl"))]:
         try:
             each = [Result.load(path)] if path.suffix == ".json" else _lines(path)
             for result in each:
                 if isinstance(result, str):
-                    left_out.append(result)
+                    skipped.append(result)
                     continue
                 same = found.setdefault(result.name, [])
                 same[:] = [old for old in same if old.config != result.config] + [result]
         except (SparseBNNError, OSError) as error:
-            left_out.append(str(error))
-    return [result for name in sorted(found) for result in found[name]], left_out
+            skipped.append(str(error))
+    return [result for name in sorted(found) for result in found[name]], skipped

@@ -1,8 +1,8 @@
-"""Runs a matrix in worker processes; what is finished is never run again.
+"""Runs a matrix in worker processes; a finished run is never run again.
 
-A run is finished when its record is there, and that is written whole or not at all. An
-unfinished one goes on from `train`'s own checkpoints. So the runner keeps no state of its own
-that a kill could spoil.
+A run is finished if it has a record, which is written completely or not at all. An unfinished
+run continues from the checkpoints of `train`. So the runner has no state of its own that a kill
+could damage.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _POLL_SECONDS = 0.5
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of a matrix.
+    """The outcome of running a matrix.
 
     Attributes:
         finished: names of runs with a result, old and new.
         failed: names -> why, in one line.
         left: names of runs without a result, because a signal stopped the runner.
-        signal: which, or None.
+        signal: that signal, or None.
     """
 
     finished: list[str] = dataclasses.field(default_factory=list)
@@ -53,10 +53,10 @@ class Outcome:
 
 
 def _finished(run: Run, out: Path, results: Mapping[str, Result]) -> bool:
-    """Whether there is a result, and of this very setting.
+    """Whether the run has a result with the same setting.
 
     Raises:
-        SparseBNNError: it is of another setting, or a damaged file of this name.
+        SparseBNNError: the result has another setting, or its file is damaged.
     """
     if run.name not in results:
         path = result_path(out, run)
@@ -96,7 +96,7 @@ def states(matrix: Matrix, out: Path, runs_dir: Path) -> dict[str, str]:
 
 
 class _Worker:
-    """One run under way in another process."""
+    """One run in progress, in another process."""
 
     def __init__(self, run: Run, out: Path, runs_dir: Path, data_dir: str | None) -> None:
         self.run = run
@@ -137,7 +137,7 @@ class _Worker:
         return self.process.stdout
 
     def read(self) -> bool:
-        """Reads what the worker says; False once it has ended."""
+        """Reads the worker's messages; False once it has ended."""
         block = self.output.read1()  # type: ignore[attr-defined]
         *lines, self._rest = (self._rest + block).split(b"\n")
         for line in lines:
@@ -177,19 +177,19 @@ def run_matrix(
     report: Callable[[str], None] = lambda line: None,
     progress: Callable[[float], None] = lambda runs: None,
 ) -> Outcome:
-    """Makes every run that has no result yet, `jobs` at a time.
+    """Executes every run that has no result yet, `jobs` at a time.
 
     Args:
         matrix: what to run.
         out: gets a record for each finished run, a line in `<dataset>.jsonl`.
-        runs_dir: gets a folder for each run: checkpoints while it is under way, then the model.
-        data_dir: where prepared datasets lie; not part of a result.
+        runs_dir: gets a folder for each run: checkpoints while it runs, then the model.
+        data_dir: the folder of prepared datasets; not part of a result.
         jobs: worker processes. Each computes with one thread, so results do not depend on it.
         report: gets a line about each run that ends.
         progress: gets the amount of work done since it was called last, in runs.
 
     Returns:
-        What is finished, failed and left. Runs that fail do not stop others.
+        The finished, failed and remaining runs. Runs that fail do not stop others.
 
     Raises:
         SparseBNNError: another runner works in `runs_dir`.
@@ -200,7 +200,7 @@ def run_matrix(
     waiting: list[Run] = []
     found = states(matrix, out, runs_dir)
     for reason in set(read_results(out)[1]) - set(found.values()):
-        report(f"left out: {reason}")
+        report(f"skipped: {reason}")
     for run in matrix.runs:
         state = found[run.name]
         if state == "finished":
@@ -256,7 +256,7 @@ def _note(
     name = worker.run.name
     if "finished" in worker.last and name in _recorded(out):
         outcome.finished.append(name)
-        # The model stays; what resuming needs, most of the bytes, need not.
+        # The model is kept. Checkpoints, most of the bytes, are for resuming only.
         shutil.rmtree(runs_dir / name / "checkpoints", ignore_errors=True)
         report(f"{name}: {worker.last.get('finished', 0):.2%}")
     elif "failed" not in worker.last and (worker.stopping or "stopped" in worker.last):

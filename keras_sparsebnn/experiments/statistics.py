@@ -1,4 +1,4 @@
-r"""What a few seeds can show: paired differences, their intervals, the power to find one.
+r"""Paired differences over a few seeds: their intervals, and the power to find one.
 
 Runs of one seed share initial weights, data order and augmentation, so methods are compared by
 the differences `d_s = a_s - b_s` of each seed `s`:
@@ -29,7 +29,7 @@ class Difference:
         mean: of the differences.
         deviation: their sample standard deviation; None with one seed.
         half_width: of the confidence interval around `mean`; None with one seed.
-        seeds: how many pairs.
+        seeds: number of pairs.
     """
 
     mean: float
@@ -64,7 +64,8 @@ def paired_difference(
     """
     if not first or len(first) != len(second):
         raise SparseBNNError(
-            f"Expected pairs, one of each method a seed, got {len(first)} and {len(second)}."
+            "Expected pairs, one run of each method for each seed, got "
+            f"{len(first)} and {len(second)}."
         )
     differences = [a - b for a, b in zip(first, second, strict=True)]
     seeds, mean = len(differences), statistics.fmean(differences)
@@ -87,8 +88,8 @@ def power(
         return 1.0
     degrees, shift = seeds - 1, abs(difference) * math.sqrt(seeds) / deviation
     critical = _t(confidence, degrees)
-    # The other tail can only be reached by an estimate of the wrong sign: next to nothing, and
-    # SciPy's noncentral t gives NaN there for large shifts.
+    # The other tail needs an estimate of the wrong sign, so it is negligible; SciPy's
+    # noncentral t gives NaN there for large shifts.
     return float(nct.sf(critical, degrees, shift))
 
 
@@ -101,7 +102,7 @@ def seeds_needed(
         difference: in the unit of `deviation`, not 0.
         deviation: the standard deviation of paired differences.
         chance: the power asked for, in (0, 1).
-        confidence: of the interval that has to exclude 0.
+        confidence: level of the interval that has to exclude 0.
 
     Returns:
         At least 2; None if more than 10,000 are needed.

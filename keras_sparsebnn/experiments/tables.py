@@ -64,7 +64,7 @@ def _plain(value: object) -> str:
 
 
 def budget(settings: Mapping[str, Any]) -> str:
-    """The settings that differ from the defaults, and those that everybody asks about."""
+    """The settings that differ from the defaults, and the most important others."""
     from keras_sparsebnn.training.settings.config import RunConfig
 
     asked = ("epochs", "batch_size", "learning_rate", "schedule", "augmentation")
@@ -79,11 +79,11 @@ def budget(settings: Mapping[str, Any]) -> str:
 
 
 def power_note(comparison: Comparison) -> list[str]:
-    """What the number of seeds can show, a sentence for each baseline."""
+    """What difference the number of seeds can show, one sentence for each baseline."""
     notes = []
     for name in comparison.baselines:
         deviation = comparison.pooled_deviation(name)
-        seeds, told = comparison.power(name)
+        seeds, noticed = comparison.power(name)
         if deviation is None:
             continue
         needed = "more than 10,000" if seeds is None else str(seeds)
@@ -91,7 +91,7 @@ def power_note(comparison: Comparison) -> list[str]:
             f"Paired differences to {name} deviate by {100 * deviation:.2f} points from seed "
             f"to seed (pooled over rows): noticing {100 * TOLD_APART:g} points takes {needed} "
             "seeds (power 80 %, level 5 %); "
-            + ", ".join(f"{s} seeds notice {100 * d:.2f} points" for s, d in told.items())
+            + ", ".join(f"{s} seeds notice {100 * d:.2f} points" for s, d in noticed.items())
             + "."
         )
     return notes
@@ -104,7 +104,7 @@ def _notes(comparison: Comparison) -> list[str]:
             lines.append(f"{row.variant}, n = {row.codewords}: {budget(row.own_settings)}.")
     lines.append(
         "Mean ± standard deviation over seeds; differences are paired by seed, with 95 % t "
-        "intervals; * excludes 0. Intervals are not corrected for how many there are."
+        "intervals; * excludes 0. Intervals are not corrected for multiple comparisons."
     )
     return lines + power_note(comparison)
 

@@ -1,7 +1,7 @@
-"""What LCE's kernels believe: its operators' operands and options, checked before it loads.
+"""What LCE's kernels trust: operands and options of its operators, checked before it loads.
 
-They read an option that is not there from address 0, divide by a stride of 0, and take the
-third input of a node that has two. The delegate checks for itself.
+They read a missing option from address 0, divide by a stride of 0, and read the third input of
+a node that has two. The delegate has checks of its own.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _OPTIONS: dict[str, Mapping[str, tuple[int, int]]] = {
         "fused_activation_function": (0, 3),
     },
 }
-"""The ranges are the delegate's."""
+"""The delegate allows the same ranges."""
 
 _INPUTS = {"LceBconv2d": 5}
-"""Of the others, 1."""
+"""Number of inputs; the others have 1."""
 
 
 def check_lce_operators(model: Model) -> None:
-    """Refuses operators of LCE's that its kernels would crash on.
+    """Refuses operators that would make LCE's kernels crash.
 
     Raises:
-        ModelFileError: there is one.
+        ModelFileError: the model has one.
     """
     for graph in model.subgraphs:
         for index, operator in enumerate(graph.operators):
@@ -78,7 +78,7 @@ def _check(model: Model, graph: Subgraph, operator: Operator) -> None:
 
 
 def _check_groups(graph: Subgraph, operator: Operator) -> None:
-    """TFLite of LCE's age divides by the number of outputs in a group."""
+    """The TFLite in LCE divides by the number of outputs in a group."""
     shapes = [graph.tensors[index].shape for index in operator.inputs[:2]]
     if [len(shape) for shape in shapes] == [4, 4] and 0 not in shapes[1]:
         groups, rest = divmod(shapes[0][3], shapes[1][3])

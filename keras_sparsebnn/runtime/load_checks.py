@@ -1,4 +1,4 @@
-"""What interpreters believe of a file whose structure is sound: checked before they load it."""
+"""What interpreters trust in a file whose structure is valid, checked before they load it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from keras_sparsebnn.tflite_file.reader import damaged
 __all__ = ["check_loadable"]
 
 _INPUTS = {"BATCH_MATMUL": 2}
-"""How many inputs kernels take without counting them."""
+"""How many inputs kernels read without counting them."""
 
 
 def check_loadable(model: Model) -> None:
-    """Refuses what interpreters would crash on, or write to the caller's bytes for.
+    """Refuses files that would make interpreters crash, or write into the caller's bytes.
 
     Raises:
-        ModelFileError: there is something of the kind.
+        ModelFileError: the file is one of them.
     """
     for graph in model.subgraphs:
         results = (index for operator in graph.operators for index in operator.outputs)

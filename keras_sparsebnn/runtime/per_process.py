@@ -1,8 +1,8 @@
 """Interpreters in forked processes: `multiprocessing`, and servers that fork their workers.
 
-A fork copies an interpreter but none of its threads: a run in the child waits for ever for a
-thread that is not there, and so does the interpreter's own end. The delegate makes its threads
-anew; the interpreters around it, LCE's at least, do not.
+A fork copies an interpreter but none of its threads: in the child a run waits forever for a
+thread that does not exist, and so does the interpreter's destructor. The delegate starts new
+threads in the child; the interpreters around it, at least LCE's, do not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["PerProcessBackend"]
 
 
 class PerProcessBackend(Backend):
-    """A backend of which every forked child makes its own, when it first runs.
+    """A backend that every forked child makes anew when it first runs a model.
 
     Args:
         make: makes the backend.
@@ -42,7 +42,7 @@ class PerProcessBackend(Backend):
         return self._own
 
     def leave_to_parent(self) -> None:
-        """In a new child: never touches the parent's backend again, nor ends it."""
+        """In a new child: neither uses the parent's backend again nor destroys it."""
         if self._own is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._own))
             self._own = None
