@@ -1,10 +1,10 @@
 """One run in a process of its own: `python -m keras_sparsebnn.cli.experiment_worker`.
 
-Reads the order, a JSON object, as the first line of its standard input; writes a JSON object a
-line to its standard output: `{"epoch": 1, "epochs": 5}` after each epoch, at last
+Reads the order, a JSON object, from the first line of its standard input; writes JSON objects
+to its standard output, one a line: `{"epoch": 1, "epochs": 5}` after each epoch, in the end
 `{"finished": accuracy}`, `{"stopped": signal}` or `{"failed": "one line"}`. When its standard
-input ends, whoever ordered the run is gone: it saves a checkpoint and stops. One thread
-computes, so that the outcome does not depend on how many workers share a machine.
+input ends, the process that ordered the run is gone: it saves a checkpoint and stops. It
+computes with one thread, so that the outcome does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def _run(order: dict[str, Any]) -> None:
     clock = _Clock(folder)
 
     class Progress(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
             clock.save()
             _say(epoch=epoch + 1, epochs=run.config.epochs)
 
