@@ -15,9 +15,11 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "kernels/bconv2d/kernel_choice.h"
+#include "kernels/codebook/raster.h"
 #include "testing/random_layer.h"
 
 namespace sparsebnn {
@@ -26,6 +28,19 @@ namespace {
 double Seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+// The blocks that the terms were counted with, and what they are made of.
+std::string EndOfRaster(const KernelEntry& kernel, const Geometry& g) {
+  if (kernel.kind != KernelKind::kCodebook) return "";
+  const Raster raster(g, kernel.pixels);
+  char text[200];
+  std::snprintf(text, sizeof text,
+                ", \"blocks\": %g, \"whole_blocks\": %d, \"half_blocks\": %d, "
+                "\"dense_pixels\": %d, \"block_places\": %d",
+                raster.CostInBlocks(g, kernel.pixels), raster.blocks, raster.half_block,
+                g.output_height * g.output_width - raster.pixels, kernel.pixels);
+  return text;
 }
 
 struct Timed {
@@ -43,14 +58,12 @@ void Bench(const Geometry& g, int codewords, OutputType output, double seconds, 
   ThreadPool pool(threads);
   Workspace workspace;
   std::vector<Timed> all;
-  int count;
-  const KernelEntry* kernels = KernelList(&count);
-  for (const KernelEntry* kernel = kernels; kernel != kernels + count; ++kernel) {
-    if (isa != nullptr && std::strcmp(isa, IsaName(kernel->isa)) != 0) continue;
-    if (!IsaAvailable(kernel->isa) || !KernelSupports(*kernel, g, output)) continue;
+  for (const KernelEntry& kernel : kKernels) {
+    if (isa != nullptr && std::strcmp(isa, IsaName(kernel.isa)) != 0) continue;
+    if (!IsaAvailable(kernel.isa) || !KernelSupports(kernel, g, output)) continue;
     std::string error;
-    auto bconv = kernel->make(g, layer.filter, layer.transform, &error);
-    if (bconv != nullptr) all.push_back({kernel, std::move(bconv), {}});
+    auto bconv = kernel.make(g, layer.filter, layer.transform, &error);
+    if (bconv != nullptr) all.push_back({&kernel, std::move(bconv), {}});
   }
   for (const double end = Seconds() + seconds * all.size(); Seconds() < end;) {
     for (Timed& timed : all) {
@@ -73,16 +86,17 @@ void Bench(const Geometry& g, int codewords, OutputType output, double seconds, 
         "\"channels_in\": %d, \"channels_out\": %d, \"filter\": %d, \"stride\": %d, "
         "\"codewords\": %d, \"output\": \"%s\", \"threads\": %d, \"patterns\": %d, "
         "\"ns\": %.0f, \"fastest_ns\": %.0f, \"runs\": %zu, \"gmac_per_s\": %.2f, "
-        "\"entries\": %.0f, \"sums\": %.0f, \"outputs\": %.0f, \"estimated_ns\": %.0f}\n",
-        timed.bconv->kernel(), timed.kernel->tile, IsaName(timed.kernel->isa), g.input_height,
-        g.input_width, g.channels_in, g.channels_out, g.filter_height, g.stride_height,
-        codewords,
+        "\"entries\": %.0f, \"sums\": %.0f, \"outputs\": %.0f, \"estimated_ns\": %.0f%s}\n",
+        timed.bconv->kernel(), TileName(*timed.kernel).c_str(), IsaName(timed.kernel->isa),
+        g.input_height, g.input_width, g.channels_in, g.channels_out, g.filter_height,
+        g.stride_height, codewords,
         output == OutputType::kFloat32 ? "float"
         : output == OutputType::kInt8  ? "int8"
                                        : "bits",
         threads, patterns, median * 1e9, timed.seconds[0] * 1e9, timed.seconds.size(),
         macs / median * 1e-9, terms.entries, terms.sums, terms.outputs,
-        EstimateCost(*timed.kernel, g, patterns, output));
+        EstimateCost(*timed.kernel, g, patterns, output, ThisCore()),
+        EndOfRaster(*timed.kernel, g).c_str());
     std::fflush(stdout);
   }
 }

@@ -33,11 +33,10 @@ int CheckLayer(unsigned seed) {
   std::vector<char> expected(layer.OutputBytes()), got(layer.OutputBytes() + 64);
   MakeReferenceBconv2d(g, layer.filter, layer.transform, kReadsOnes, &error)
       ->Run(layer.input.data(), expected.data(), &workspace, &one);
-  int failures = 0, count;
-  const KernelEntry* kernels = KernelList(&count);
-  for (const KernelEntry* kernel = kernels; kernel != kernels + count; ++kernel) {
-    if (!IsaAvailable(kernel->isa) || !KernelSupports(*kernel, g, output)) continue;
-    const auto bconv = kernel->make(g, layer.filter, layer.transform, &error);
+  int failures = 0;
+  for (const KernelEntry& kernel : kKernels) {
+    if (!IsaAvailable(kernel.isa) || !KernelSupports(kernel, g, output)) continue;
+    const auto bconv = kernel.make(g, layer.filter, layer.transform, &error);
     if (bconv == nullptr) {
       std::printf("seed %u: %s\n", seed, error.c_str());
       return 1;

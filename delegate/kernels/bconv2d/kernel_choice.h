@@ -14,10 +14,10 @@ struct CostTerms {
 // `patterns`: what CountPatterns gives.
 CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& geometry, int patterns);
 
-// An estimate of what a run costs on one thread, in nanoseconds or cycles of the processors
-// that the model was fitted on; only ratios within one instruction set mean anything.
+// An estimate of what a run costs on one thread of `core`, in nanoseconds or cycles of the
+// processors that the model was fitted on; only ratios within one instruction set mean anything.
 double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, int patterns,
-                    OutputType output);
+                    OutputType output, Core core);
 
 // How many patterns of seven taps occur in the first input channels, as many as share a table:
 // from a few for a filter of few codewords up to 128.

@@ -5,23 +5,10 @@
 
 namespace sparsebnn {
 
-namespace {
-
-constexpr Isa scalar = Isa::kScalar;
-[[maybe_unused]] constexpr Isa avx2 = Isa::kAvx2, avx512 = Isa::kAvx512, neon = Isa::kNeon;
-
-#define SPARSEBNN_KERNEL(kind, tile, isa) \
-  {KernelKind::k##kind, #tile, isa, Make##kind##Bconv2d_##tile##__##isa},
-constexpr KernelEntry kKernels[] = {
-#include "kernel_list.inc"
-};
-#undef SPARSEBNN_KERNEL
-
-}  // namespace
-
-const KernelEntry* KernelList(int* count) {
-  *count = sizeof(kKernels) / sizeof(kKernels[0]);
-  return kKernels;
+std::string TileName(const KernelEntry& kernel) {
+  const std::string pixels = std::to_string(kernel.pixels);
+  return kernel.kind == KernelKind::kCodebook ? "x" + pixels
+                                              : pixels + "x" + std::to_string(kernel.channels);
 }
 
 bool KernelSupports(const KernelEntry& kernel, const Geometry& geometry, OutputType output) {

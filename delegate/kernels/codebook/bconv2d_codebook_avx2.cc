@@ -5,12 +5,6 @@
 
 namespace sparsebnn {
 
-std::unique_ptr<Bconv2d> MakeCodebookBconv2d_x256__avx2(const Geometry& geometry,
-                                                        const FilterReader& filter,
-                                                        OutputTransform transform,
-                                                        std::string* error) {
-  return MakeCodebookBconv2d<BitVectorAvx2>(geometry, filter, std::move(transform), "avx2",
-                                            MakeXnorBconv2d_4x16__avx2, error);
-}
+SPARSEBNN_DEFINE_CODEBOOK(BitVectorAvx2, 256, avx2, MakeXnorBconv2d_4x16__avx2)
 
 }  // namespace sparsebnn

@@ -5,28 +5,8 @@
 
 namespace sparsebnn {
 
-std::unique_ptr<Bconv2d> MakeCodebookBconv2d_x128__avx512(const Geometry& geometry,
-                                                          const FilterReader& filter,
-                                                          OutputTransform transform,
-                                                          std::string* error) {
-  return MakeCodebookBconv2d<BitVectorAvx512x128>(
-      geometry, filter, std::move(transform), "avx512", MakeXnorBconv2d_8x32__avx512, error);
-}
-
-std::unique_ptr<Bconv2d> MakeCodebookBconv2d_x256__avx512(const Geometry& geometry,
-                                                          const FilterReader& filter,
-                                                          OutputTransform transform,
-                                                          std::string* error) {
-  return MakeCodebookBconv2d<BitVectorAvx512x256>(
-      geometry, filter, std::move(transform), "avx512", MakeXnorBconv2d_8x32__avx512, error);
-}
-
-std::unique_ptr<Bconv2d> MakeCodebookBconv2d_x512__avx512(const Geometry& geometry,
-                                                          const FilterReader& filter,
-                                                          OutputTransform transform,
-                                                          std::string* error) {
-  return MakeCodebookBconv2d<BitVectorAvx512x512>(
-      geometry, filter, std::move(transform), "avx512", MakeXnorBconv2d_8x32__avx512, error);
-}
+SPARSEBNN_DEFINE_CODEBOOK(BitVectorAvx512x128, 128, avx512, MakeXnorBconv2d_8x32__avx512)
+SPARSEBNN_DEFINE_CODEBOOK(BitVectorAvx512x256, 256, avx512, MakeXnorBconv2d_8x32__avx512)
+SPARSEBNN_DEFINE_CODEBOOK(BitVectorAvx512x512, 512, avx512, MakeXnorBconv2d_8x32__avx512)
 
 }  // namespace sparsebnn

@@ -296,3 +296,13 @@ std::unique_ptr<Bconv2d> MakeCodebookBconv2d(const Geometry& geometry,
 
 }  // namespace
 }  // namespace sparsebnn
+
+// The function that kernel_list.inc names, of a V of as many bits; `make_dense` as above.
+#define SPARSEBNN_DEFINE_CODEBOOK(V, bits, isa, make_dense)                                 \
+  static_assert(V::kBits == bits, "not the vector of " #V);                                 \
+  std::unique_ptr<Bconv2d> MakeCodebookBconv2d_x##bits##__##isa(                            \
+      const Geometry& geometry, const FilterReader& filter, OutputTransform transform,      \
+      std::string* error) {                                                                 \
+    return MakeCodebookBconv2d<V>(geometry, filter, std::move(transform), #isa, make_dense, \
+                                  error);                                                   \
+  }

@@ -5,12 +5,6 @@
 
 namespace sparsebnn {
 
-std::unique_ptr<Bconv2d> MakeCodebookBconv2d_x128__neon(const Geometry& geometry,
-                                                        const FilterReader& filter,
-                                                        OutputTransform transform,
-                                                        std::string* error) {
-  return MakeCodebookBconv2d<BitVectorNeon>(geometry, filter, std::move(transform), "neon",
-                                            MakeXnorBconv2d_4x8__neon, error);
-}
+SPARSEBNN_DEFINE_CODEBOOK(BitVectorNeon, 128, neon, MakeXnorBconv2d_4x8__neon)
 
 }  // namespace sparsebnn

@@ -5,12 +5,6 @@
 
 namespace sparsebnn {
 
-std::unique_ptr<Bconv2d> MakeCodebookBconv2d_x64__scalar(const Geometry& geometry,
-                                                         const FilterReader& filter,
-                                                         OutputTransform transform,
-                                                         std::string* error) {
-  return MakeCodebookBconv2d<BitVectorScalar>(geometry, filter, std::move(transform), "scalar",
-                                              MakeXnorBconv2d_2x8__scalar, error);
-}
+SPARSEBNN_DEFINE_CODEBOOK(BitVectorScalar, 64, scalar, MakeXnorBconv2d_2x8__scalar)
 
 }  // namespace sparsebnn

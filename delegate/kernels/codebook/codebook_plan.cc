@@ -38,11 +38,8 @@ class Planner {
     ReadFilter();
     Pool pool = GroupTaps();
     FillChunk();
-    // A table of 64 entries pays for fewer outputs than one of 128, though it takes more
-    // adders.
-    const int pool_group_size = count_ >= 512 ? 7 : 6;
     do {
-      pool = GroupPool(pool, pool_group_size);
+      pool = GroupPool(pool, PoolGroupSize(count_));
     } while (pool.positions.size() > 1);
     FillChunk();
     plan_.last_group = pool.positions[0].offset;
@@ -53,7 +50,6 @@ class Planner {
  private:
   int taps() const { return static_cast<int>(taps_.size()); }
 
-  // tap_bits_[c * count + o]: bit t is the filter's at tap t.
   void ReadFilter() {
     const int group_words = WordsFor(channels_in_);
     std::vector<uint32_t> words(static_cast<size_t>(taps()) * group_words);
@@ -222,7 +218,7 @@ class Planner {
   const int first_, count_, channels_in_, planes_per_phase_, plane_bytes_;
   const std::vector<TapSource>& taps_;
   const int chunks_together_;
-  Bits bits_;                            // [channels_in, taps, count]
+  Bits bits_;                            // the filter's, [channels_in, taps, count]
   std::vector<uint8_t> group_patterns_;  // [groups, count]
   CodebookPlan plan_;
 };

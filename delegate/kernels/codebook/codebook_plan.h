@@ -36,6 +36,9 @@ constexpr int kMaxGroupSize = 7;
 // Tables are built and used in chunks of this many groups, so that they stay in the first-level
 // cache. The number is wired into the adder network of the inner loop.
 constexpr int kChunkGroups = 16;
+// The size of groups of parities and of other positions that are left. A table of 64 entries pays
+// for fewer outputs than one of 128, though it takes more adders.
+constexpr int PoolGroupSize(int channels_out) { return channels_out >= 512 ? 7 : 6; }
 
 // One input of a group: a bit plane of the input, seen through a tap, or a parity.
 struct Position {

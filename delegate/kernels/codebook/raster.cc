@@ -40,8 +40,8 @@ Raster::Raster(const Geometry& g, int block_bits) {
   const int places = (g.output_height - 1) * pitch + g.output_width;
   const int rest = places % block_bits;
   blocks = places / block_bits;
-  // A pixel of the dense kernel costs about as much as two places, a half block more than its
-  // half.
+  // The cheapest of dense pixels, a half block with dense pixels, and a whole block, by
+  // kDensePixelPlaces and kHalfBlockCost, to the next eighth.
   const bool dense_rest = rest <= block_bits / 4 && blocks > 0;
   half_block = !dense_rest && rest <= block_bits * 5 / 8;
   if (!dense_rest && !half_block) ++blocks;

@@ -30,6 +30,15 @@ struct Phase {
   int padding = 0;          // columns left of the image, which are not stored
 };
 
+// What the end of a raster costs. A pixel that the dense kernel does costs as much as so many
+// places of a block, and a half block this part of a whole one: more than half, because it sums
+// two chunks at once but lists as many patterns, adds its halves in the end and packs half-filled
+// registers. benchmarks/speed/fit_cost_model.py fits them together with the weights of
+// kernel_list.inc. On the recorded times of 2026-11-21 it finds 2.0 and 0.7; between 0.6 and 0.75
+// the choice of kernels is equally good, 0.8 % slower than the best on average.
+constexpr double kDensePixelPlaces = 2;
+constexpr double kHalfBlockCost = 0.65;
+
 struct Raster {
   Raster(const Geometry& geometry, int block_bits);
 
@@ -50,6 +59,13 @@ struct Raster {
   }
   size_t PlanesBytes(const Geometry& geometry) const {
     return phases.size() * PlanesPerPhase(geometry) * static_cast<size_t>(plane_bytes);
+  }
+
+  // What an image costs, in whole blocks.
+  double CostInBlocks(const Geometry& geometry, int block_bits) const {
+    const int dense_pixels = geometry.output_height * geometry.output_width - pixels;
+    return blocks + kDensePixelPlaces * dense_pixels / block_bits +
+           (half_block ? kHalfBlockCost : 0);
   }
 
   size_t MaskBytes(int block_bits) const {

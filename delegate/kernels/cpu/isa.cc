@@ -13,7 +13,7 @@ namespace sparsebnn {
 namespace {
 
 constexpr const char* kNames[] = {"scalar", "avx2", "avx512", "neon"};
-constexpr const char* kCoreNames[] = {"out-of-order", "cortex-a72", "in-order"};
+constexpr const char* kCoreNames[kCores] = {"out-of-order", "cortex-a72", "in-order"};
 
 // The part number in the main ID register, which Linux lets programs read, or 0.
 unsigned ArmPart() {
@@ -73,7 +73,7 @@ Isa BestIsa() {
 
 Core ThisCore() {
   if (const char* pinned = std::getenv("SPARSEBNN_CORE")) {
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < kCores; ++i) {
       if (std::strcmp(pinned, kCoreNames[i]) == 0) return static_cast<Core>(i);
     }
   }

@@ -27,6 +27,7 @@ enum class Core {
   kCortexA72,   // and A57, A73: out of order, but stores and selections of 128 bits are slow
   kInOrder,     // Cortex-A35, A53, A55, A510: one 128-bit operation a cycle
 };
+constexpr int kCores = 3;
 
 // The core that this thread runs on, or the one that the environment variable SPARSEBNN_CORE
 // names: "out-of-order", "cortex-a72" or "in-order". kOutOfOrder if that cannot be told, and on

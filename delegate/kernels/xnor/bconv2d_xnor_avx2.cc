@@ -59,11 +59,6 @@ struct XnorAvx2 {
 
 }  // namespace
 
-std::unique_ptr<Bconv2d> MakeXnorBconv2d_4x16__avx2(const Geometry& geometry,
-                                                    const FilterReader& filter,
-                                                    OutputTransform transform,
-                                                    std::string* error) {
-  return MakeXnorBconv2d<XnorAvx2>(geometry, filter, std::move(transform), "avx2", error);
-}
+SPARSEBNN_DEFINE_XNOR(XnorAvx2, 4, 16, avx2)
 
 }  // namespace sparsebnn

@@ -33,11 +33,6 @@ struct XnorAvx512 {
 
 }  // namespace
 
-std::unique_ptr<Bconv2d> MakeXnorBconv2d_8x32__avx512(const Geometry& geometry,
-                                                      const FilterReader& filter,
-                                                      OutputTransform transform,
-                                                      std::string* error) {
-  return MakeXnorBconv2d<XnorAvx512>(geometry, filter, std::move(transform), "avx512", error);
-}
+SPARSEBNN_DEFINE_XNOR(XnorAvx512, 8, 32, avx512)
 
 }  // namespace sparsebnn

@@ -15,7 +15,7 @@
 #include <string>
 #include <utility>
 
-#include "kernels/bconv2d/bconv2d.h"
+#include "kernels/bconv2d/kernel_list.h"
 #include "kernels/bconv2d/vector_transform_inl.h"
 
 namespace sparsebnn {
@@ -277,3 +277,12 @@ std::unique_ptr<Bconv2d> MakeXnorBconv2d(const Geometry& geometry, const FilterR
 
 }  // namespace
 }  // namespace sparsebnn
+
+// The function that kernel_list.inc names, of a V with the tile that it says.
+#define SPARSEBNN_DEFINE_XNOR(V, pixels, channels, isa)                                   \
+  static_assert(V::kPixels == pixels && V::kChannels == channels, "not the tile of " #V); \
+  std::unique_ptr<Bconv2d> MakeXnorBconv2d_##pixels##x##channels##__##isa(                \
+      const Geometry& geometry, const FilterReader& filter, OutputTransform transform,    \
+      std::string* error) {                                                               \
+    return MakeXnorBconv2d<V>(geometry, filter, std::move(transform), #isa, error);       \
+  }

@@ -49,11 +49,6 @@ struct XnorNeon {
 
 }  // namespace
 
-std::unique_ptr<Bconv2d> MakeXnorBconv2d_4x8__neon(const Geometry& geometry,
-                                                   const FilterReader& filter,
-                                                   OutputTransform transform,
-                                                   std::string* error) {
-  return MakeXnorBconv2d<XnorNeon>(geometry, filter, std::move(transform), "neon", error);
-}
+SPARSEBNN_DEFINE_XNOR(XnorNeon, 4, 8, neon)
 
 }  // namespace sparsebnn

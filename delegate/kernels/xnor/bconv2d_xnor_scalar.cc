@@ -23,11 +23,6 @@ struct XnorScalar {
 
 }  // namespace
 
-std::unique_ptr<Bconv2d> MakeXnorBconv2d_2x8__scalar(const Geometry& geometry,
-                                                     const FilterReader& filter,
-                                                     OutputTransform transform,
-                                                     std::string* error) {
-  return MakeXnorBconv2d<XnorScalar>(geometry, filter, std::move(transform), "scalar", error);
-}
+SPARSEBNN_DEFINE_XNOR(XnorScalar, 2, 8, scalar)
 
 }  // namespace sparsebnn
