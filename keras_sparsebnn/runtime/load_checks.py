@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from keras_sparsebnn.tflite_file import Model
+from graphlib import CycleError, TopologicalSorter
+
+from keras_sparsebnn.tflite_file import Model, Subgraph, Table
 from keras_sparsebnn.tflite_file.reader import damaged
+from keras_sparsebnn.tflite_file.schema import SCHEMA
 
 __all__ = ["check_loadable"]
 
 _INPUTS = {"BATCH_MATMUL": 2}
 """How many inputs kernels read without counting them."""
+
+
+_MAX_DEPTH = 64
+"""Of graphs that call graphs: interpreters go down by recursion."""
 
 
 def check_loadable(model: Model) -> None:
@@ -17,6 +24,7 @@ def check_loadable(model: Model) -> None:
     Raises:
         ModelFileError: the file is one of them.
     """
+    _check_calls(model)
     for graph in model.subgraphs:
         results = (index for operator in graph.operators for index in operator.outputs)
         for index in (*graph.inputs, *results):
@@ -36,3 +44,31 @@ def check_loadable(model: Model) -> None:
                         f"{scales} scales on axis {axis} of shape {list(tensor.shape)}, tensor "
                         f"{tensor.name!r}"
                     )
+
+
+def _check_calls(model: Model) -> None:
+    calls = {number: _callees(graph) for number, graph in enumerate(model.subgraphs)}
+    depth: dict[int, int] = {}
+    try:
+        for number in TopologicalSorter(calls).static_order():
+            if number not in calls:
+                raise damaged(f"a call of subgraph {number} of {len(calls)}")
+            depth[number] = 1 + max((depth[callee] for callee in calls[number]), default=0)
+    except CycleError:
+        raise damaged("subgraphs that call themselves") from None
+    if max(depth.values()) > _MAX_DEPTH:
+        raise damaged(f"subgraphs that call each other more than {_MAX_DEPTH} deep")
+
+
+def _callees(graph: Subgraph) -> set[int]:
+    """Numbers of the graphs that control flow goes to."""
+    found: set[int] = set()
+    for operator in graph.operators:
+        for name in ("builtin_options", "builtin_options_2"):
+            options = operator.table.table(name) or Table("AbsOptions")
+            for field in (field.name for field in SCHEMA[options.kind]):
+                if field.endswith("subgraph_index") or field == "subgraph":
+                    found.add(options.integer(field))
+                elif field.endswith("subgraph_indices"):
+                    found.update(options.integers(field))
+    return found

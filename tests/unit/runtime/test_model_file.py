@@ -7,7 +7,7 @@ import pytest
 
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime import Interpreter, model_file, read_model
-from keras_sparsebnn.tflite_file import ModelBuilder, Table
+from keras_sparsebnn.tflite_file import ModelBuilder, Table, write_tables
 
 
 def adding():
@@ -80,6 +80,47 @@ def test_scales_of_an_axis_that_is_not_there(shape, axis):
     builder.operator("DEQUANTIZE", [weights], [y], version=5)
     with pytest.raises(SparseBNNError, match=f"got 2 scales on axis {axis} of shape"):
         Interpreter(builder.to_bytes([], [y]))
+
+
+def conditional(*calls: int) -> bytes:
+    """Graphs of one IF each, graph i calling graph `calls[i]`."""
+    builder = ModelBuilder()
+    x, y = (builder.activation([1, 3], "float32") for _ in range(2))
+    true = builder.constant(np.ones(1, bool))
+    builder.operator("IF", [true, x], [y])
+    graphs = []
+    for callee in calls:
+        options = Table("IfOptions", then_subgraph_index=callee, else_subgraph_index=callee)
+        node = Table("Operator", **builder.graph.tables("operators")[0].fields)
+        node["builtin_options"] = options
+        tensors = builder.graph.tables("tensors")
+        graphs.append(Table("SubGraph", tensors=tensors, inputs=[x], outputs=[y]))
+        graphs[-1]["operators"] = [node]
+    builder.operator("ABS", [x], [y], Table("AbsOptions"))
+    last = Table("SubGraph", tensors=tensors, inputs=[x], outputs=[y])
+    last["operators"] = builder.graph.tables("operators")[1:]
+    builder.root["subgraphs"] = [*graphs, last]
+    return write_tables(builder.root)
+
+
+def test_graphs_that_call_graphs():
+    outputs = Interpreter(conditional(1, 2)).predict(np.float32([[-1, 2, -3]]))
+    np.testing.assert_array_equal(outputs, [[1, 2, 3]])
+
+
+@pytest.mark.parametrize(
+    ("calls", "message"),
+    [
+        ((1, 1), "subgraphs that call themselves"),  # stock LiteRT: a stack without end
+        ((1, 2, 0), "subgraphs that call themselves"),
+        ((1, -1), "a call of subgraph -1 of 3"),
+        ((1, 7), "a call of subgraph 7 of 3"),
+        (range(1, 100), "call each other more than 64 deep"),
+    ],
+)
+def test_graphs_that_may_not(calls, message):
+    with pytest.raises(SparseBNNError, match=message):
+        Interpreter(conditional(*calls))
 
 
 def test_names_that_would_break_the_line(tmp_path):
