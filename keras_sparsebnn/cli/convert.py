@@ -75,7 +75,7 @@ def _convert_model(args: argparse.Namespace, output: Path) -> int:
     plain = convert_keras_model(model)
     flat = convert_file(plain, args.format, weights=args.weights)
     if inputs is not None:
-        report = verify(model, flat, inputs, labels=labels)
+        report = verify(model, flat, inputs, labels=labels, progress=True)
         print(f"Checked on {len(inputs)} {origin}.\n{report}")
     with replaced(output) as temporary:
         temporary.write_bytes(flat)

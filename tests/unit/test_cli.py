@@ -225,7 +225,7 @@ class TestConvert:
     ):
         from keras_sparsebnn import converters
 
-        def differs(model, flat, inputs, labels):
+        def differs(model, flat, inputs, **options):
             raise converters.VerificationError("Expected equal outputs, got a difference.")
 
         monkeypatch.setattr(converters, "verify", differs)

@@ -78,13 +78,29 @@ class ExposedInterpreter:
         graph = self.model.subgraphs[0]
         dtypes = [_DTYPES[graph.tensors[index].dtype] for index in graph.inputs]
         feeds = [np.asarray(x, dtype) for x, dtype in zip(inputs, dtypes, strict=True)]
-        runs = [
-            self._interpreter.predict([x[start : start + self.batch] for x in feeds])
-            for start in range(0, len(feeds[0]), self.batch)
-        ]
-        runs = [run if isinstance(run, list) else [run] for run in runs]
-        columns = [np.concatenate(parts) for parts in zip(*runs, strict=True)]
-        return dict(zip(self.tensors, columns, strict=True))
+        results: dict[int, Array] = {}
+        runs = len(feeds[0]) // self.batch
+        for number in range(runs):
+            start = number * self.batch
+            outputs = self._interpreter.predict([x[start : start + self.batch] for x in feeds])
+            values = outputs if isinstance(outputs, list) else [outputs]
+            for index, value in zip(self.tensors, values, strict=True):
+                if runs == 1:
+                    results[index] = value
+                    continue
+                # In place: all runs side by side would take the memory twice.
+                rows = len(value)
+                if index not in results:
+                    results[index] = np.empty((runs * rows, *value.shape[1:]), value.dtype)
+                results[index][number * rows : (number + 1) * rows] = value
+        return results
+
+    @property
+    def bytes_per_sample(self) -> int:
+        """Of all that `run` returns."""
+        tensors = self.model.subgraphs[0].tensors
+        sizes = (4 * int(np.prod(tensors[index].shape)) for index in self.tensors)
+        return sum(sizes) // self.batch
 
 
 def _lce(model: Model, exposed: bytes) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,13 @@ Floats = npt.NDArray[np.float32]
 
 _LAYERS_IN_ONE_OPERATOR = 3
 """Convolution, batch norm, activation: more do not fuse, except in rare patterns (GELU)."""
+
+
+_MAX_BATCH_BYTES = 512 * 2**20
+"""What the tensors of one batch may take; a single sample may take more."""
+
+_COPIES = 4
+"""The file's tensors, Keras's, what bounds their errors, and what is at work on them."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,7 @@ class _Lockstep:
         self.signs = _SignRecorder()
         # (difference, tolerance) of each of the file's tensors that was found.
         self.differences: dict[int, tuple[float, float]] = {}
-        self._steps: dict[int, _Step] = {}
-        self._kept: list[Any] = []  # alive, so that ids stay unique
+        self._steps: dict[int, _Step] = {}  # by id of the tensor, as long as that lives
         self._order: dict[str, int] = {}
         self._found_signs: set[int] = set()
         self._producers = {
@@ -85,8 +93,9 @@ class _Lockstep:
             result = self._result(repeated, [known])
             if result[1].own is not None:
                 output, step = result
-        self._kept.append(output)
         self._steps[id(output)] = step
+        # Keras drops a tensor after its last use; what is known of it goes with it.
+        weakref.finalize(output, self._steps.pop, id(output), None).atexit = False
         return output
 
     def _result(self, call: LayerCall, before: list[_Step]) -> tuple[Any, _Step]:
@@ -185,9 +194,17 @@ def _unpacked(words: npt.NDArray[Any], value: Floats) -> npt.NDArray[np.bool_] |
 
 
 def compare(
-    model: Any, flat: bytes, inputs: Any, batch_size: int, runtime: str
+    model: Any,
+    flat: bytes,
+    inputs: Any,
+    batch_size: int,
+    runtime: str,
+    progress: Callable[[int], object] = lambda samples: None,
 ) -> VerifyReport:
-    """See `verify`; the file, LCE's, runs in `runtime`, "lce" or "delegate"."""
+    """See `verify`; the file, LCE's, runs in `runtime`, "lce" or "delegate".
+
+    `progress` is told the number of samples of each batch when it is done.
+    """
     frozen = freeze(model)
     file = read(flat)
     arrays = _arrays(frozen, inputs)
@@ -203,7 +220,8 @@ def compare(
     roundings = Roundings(frozen)
     largest = step_largest = tolerance = 0.0
     agreeing = comparable = flips = flipped_samples = 0
-    size = max(1, batch_size // interpreter.batch) * interpreter.batch
+    affordable = _MAX_BATCH_BYTES // (_COPIES * max(1, interpreter.bytes_per_sample))
+    size = max(1, min(batch_size, affordable) // interpreter.batch) * interpreter.batch
     for start in range(0, samples, size):
         batch = [x[start : start + size] for x in arrays]
         tensors = interpreter.run([batch[i] for i in order])
@@ -234,6 +252,7 @@ def compare(
             per_sample = np.sum(differing, axis=0)
             flips += int(per_sample.sum())
             flipped_samples += int(np.count_nonzero(per_sample))
+        progress(len(batch[0]))
     return VerifyReport(
         samples=samples,
         max_abs_difference=largest,

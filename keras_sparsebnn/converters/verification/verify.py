@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from keras_sparsebnn.converters.errors import VerificationError
+from keras_sparsebnn.converters.errors import ConversionWarning, VerificationError
 from keras_sparsebnn.converters.verification.file_outputs import compare_weights, predict
 from keras_sparsebnn.converters.verification.report import VerifyReport
 from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantize_weights
@@ -19,7 +20,13 @@ __all__ = ["VerificationError", "VerifyReport", "verify"]
 
 
 def verify(
-    model: Any, flat: bytes, inputs: Any, *, labels: Any = None, batch_size: int = 16
+    model: Any,
+    flat: bytes,
+    inputs: Any,
+    *,
+    labels: Any = None,
+    batch_size: int = 16,
+    progress: bool = False,
 ) -> VerifyReport:
     r"""Compares a Keras model with its converted file on `inputs`.
 
@@ -51,7 +58,9 @@ def verify(
         inputs: an array, a list of arrays in the order of the model's inputs, or a dictionary
             by input name; samples along the first axis.
         labels: the class of each sample, to measure accuracy with int8 weights.
-        batch_size: samples compared at a time; memory grows with it.
+        batch_size: samples compared at a time at most; fewer where they are so large that
+            their tensors would take more than about 512 MiB.
+        progress: shows a progress bar on stderr, if that is a terminal.
 
     Raises:
         VerificationError: they differ; the message and `.layer` name the first layer.
@@ -59,25 +68,34 @@ def verify(
         SparseBNNError: the inputs do not fit the model.
     """
     # TensorFlow loads here, so that converters.inspect does without.
+    from tqdm import tqdm
+
     from keras_sparsebnn.converters.verification.lockstep import compare, file_inputs
 
     plain = expand(flat)
     rounded = has_int8_weights(read(plain))
     reference = _float_file(model, plain) if rounded else plain
-    report = compare(model, reference, inputs, batch_size, "lce")
+    feeds = file_inputs(model, plain, inputs)
+    runtimes = ["lce", "delegate"] if _has_delegate() else ["lce"]
+    with tqdm(
+        total=len(runtimes) * len(feeds[0]),
+        unit="sample",
+        desc="verify",
+        leave=False,
+        disable=None if progress else True,  # None: only on a terminal
+    ) as bar:
+        reports = [
+            compare(model, reference, inputs, batch_size, runtime, bar.update)
+            for runtime in runtimes
+        ]
     compared = ["LCE"]
-    weights = None
-    if rounded or _has_delegate():
-        feeds = file_inputs(model, plain, inputs)
-    if rounded:
-        weights = compare_weights(reference, plain, feeds, labels)
-    if _has_delegate():
-        compare(model, reference, inputs, batch_size, "delegate")
+    if "delegate" in runtimes:
         compared.append("delegate(LCE file)")
         if flat is not plain:
             _check_same_bits(plain, flat, feeds)
             compared.append("delegate(sub-bit file)")
-    return replace(report, compared=tuple(compared), int8_weights=weights)
+    weights = compare_weights(reference, plain, feeds, labels) if rounded else None
+    return replace(reports[0], compared=tuple(compared), int8_weights=weights)
 
 
 def _has_delegate() -> bool:
@@ -94,7 +112,9 @@ def _float_file(model: Any, rounded: bytes) -> bytes:
     """The model's LCE file before its weights were rounded to `rounded`'s."""
     from keras_sparsebnn.converters.lce import convert_keras_model
 
-    reference = convert_keras_model(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConversionWarning)  # given when it was converted
+        reference = convert_keras_model(model)
     if read(quantize_weights(reference)).root != read(rounded).root:
         raise VerificationError(
             "Expected the model's file with its weights rounded to 8 bits, got another. Is the "
