@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,18 @@ from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["add_arguments", "run"]
 
-MAX_PICTURES = 1_000_000
+MAX_IMAGES = 1_000_000
+
+_LCE_DEFAULTS = {
+    "inference_input_type": "float32",
+    "inference_output_type": "float32",
+    "target": "arm",
+    "experimental_default_int8_range": None,
+}
+
+_NOTHING_SAVED = (
+    "Note: no filter would be smaller as codebook indices, so the file is an LCE file."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,16 +55,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=64,
         metavar="N",
-        help="compare Keras and the file on N test pictures before writing, and measure what "
+        help="compare Keras and the file on N test images before writing, and measure what "
         "int8 weights change; 0 skips it (default 64); not for a .tflite, which is expanded "
         "again and compared",
+    )
+    group = parser.add_argument_group("options of LCE's converter (not for a .tflite)")
+    for side in ("input", "output"):
+        group.add_argument(
+            f"--inference-{side}-type",
+            choices=("float32", "int8"),
+            default="float32",
+            help=f"of the file's {side}s; int8 needs a model trained with fake quantization",
+        )
+    group.add_argument(
+        "--target", choices=("arm", "xcore"), default="arm", help="processor (default arm)"
+    )
+    group.add_argument(
+        "--default-int8-range",
+        nargs=2,
+        type=float,
+        metavar=("MIN", "MAX"),
+        help="assume this range of every activation that is not quantized; only for latency "
+        "tests, together with --verify 0",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Converts, verifies, and only then writes."""
-    if not 0 <= args.verify <= MAX_PICTURES:
-        raise SparseBNNError(f"Expected --verify in [0, {MAX_PICTURES}], got {args.verify}.")
+    if not 0 <= args.verify <= MAX_IMAGES:
+        raise SparseBNNError(f"Expected --verify in [0, {MAX_IMAGES}], got {args.verify}.")
+    if args.default_int8_range is not None and args.verify:
+        raise SparseBNNError(
+            f"Expected --verify 0 with --default-int8-range, got --verify {args.verify}: with "
+            "a range that the model does not have, the file computes something else."
+        )
     output = check_output(args.output, [args.source])
     if Path(args.source).suffix == ".tflite":
         return _convert_file(args, Path(args.source), output)
@@ -65,14 +101,20 @@ def _convert_model(args: argparse.Namespace, output: Path) -> int:
 
     path = model_file(args.source)
     import_keras()
-    from keras_sparsebnn.converters import convert_file, convert_keras_model, verify
+    from keras_sparsebnn.converters import convert_file, convert_keras_model, expand, verify
+    from keras_sparsebnn.converters.errors import ConversionWarning
     from keras_sparsebnn.transforms.freezing import freeze
 
     model = load_model(path)
     inputs, labels, origin = None, None, ""
     if args.verify:
         inputs, labels, origin = _inputs(args.source, model, args.verify)
-    plain = convert_keras_model(model)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConversionWarning)
+        plain = convert_keras_model(model, **_lce_options(args))
+    for warning in caught:
+        if issubclass(warning.category, ConversionWarning):
+            print(f"Note: {warning.message}")
     flat = convert_file(plain, args.format, weights=args.weights)
     if inputs is not None:
         report = verify(model, flat, inputs, labels=labels, progress=True)
@@ -81,6 +123,8 @@ def _convert_model(args: argparse.Namespace, output: Path) -> int:
         temporary.write_bytes(flat)
     weights = 4 * freeze(model).count_params()
     _print_sizes({"weights as float32": weights, "LCE file": len(plain)}, plain, flat, args)
+    if args.format == "subbit" and expand(flat) is flat:
+        print(_NOTHING_SAVED)
     print(
         f"{path}: {weights:,} bytes of weights as float32 -> {output}: {len(flat):,} bytes "
         f"({weights / len(flat):.1f}x smaller)"
@@ -90,26 +134,47 @@ def _convert_model(args: argparse.Namespace, output: Path) -> int:
 
 
 def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
-    from keras_sparsebnn.converters import convert_file, expand
+    from keras_sparsebnn.converters import ModelFileError, convert_file, expand
     from keras_sparsebnn.tflite_file import read
 
+    if _lce_options(args) != _LCE_DEFAULTS:
+        raise SparseBNNError(
+            f"Expected a run folder or a Keras model for options of LCE's converter, got "
+            f"{source}: a .tflite only changes its format."
+        )
     data = source.read_bytes()
-    flat = convert_file(data, args.format, weights=args.weights)
-    if read(expand(flat)).root != read(convert_file(data, weights=args.weights)).root:
+    try:
+        flat = convert_file(data, args.format, weights=args.weights)
+        restored, plain = expand(flat), expand(data)
+    except ModelFileError as error:
+        raise SparseBNNError(f"{str(error).removesuffix('.')} ({source}).") from error
+    if read(restored).root != read(convert_file(data, weights=args.weights)).root:
         raise SparseBNNError(
             f"Expected the sub-bit file to expand to what it was made of, got something else "
             f"({source}). Please report this file."
         )
     with replaced(output) as temporary:
         temporary.write_bytes(flat)
-    _print_sizes({str(source): len(data)}, expand(data), flat, args)
+    _print_sizes({str(source): len(data)}, plain, flat, args)
+    if args.format == "subbit" and flat is restored:
+        print(_NOTHING_SAVED)
     if args.weights == "int8":
         print(
-            "What int8 weights change was not measured, as a .tflite brings no pictures: "
+            "What int8 weights change was not measured, as a .tflite brings no images: "
             "convert the run folder for that."
         )
     print(f"{source}: {len(data):,} bytes -> {output}: {len(flat):,} bytes")
     return 0
+
+
+def _lce_options(args: argparse.Namespace) -> dict[str, Any]:
+    limits = args.default_int8_range
+    return {
+        "inference_input_type": args.inference_input_type,
+        "inference_output_type": args.inference_output_type,
+        "target": args.target,
+        "experimental_default_int8_range": None if limits is None else tuple(limits),
+    }
 
 
 def _print_sizes(
@@ -127,7 +192,7 @@ def _print_sizes(
 
 
 def _inputs(source: str, model: Any, count: int) -> tuple[Any, Any, str]:
-    """Test pictures of the run's dataset and labels; random ones for a lone model file."""
+    """Test images of the run's dataset and labels; random ones for a lone model file."""
     import numpy as np
 
     if Path(source).is_dir():
@@ -140,10 +205,8 @@ def _inputs(source: str, model: Any, count: int) -> tuple[Any, Any, str]:
         )
         dataset = data.load(config.dataset, **config.data_options)
         batches = dataset.test(min(count, 256)).take(-(-count // 256))
-        pictures, labels = (
-            np.concatenate(parts)[:count] for parts in zip(*batches, strict=True)
-        )
-        return pictures, labels, f"test pictures of {config.dataset}"
+        images, labels = (np.concatenate(parts)[:count] for parts in zip(*batches, strict=True))
+        return images, labels, f"test images of {config.dataset}"
     shape = model.inputs[0].shape[1:]
     if len(model.inputs) != 1 or None in tuple(shape):
         raise SparseBNNError(
@@ -153,4 +216,4 @@ def _inputs(source: str, model: Any, count: int) -> tuple[Any, Any, str]:
         )
     rng = np.random.default_rng(0)
     inputs = rng.uniform(-1, 1, (count, *shape)).astype(np.float32)
-    return inputs, None, "random inputs (a run folder would give its test pictures)"
+    return inputs, None, "random inputs (a run folder would give its test images)"

@@ -16,17 +16,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.converters.verification.conversion_check import (
-    BinaryCall,
-    check_conversion,
-)
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.converters.errors import ConversionError, ConversionWarning
 from keras_sparsebnn.converters.filters.packed import PackedFilter
 from keras_sparsebnn.converters.formats import check_options, convert_file
@@ -35,29 +31,51 @@ from keras_sparsebnn.converters.lce_kernels import (
     needs_reference_kernel,
     pads_small_map_with_zeros,
 )
+from keras_sparsebnn.converters.model_checks import (
+    check_frozen_model,
+    check_trained_model,
+    is_binary_convolution,
+)
 from keras_sparsebnn.converters.operators import check_operators
-from keras_sparsebnn.runtime.lce_backend import import_lce
-from keras_sparsebnn.tflite_file import read
+from keras_sparsebnn.converters.verification.conversion_check import (
+    BinaryCall,
+    check_conversion,
+)
 from keras_sparsebnn.converters.verification.layer_calls import (
     LayerCall,
-    leaf_layers,
     quantized_kernel,
     run_layer_by_layer,
     zero_inputs,
 )
-from keras_sparsebnn.transforms.freezing import freeze
 from keras_sparsebnn.layers import sparse_quantizer
-from keras_sparsebnn.quantizers import SubsetKernel
+from keras_sparsebnn.runtime.lce_backend import import_lce
+from keras_sparsebnn.tflite_file import read
+from keras_sparsebnn.transforms.binarity import has_binary_kernel, stays_float
+from keras_sparsebnn.transforms.freezing import freeze
+from keras_sparsebnn.transforms.walk import all_layers, leaf_layers
 
-__all__ = ["ConversionError", "convert_keras_model"]
+__all__ = ["TARGETS", "ConversionError", "convert_keras_model"]
+
+TARGETS = ("arm", "xcore")
+"""What `target` may be."""
 
 
-def convert_keras_model(model: Any, format: str = "lce", *, weights: str = "float") -> bytes:
+def convert_keras_model(
+    model: keras.Model,
+    format: str = "lce",
+    *,
+    weights: str = "float",
+    inference_input_type: tf.DType | str = "float32",
+    inference_output_type: tf.DType | str = "float32",
+    target: str = "arm",
+    experimental_default_int8_range: tuple[float, float] | None = None,
+) -> bytes:
     """Freezes a model, converts it, and asserts that every binary layer arrived as one.
 
     Asserted: each `QuantConv2D` with a codebook quantizer, and each with binary kernels and
     an input quantizer, is exactly one `LceBconv2d` per call; its filter holds the layer's
-    kernels and only codewords of its selection; no float copy of them is left.
+    kernels and only codewords of its selection; no float copy of them is left. Every operator
+    is one that LCE's interpreter, and stock TFLite with the delegate, have a kernel for.
 
     Args:
         model: a trained Sequential or functional model; it stays as it is. Mixed precision is
@@ -65,6 +83,13 @@ def convert_keras_model(model: Any, format: str = "lce", *, weights: str = "floa
         format: "lce", a file for Larq Compute Engine and for the delegate; "subbit", the
             smaller one for the delegate alone.
         weights: "int8" to store what is not binary in 8 bits, see `quantize_weights`.
+        inference_input_type: "float32" or "int8", of the file's inputs. int8 needs a model
+            that quantizes its inputs, by `tf.quantization.fake_quant_with_min_max_vars`.
+        inference_output_type: likewise, of its outputs.
+        target: "arm", or "xcore" for XMOS's processors.
+        experimental_default_int8_range: (lowest, highest) value to assume of every activation
+            that the model does not quantize itself. For latency tests only: the file computes
+            something else than the model, and `verify` says so.
 
     Returns:
         The .tflite file's bytes.
@@ -74,97 +99,69 @@ def convert_keras_model(model: Any, format: str = "lce", *, weights: str = "floa
             layer and the cause.
         ImportError: larq-compute-engine is not installed.
 
+    Warns:
+        ConversionWarning: a layer with binary kernels runs in float in the file, or LCE's fast
+            kernels compute wrong values for it.
+
     Example:
         >>> model = keras.Sequential([keras.layers.Dense(2, input_shape=(3,))])
         >>> convert_keras_model(model)[4:8]
         b'TFL3'
     """
     check_options(format, weights)
+    options = {
+        "inference_input_type": _checked_type("inference_input_type", inference_input_type),
+        "inference_output_type": _checked_type("inference_output_type", inference_output_type),
+        "target": _checked_target(target),
+        "experimental_default_int8_range": _checked_range(experimental_default_int8_range),
+    }
     if isinstance(model, keras.Model):
-        _check_sparse_layers(model)
+        check_trained_model(model)
     frozen = freeze(model)
-    _check_frozen(frozen)
+    check_frozen_model(frozen)
     calls = _binary_calls(model, frozen)
-    flat = _convert(frozen)
-    layers = [path for path, _ in leaf_layers(frozen)]
-    check_operators(flat, layers)
-    _warn_of_small_maps(check_conversion(flat, calls))
+    flat = _convert(frozen, options)
+    check_operators(flat, [path for path, _ in leaf_layers(frozen)])
+    converted = check_conversion(flat, calls)
+    _check_types(flat, options)
     _check_loads(flat)
+    _warn_of_float_layers(frozen, {call.path for call, _ in converted})
+    _warn_of_small_maps(converted)
     return convert_file(flat, format, weights=weights)
 
 
-def _check_sparse_layers(model: Any) -> None:
-    for path, layer in leaf_layers(model):
-        if sparse_quantizer(layer) and not isinstance(layer, lq.layers.QuantConv2D):
-            raise ConversionError(
-                f"Expected kernels from a codebook in QuantConv2D only, got "
-                f"{type(layer).__name__} (layer {path}). LCE has no such binary layer: use "
-                "ste_sign there, which stays float in the file."
-            )
+def _checked_type(name: str, value: tf.DType | str) -> tf.DType:
+    try:
+        dtype = tf.as_dtype(value)
+    except TypeError:
+        dtype = None
+    if dtype not in (tf.float32, tf.int8):
+        raise ConversionError(f"Expected `{name}` to be float32 or int8, got {value!r}.")
+    return dtype
 
 
-def _check_frozen(frozen: Any) -> None:
-    """What is known to go wrong, before LCE prints about it or gets it wrong in silence."""
-    for tensor in frozen.inputs:
-        if None in tensor.shape[1:]:
-            raise ConversionError(
-                f"Expected a fixed input shape, got {tuple(tensor.shape)} "
-                f"(input {tensor.name}). Build the model for the device's picture size."
-            )
-    for path, layer in leaf_layers(frozen):
-        for part in (layer, *layer.submodules):
-            # Also the layers inside wrappers, which are no model's layers.
-            dtype = tf.as_dtype(getattr(part, "compute_dtype", None) or "float32")
-            if dtype.is_floating and dtype != tf.float32:
-                raise ConversionError(
-                    f"Expected float32 layers, got {dtype.name} (layer {path}). Give that "
-                    'layer dtype="float32".'
-                )
-        if any(isinstance(part, SubsetKernel) for part in layer.submodules):
-            raise ConversionError(
-                f"Expected codebook quantizers as `kernel_quantizer` of QuantConv2D only, got "
-                f"one inside {type(layer).__name__} (layer {path}). LCE has no such binary "
-                "layer: use ste_sign there, which stays float in the file."
-            )
-        if _is_binary(layer):
-            _check_binary_layer(path, layer)
-
-
-def _is_binary(layer: Any) -> bool:
-    """Whether a frozen layer has kernels of one bit."""
-    return (
-        isinstance(layer, lq.layers.QuantConv2D)
-        and getattr(layer.kernel_quantizer, "precision", None) == 1
-    )
-
-
-def _check_binary_layer(path: str, layer: Any) -> None:
-    quantizer = layer.input_quantizer
-    if quantizer is not None:
-        probe = np.array([-2.0, -0.5, -0.01, 0.0, 0.01, 0.5, 2.0], np.float32)
-        signs = np.where(probe < 0, -1.0, 1.0)
-        if not np.array_equal(np.asarray(quantizer(tf.constant(probe))), signs):
-            name = getattr(quantizer, "name", type(quantizer).__name__)
-            raise ConversionError(
-                f"Expected the input quantizer to be a sign, got {name} (layer {path}). "
-                "LCE's activations are +1 and -1: use approx_sign or ste_sign."
-            )
-    if layer.padding == "same" and layer.pad_values not in (0.0, 1.0):
+def _checked_target(target: str) -> str:
+    if target not in TARGETS:
         raise ConversionError(
-            f"Expected `pad_values` of 1 or 0, got {layer.pad_values} (layer {path}). "
-            "Use pad_values=1.0."
+            f"Expected `target` to be one of {', '.join(map(repr, TARGETS))}, got {target!r}."
         )
-    channels = int(layer.kernel.shape[2])
-    if layer.groups > 1 and channels % 32:
+    return target
+
+
+def _checked_range(limits: tuple[float, float] | None) -> tuple[float, float] | None:
+    if limits is None:
+        return None
+    pair = np.asarray(limits, np.float64)
+    if pair.shape != (2,) or not np.isfinite(pair).all() or not pair[0] < pair[1]:
         raise ConversionError(
-            f"Expected groups of a multiple of 32 input channels, got {channels} in each of "
-            f"{layer.groups} groups (layer {path}). LCE packs 32 channels in a word: use "
-            "fewer groups or more channels."
+            "Expected `experimental_default_int8_range` to be two numbers, the lower one "
+            f"first, got {limits!r}."
         )
+    return float(pair[0]), float(pair[1])
 
 
-def _binary_calls(model: Any, frozen: Any) -> list[BinaryCall]:
-    """The calls of binary layers in execution order."""
+def _binary_calls(model: keras.Model, frozen: keras.Model) -> list[BinaryCall]:
+    """The calls of binary convolutions in execution order."""
     trained = dict(leaf_layers(model))
     calls: list[BinaryCall] = []
     seen: set[tuple[int, ...]] = set()
@@ -173,15 +170,15 @@ def _binary_calls(model: Any, frozen: Any) -> list[BinaryCall]:
     def visit(call: LayerCall) -> Any:
         kept.append(call)
         identity = (id(call.layer), *map(id, call.inputs))
-        if not _is_binary(call.layer) or identity in seen:
+        if not is_binary_convolution(call.layer) or identity in seen:
             return call.output
         seen.add(identity)
         quantizer = sparse_quantizer(trained[call.path])
-        if quantizer is None and call.layer.input_quantizer is None:
-            return call.output  # a binary kernel on float activations is meant to be float
         kernel = quantized_kernel(call.layer)
         selection = None if quantizer is None else np.asarray(quantizer.selection)
-        calls.append(BinaryCall(call.path, kernel.transpose(3, 0, 1, 2), selection))
+        # Without an input quantizer its inputs may be floats, or another layer's signs.
+        required = quantizer is not None or call.layer.input_quantizer is not None
+        calls.append(BinaryCall(call.path, kernel.transpose(3, 0, 1, 2), selection, required))
         return call.output
 
     run_layer_by_layer(frozen, zero_inputs(frozen), visit)
@@ -204,7 +201,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _convert(frozen: Any) -> bytes:
+def _convert(frozen: keras.Model, options: Mapping[str, object]) -> bytes:
     try:
         with _quiet():
             import larq_compute_engine as lce
@@ -215,12 +212,38 @@ def _convert(frozen: Any) -> bytes:
         ) from error
     try:
         with _quiet():
-            return bytes(lce.convert_keras_model(frozen))
+            return bytes(lce.convert_keras_model(frozen, **options))
     except (RuntimeError, TypeError, ValueError, tf.errors.OpError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConversionError(
             f"Expected a model that LCE can convert, got: {reason} (model {frozen.name})."
         ) from error
+
+
+def _check_types(flat: bytes, options: Mapping[str, object]) -> None:
+    """LCE leaves a model that is not quantized as it is, in silence."""
+    graph = read(flat).subgraphs[0]
+    for side in ("input", "output"):
+        wanted = options[f"inference_{side}_type"]
+        for index in getattr(graph, f"{side}s"):
+            tensor = graph.tensors[index]
+            if wanted == tf.int8 and tensor.dtype != "INT8":
+                raise ConversionError(
+                    f"Expected a model with quantized {side}s for inference_{side}_type=int8, "
+                    f"got {tensor.dtype} ({side} {tensor.name}). Train it with "
+                    f"tf.quantization.fake_quant_with_min_max_vars at its {side}s."
+                )
+
+
+def _warn_of_float_layers(frozen: keras.Model, converted: Collection[str]) -> None:
+    for path, layer in all_layers(frozen):
+        if path not in converted and has_binary_kernel(layer):
+            reason = stays_float(layer) or "LCE does not recognise it"
+            warnings.warn(
+                f"Layer {path} has binary kernels but runs in float in the file: {reason}.",
+                ConversionWarning,
+                stacklevel=3,
+            )
 
 
 def _warn_of_small_maps(converted: Sequence[tuple[BinaryCall, PackedFilter]]) -> None:

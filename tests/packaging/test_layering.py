@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
 import subprocess
 import sys
@@ -134,6 +135,45 @@ def test_imports_only_from_below(module):
         assert "runtime" not in used or part in RUNTIME_USERS
     if part == "converters":
         assert used <= CONVERTERS_MAY_USE
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Module -> the modules of this package that it imports, at the top or in a function.
+
+    A name imported from a package is the submodule of that name, or else its `__init__`.
+    """
+    graph: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        graph[module] = set()
+        for name in imports(path):
+            package, _, rest = name.partition(".")
+            if package != "keras_sparsebnn":
+                continue
+            while rest and rest not in MODULES:
+                rest = rest.rpartition(".")[0]
+            graph[module].add(rest or "__init__")
+        graph[module].discard(module)
+    return graph
+
+
+def test_no_module_imports_itself_in_a_circle():
+    graphlib.TopologicalSorter(import_graph()).prepare()  # CycleError names the circle
+
+
+def test_the_import_graph_sees_lazy_imports():
+    graph = import_graph()
+    assert "converters.verification.lockstep" in graph["converters.verification.verify"]
+    assert "saved_models" in graph["cli.plot"]
+    assert "runtime.interpreter" in graph["runtime"]
+
+
+def test_few_modules_lie_loose_at_the_top():
+    loose = {
+        path.stem
+        for path in (ROOT / "keras_sparsebnn").glob("*.py")
+        if path.stem not in ("__init__", "__main__")
+    }
+    assert len(loose) <= 10, loose
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

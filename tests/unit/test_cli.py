@@ -154,7 +154,7 @@ class TestConvert:
         assert main(["convert", str(run_folder), "-o", str(output), "--verify", "3"]) == 0
         out = capsys.readouterr().out
         size = output.stat().st_size
-        assert "Checked on 3 test pictures of digits." in out
+        assert "Checked on 3 test images of digits." in out
         assert f"{output}: {size:,} bytes" in out
         assert f"Next: sparsebnn benchmark {output}" in out
         assert [path.name for path in tmp_path.iterdir()] == ["m.tflite"]
@@ -192,10 +192,10 @@ class TestConvert:
         assert read(again.read_bytes()).root == read(plain).root
         assert f"-> {again}: {again.stat().st_size:,} bytes" in capsys.readouterr().out
 
-    def test_a_tflite_brings_no_pictures(self, tflite_file, tmp_path, capsys):
+    def test_a_tflite_brings_no_images(self, tflite_file, tmp_path, capsys):
         output = tmp_path / "m.tflite"
         assert main(["convert", str(tflite_file), "-o", str(output), "--weights", "int8"]) == 0
-        assert "not measured, as a .tflite brings no pictures" in capsys.readouterr().out
+        assert "not measured, as a .tflite brings no images" in capsys.readouterr().out
 
     def test_tflites_that_cannot_be_read(self, tmp_path, fails):
         output = tmp_path / "m.tflite"
@@ -203,7 +203,9 @@ class TestConvert:
         assert "No such file or directory" in line
         source = tmp_path / "text.tflite"
         source.write_text("no flatbuffer")
-        assert "identifier TFL3" in fails("convert", source, "-o", output)
+        line = fails("convert", source, "-o", output)
+        assert "identifier TFL3" in line
+        assert line.endswith(f"({source}).")
         assert not output.exists()
 
     @pytest.mark.parametrize("suffix", ["keras", "h5"])

@@ -31,11 +31,13 @@ class BinaryCall:
         path: the layer's name, after those of the nested models it is in.
         kernel: what it convolves with, +-alpha_o, `[Cout, Kh, Kw, Cin / groups]`.
         selection: ids of the codewords it may use; None if all.
+        required: whether it must be binary in the file.
     """
 
     path: str
     kernel: npt.NDArray[np.float32]
     selection: npt.NDArray[np.int64] | None
+    required: bool = True
 
 
 def check_conversion(
@@ -47,7 +49,7 @@ def check_conversion(
     may be lost on the way.
 
     Returns:
-        Each call with its operator.
+        Each call that is binary in the file, with its operator.
 
     Raises:
         ConversionError: a call is missing, doubled, has other kernels, or left a float copy.
@@ -60,12 +62,15 @@ def check_conversion(
     keys = [_key(call.kernel < 0) for call in calls]
     found = []
     for call, key in zip(calls, keys, strict=True):
+        if not waiting[key] and not call.required:
+            continue
         if not waiting[key]:
             raise _not_converted(call, copies.get(key))
         packed = waiting[key].pop(0)
         _check_filter(call, packed)
         found.append((call, packed))
-    for call, key in zip(calls, keys, strict=True):
+    for call, _ in found:
+        key = _key(call.kernel < 0)
         if waiting[key]:
             raise ConversionError(
                 f"Expected one LceBconv2d for each call of the layer, got "

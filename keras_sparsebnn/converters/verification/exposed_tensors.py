@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from keras_sparsebnn.converters.lce_kernels import needs_reference_kernel
 from keras_sparsebnn.tflite_file import Model, read
+from keras_sparsebnn.converters.verification.quantization import dequantized, quantized
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["ExposedInterpreter", "expose"]
@@ -34,7 +35,7 @@ def expose(model: Model, tensors: Sequence[int]) -> bytes:
 
 
 class ExposedInterpreter:
-    """An interpreter, every float or bit-packed activation an output.
+    """An interpreter, every float, int8 or bit-packed activation an output.
 
     Args:
         model: the file.
@@ -44,6 +45,7 @@ class ExposedInterpreter:
         model: the file.
         batch: samples in one run, as the file fixes it.
         tensors: indices of what `run` returns.
+        steps: index of each int8 tensor -> the difference that one integer makes.
     """
 
     def __init__(self, model: Model, runtime: str = "lce") -> None:
@@ -55,12 +57,20 @@ class ExposedInterpreter:
             for index in operator.outputs:
                 dtype = graph.tensors[index].dtype
                 bits = dtype == "INT32" and operator.name.startswith("Lce")
-                if index not in constant and (dtype == "FLOAT32" or bits):
+                if index not in constant and (dtype in ("FLOAT32", "INT8") or bits):
                     wanted[index] = None
         self.tensors = list(wanted)
         exposed = expose(model, self.tensors)
         self._interpreter = _lce(model, exposed) if runtime == "lce" else _delegate(exposed)
-        for index in graph.inputs:
+        self._quantization = self._scales("output")
+        self.steps = {
+            index: float(scale)
+            for index, (scale, _) in zip(self.tensors, self._quantization, strict=True)
+            if scale and graph.tensors[index].dtype == "INT8"
+        }
+        for index, (scale, _) in zip(graph.inputs, self._scales("input"), strict=True):
+            if scale:
+                self.steps[index] = float(scale)
             tensor = graph.tensors[index]
             if tensor.dtype not in _DTYPES or not tensor.shape or not tensor.shape[0]:
                 raise SparseBNNError(
@@ -69,22 +79,34 @@ class ExposedInterpreter:
                 )
         self.batch = graph.tensors[graph.inputs[0]].shape[0] if graph.inputs else 1
 
+    def _scales(self, side: str) -> list[tuple[float | None, int | None]]:
+        fields = (getattr(self._interpreter, f"{side}_{x}") for x in ("scales", "zero_points"))
+        return list(zip(*fields, strict=True))
+
     def run(self, inputs: Sequence[Array]) -> dict[int, Array]:
-        """Tensor index -> values for all samples.
+        """Tensor index -> values for all samples; of int8, the numbers they stand for.
 
         Args:
             inputs: an array per input of the file, in its order; a multiple of `batch` samples.
         """
         graph = self.model.subgraphs[0]
         dtypes = [_DTYPES[graph.tensors[index].dtype] for index in graph.inputs]
-        feeds = [np.asarray(x, dtype) for x, dtype in zip(inputs, dtypes, strict=True)]
-        results: dict[int, Array] = {}
+        feeds = [
+            np.asarray(quantized(x, *scale), dtype)
+            for x, dtype, scale in zip(inputs, dtypes, self._scales("input"), strict=True)
+        ]
+        # An int8 input is itself what a layer of fake quantization makes of it.
+        seen = zip(graph.inputs, self.as_seen(feeds), strict=True)
+        results = {index: x for index, x in seen if graph.tensors[index].dtype == "INT8"}
         runs = len(feeds[0]) // self.batch
         for number in range(runs):
             start = number * self.batch
             outputs = self._interpreter.predict([x[start : start + self.batch] for x in feeds])
             values = outputs if isinstance(outputs, list) else [outputs]
-            for index, value in zip(self.tensors, values, strict=True):
+            for index, integers, scale in zip(
+                self.tensors, values, self._quantization, strict=True
+            ):
+                value = dequantized(integers, *scale)
                 if runs == 1:
                     results[index] = value
                     continue
@@ -94,6 +116,13 @@ class ExposedInterpreter:
                     results[index] = np.empty((runs * rows, *value.shape[1:]), value.dtype)
                 results[index][number * rows : (number + 1) * rows] = value
         return results
+
+    def as_seen(self, inputs: Sequence[Array]) -> list[Array]:
+        """The inputs as the file sees them: rounded, where it takes int8."""
+        return [
+            dequantized(quantized(x, *scale), *scale)
+            for x, scale in zip(inputs, self._scales("input"), strict=True)
+        ]
 
     @property
     def bytes_per_sample(self) -> int:

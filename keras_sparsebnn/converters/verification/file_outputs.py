@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from keras_sparsebnn.converters.verification.quantization import quantized
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["WeightsReport", "compare_weights", "predict"]
@@ -54,15 +55,18 @@ def predict(model: bytes, feeds: list[Array], *, runtime: str = "auto") -> list[
 
     Args:
         model: the file's bytes.
-        feeds: an array per input of the file, in its order; cast to the file's types.
+        feeds: an array per input of the file, in its order; cast to the file's types, or
+            rounded to int8.
         runtime: as in `keras_sparsebnn.runtime.Interpreter`.
     """
     from keras_sparsebnn.runtime import Interpreter
 
     interpreter = Interpreter(model, runtime=runtime)
-    types = interpreter.input_types
     outputs = interpreter.predict(
-        [np.asarray(x, dtype) for x, dtype in zip(feeds, types, strict=True)]
+        [
+            np.asarray(quantized(x, tensor.scale, tensor.zero_point), tensor.dtype)
+            for x, tensor in zip(feeds, interpreter.inputs, strict=True)
+        ]
     )
     return outputs if isinstance(outputs, list) else [outputs]
 

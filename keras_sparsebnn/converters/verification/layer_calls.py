@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._keras import lq, tf
+from keras_sparsebnn.transforms.walk import leaf_layers
 
-__all__ = ["LayerCall", "leaf_layers", "quantized_kernel", "run_layer_by_layer", "zero_inputs"]
+__all__ = ["LayerCall", "quantized_kernel", "run_layer_by_layer", "zero_inputs"]
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,6 @@ class LayerCall:
     inputs: tuple[Any, ...]
     output: Any
     repeat: Callable[[Any], Any]
-
-
-def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(path, layer) of every layer, nested models opened."""
-    for layer in model.layers:
-        path = f"{prefix}{layer.name}"
-        if isinstance(layer, keras.Model):
-            yield from leaf_layers(layer, f"{path}/")
-        else:
-            yield path, layer
 
 
 def zero_inputs(model: Any) -> list[Any]:
@@ -73,9 +64,8 @@ def run_layer_by_layer(
     wrapped: list[Any] = []
     try:
         for path, layer in leaf_layers(model):
-            if not any(layer is known for known in wrapped):
-                _wrap(layer, path, visit)
-                wrapped.append(layer)
+            _wrap(layer, path, visit)
+            wrapped.append(layer)
         outputs = model(inputs if len(inputs) > 1 else inputs[0], training=False)
     finally:
         for layer in wrapped:

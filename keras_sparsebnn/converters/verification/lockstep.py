@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,9 +61,16 @@ class _Lockstep:
     error, its values: no names are needed, and it does not matter what is fused with what.
     """
 
-    def __init__(self, roundings: Roundings, file: Model, tensors: dict[int, Any]) -> None:
+    def __init__(
+        self,
+        roundings: Roundings,
+        file: Model,
+        tensors: dict[int, Any],
+        steps: Mapping[int, float],
+    ) -> None:
         self.roundings = roundings
         self.tensors = tensors
+        self._int8_steps = steps
         self.signs = _SignRecorder()
         # (difference, tolerance) of each of the file's tensors that was found.
         self.differences: dict[int, tuple[float, float]] = {}
@@ -117,11 +124,11 @@ class _Lockstep:
             for index, held in self.tensors.items()
             if held.dtype == np.float32
             and held.shape == value.shape
-            and _agree(value, held, tolerance)
+            and _agree(value, held, tolerance + self._int8_step(index))
         ]
         if near and (len(since) <= _LAYERS_IN_ONE_OPERATOR or not self._unexplained(near[0])):
             for index in near:
-                self._note_difference(index, value, tolerance)
+                self._note_difference(index, value, tolerance + self._int8_step(index))
             held = self.tensors[near[0]]
             return tf.constant(held), _Step(Bound.exact(held), own=own)
         for index, words in self.tensors.items():
@@ -135,6 +142,10 @@ class _Lockstep:
                 signed = np.where(flipped, np.where(negative, -size, size), value)
                 return tf.constant(signed), _Step(bound, ordered, signs_found=True)
         return own
+
+    def _int8_step(self, tensor: int) -> float:
+        """What rounding to int8 may add: near the middle between two integers, one step."""
+        return 1.001 * self._int8_steps.get(tensor, 0.0)
 
     def _note_difference(self, tensor: int, value: Floats, tolerance: Any) -> None:
         if not value.size:
@@ -217,18 +228,21 @@ def compare(
             f"Expected a multiple of {interpreter.batch} samples, the file's batch, got "
             f"{samples}. Pass that many."
         )
-    roundings = Roundings(frozen)
+    roundings = Roundings(frozen, int8=bool(interpreter.steps))
     largest = step_largest = tolerance = 0.0
     agreeing = comparable = flips = flipped_samples = 0
     affordable = _MAX_BATCH_BYTES // (_COPIES * max(1, interpreter.bytes_per_sample))
     size = max(1, min(batch_size, affordable) // interpreter.batch) * interpreter.batch
     for start in range(0, samples, size):
         batch = [x[start : start + size] for x in arrays]
-        tensors = interpreter.run([batch[i] for i in order])
+        given = [batch[i] for i in order]
+        tensors = interpreter.run(given)
+        for i, seen in zip(order, interpreter.as_seen(given), strict=True):
+            batch[i] = seen
         feeds = [tf.constant(x, y.dtype) for x, y in zip(batch, frozen.inputs, strict=True)]
         free_signs = _SignRecorder()
         free = run_layer_by_layer(frozen, feeds, free_signs.visit)
-        lockstep = _Lockstep(roundings, file, tensors)
+        lockstep = _Lockstep(roundings, file, tensors, interpreter.steps)
         forced = run_layer_by_layer(frozen, feeds, lockstep.visit)
         for end, (in_step, alone, place) in enumerate(zip(forced, free, places, strict=True)):
             held = tensors[place]

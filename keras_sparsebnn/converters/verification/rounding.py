@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.converters.verification.layer_calls import LayerCall, leaf_layers, quantized_kernel
+from keras_sparsebnn.converters.verification.layer_calls import LayerCall, quantized_kernel
 from keras_sparsebnn.transforms.freezing import freeze
+from keras_sparsebnn.transforms.walk import leaf_layers
 
 __all__ = ["Bound", "Roundings"]
 
@@ -33,16 +34,20 @@ _BATCH_NORM_ROUNDINGS = 10
 _OTHER_ROUNDINGS = 16
 
 
+Floats = npt.NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class Bound:
-    """n roundings on sums of magnitude S.
+    """n roundings on sums of magnitude S, and what int8 weights may add.
 
     Shape:
-        `magnitude` has the shape of the tensor it bounds, or broadcasts to it.
+        `magnitude` has the shape of the tensor it bounds, or broadcasts to it; so has `int8`.
     """
 
     roundings: int
-    magnitude: npt.NDArray[np.float32]
+    magnitude: Floats
+    int8: Floats | float = 0.0
 
     @staticmethod
     def exact(value: npt.NDArray[Any]) -> Bound:
@@ -50,16 +55,24 @@ class Bound:
         return Bound(0, np.abs(value).astype(np.float32))
 
     def tolerance(self) -> npt.NDArray[np.float32]:
-        """`2 gamma_n S`: one error for Keras, one for the file."""
+        """`2 gamma_n S`: one error for Keras, one for the file; plus what int8 adds."""
         n = self.roundings
-        return np.asarray(2 * n * _UNIT / (1 - n * _UNIT) * self.magnitude, np.float32)
+        rounding = 2 * n * _UNIT / (1 - n * _UNIT) * self.magnitude
+        return np.asarray(rounding + self.int8, np.float32)
 
 
 class Roundings:
-    """The bounds of a float32 model, layer by layer."""
+    r"""The bounds of a model, layer by layer.
 
-    def __init__(self, model: Any) -> None:
+    Args:
+        model: a float32 model.
+        int8: whether the file has int8 weights and activations. A weight is then off by half a
+            step, `max |w| / 254` of its output channel, and a sum by that times `sum |x|`.
+    """
+
+    def __init__(self, model: keras.Model, *, int8: bool = False) -> None:
         self._magnitudes = dict(leaf_layers(_magnitude_model(model)))
+        self._half_steps = dict(leaf_layers(_half_step_model(model))) if int8 else {}
 
     def after(self, call: LayerCall, inputs: list[Bound]) -> Bound:
         """The bound of a layer's output, given those of its float inputs."""
@@ -70,7 +83,9 @@ class Roundings:
             # the sum of its inputs. True of activations, softmax, addition.
             total = sum(float(np.max(bound.magnitude, initial=0)) for bound in inputs)
             before = max((bound.roundings for bound in inputs), default=0)
-            return Bound(before + _OTHER_ROUNDINGS, np.maximum(value, np.float32(total)))
+            before_int8 = float(sum(np.max(bound.int8) for bound in inputs))
+            magnitude = np.maximum(value, np.float32(total))
+            return Bound(before + _OTHER_ROUNDINGS, magnitude, before_int8)
         given = [
             tf.constant(np.broadcast_to(bound.magnitude, tensor.shape))
             for bound, tensor in zip(inputs, call.inputs, strict=True)
@@ -80,7 +95,24 @@ class Roundings:
         # A sign starts anew: where rounding may flip it is settled where signs are compared.
         signed = getattr(call.layer, "input_quantizer", None) is not None
         before = 0 if signed else max(bound.roundings for bound in inputs)
-        return Bound(before + own, np.maximum(magnitude, value))
+        int8 = 0.0 if signed else self._int8(call, inputs, given, magnitude)
+        return Bound(before + own, np.maximum(magnitude, value), int8)
+
+    def _int8(
+        self, call: LayerCall, inputs: list[Bound], given: list[tf.Tensor], magnitude: Floats
+    ) -> Floats | float:
+        """What int8 weights, of this layer and of those before, add to its output."""
+        layer = call.layer
+        if not self._half_steps or not any(np.any(bound.int8) for bound in inputs):
+            added: Floats | float = 0.0
+        else:
+            # The layer is linear in magnitudes.
+            given = [x + bound.int8 for x, bound in zip(given, inputs, strict=True)]
+            larger = self._magnitudes[call.path](given if len(given) > 1 else given[0])
+            added = larger.numpy() - magnitude
+        if self._half_steps and isinstance(layer, _PRODUCTS) and not _is_exact(layer):
+            added = added + self._half_steps[call.path](given[0]).numpy()
+        return added
 
 
 def _magnitude_model(model: Any) -> Any:
@@ -95,6 +127,24 @@ def _magnitude_model(model: Any) -> Any:
         elif isinstance(layer, _PRODUCTS):
             layer.set_weights([np.abs(weight) for weight in layer.get_weights()])
             layer.activation = keras.activations.linear
+    return copy
+
+
+def _half_step_model(model: keras.Model) -> keras.Model:
+    """The model with `max |w| / 254` of an output channel for w and no bias."""
+    copy = freeze(model)
+    for _, layer in leaf_layers(copy):
+        if not isinstance(layer, _PRODUCTS):
+            continue
+        axes = (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (0, 1, 2)
+        if isinstance(layer, keras.layers.Dense):
+            axes = (0, 1)  # one scale for all
+        kernel, *bias = layer.get_weights()
+        largest = np.abs(kernel).max(axis=axes, keepdims=True)
+        layer.set_weights(
+            [np.broadcast_to(largest / 254, kernel.shape), *(np.zeros_like(b) for b in bias)]
+        )
+        layer.activation = keras.activations.linear
     return copy
 
 

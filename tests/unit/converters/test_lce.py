@@ -1,0 +1,207 @@
+"""What `convert_keras_model` says of layers and options that do not become what they seem."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("larq_compute_engine", reason="needs the [convert] extra")
+
+from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.converters import (
+    ConversionError,
+    ConversionWarning,
+    convert_keras_model,
+    inspect,
+)
+from keras_sparsebnn.layers import SparseBinaryConv2D
+
+L = keras.layers
+KERNEL = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
+SIGNS = {"input_quantizer": "ste_sign", **KERNEL}
+
+
+def model(*layers, shape=(8, 8, 32)):
+    return keras.Sequential([L.Input(shape), *layers])
+
+
+class TestFloatLayers:
+    @pytest.mark.parametrize(
+        ("layer", "shape", "reason"),
+        [
+            (
+                lq.layers.QuantConv2D(32, 3, name="layer", **KERNEL),
+                (8, 8, 32),
+                "no input quantizer",
+            ),
+            (lq.layers.QuantConv1D(32, 3, name="layer", **SIGNS), (8, 32), "QuantConv1D has"),
+            (lq.layers.QuantDense(8, name="layer", **SIGNS), (32,), "QuantDense has"),
+            (
+                lq.layers.QuantConv2DTranspose(32, 3, name="layer", **SIGNS),
+                (8, 8, 32),
+                "QuantConv2DTranspose has",
+            ),
+            (
+                lq.layers.QuantConv3D(8, 2, name="layer", **SIGNS),
+                (4, 4, 4, 32),
+                "QuantConv3D has",
+            ),
+            (
+                lq.layers.QuantDepthwiseConv2D(
+                    3,
+                    input_quantizer="ste_sign",
+                    depthwise_quantizer="ste_sign",
+                    depthwise_constraint="weight_clip",
+                    name="layer",
+                ),
+                (8, 8, 32),
+                "QuantDepthwiseConv2D has",
+            ),
+            (
+                lq.layers.QuantSeparableConv2D(
+                    32,
+                    3,
+                    input_quantizer="ste_sign",
+                    depthwise_quantizer="ste_sign",
+                    pointwise_quantizer="ste_sign",
+                    depthwise_constraint="weight_clip",
+                    pointwise_constraint="weight_clip",
+                    name="layer",
+                ),
+                (8, 8, 32),
+                "QuantSeparableConv2D has",
+            ),
+        ],
+        ids=lambda value: type(value).__name__ if isinstance(value, L.Layer) else "",
+    )
+    def test_are_named(self, layer, shape, reason):
+        with pytest.warns(ConversionWarning) as caught:
+            flat = convert_keras_model(model(layer, shape=shape))
+        (warning,) = caught
+        text = str(warning.message)
+        assert text.startswith("Layer layer has binary kernels but runs in float in the file: ")
+        assert reason in text
+        report = inspect(flat)
+        assert report.binary_layers == ()
+        assert "LceBconv2d" not in report.operators
+
+    def test_inside_a_wrapper(self):
+        inner = lq.layers.QuantConv2D(32, 3, name="inner", **SIGNS)
+        timed = L.TimeDistributed(inner, name="timed")
+        with pytest.warns(ConversionWarning, match="Layer timed/inner has binary kernels"):
+            convert_keras_model(model(timed, shape=(2, 8, 8, 32)))
+
+    def test_signs_of_another_layer_are_no_reason(self):
+        net = model(
+            lq.quantizers.SteSign(), lq.layers.QuantConv2D(32, 3, name="layer", **KERNEL)
+        )
+        assert len(inspect(convert_keras_model(net)).binary_layers) == 1
+
+    def test_nothing_to_name(self):
+        net = model(lq.layers.QuantConv2D(32, 3, **SIGNS), L.Flatten(), L.Dense(3))
+        assert len(inspect(convert_keras_model(net)).binary_layers) == 1  # warnings are errors
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        "layer",
+        [
+            lq.layers.QuantConv2D(32, 3, data_format="channels_first", name="it", **SIGNS),
+            L.Conv2D(32, 3, data_format="channels_first", name="it"),
+            L.MaxPooling2D(data_format="channels_first", name="it"),
+        ],
+        ids=lambda layer: type(layer).__name__,
+    )
+    def test_channels_first(self, layer):
+        with pytest.raises(ConversionError, match=r'got "channels_first" \(layer it\)'):
+            convert_keras_model(model(layer, shape=(32, 8, 8)))
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    @pytest.mark.parametrize("kind", ["float", "binary", "sparse", "bn"])
+    def test_weights_that_are_not_finite(self, kind, value):
+        layer = {
+            "float": L.Conv2D(4, 3, name="it"),
+            "binary": lq.layers.QuantConv2D(32, 3, name="it", **SIGNS),
+            "sparse": SparseBinaryConv2D(
+                32, codewords=16, input_quantizer="ste_sign", name="it"
+            ),
+            "bn": L.BatchNormalization(name="it"),
+        }[kind]
+        net = model(layer)
+        weight = layer.gamma if kind == "bn" else layer.kernel
+        with lq.context.quantized_scope(False):
+            latent = weight.latent_variable if hasattr(weight, "latent_variable") else weight
+            values = latent.numpy()
+            values.flat[3] = value
+            latent.assign(values)
+        name = "gamma" if kind == "bn" else "kernel"
+        what = "NaN" if np.isnan(value) else "infinity"
+        with pytest.raises(ConversionError, match=rf"got {what} in {name} \(layer it\)"):
+            convert_keras_model(net)
+
+
+def fake_quant(low, high):
+    return L.Lambda(lambda x: tf.quantization.fake_quant_with_min_max_vars(x, low, high))
+
+
+def quantized_model():
+    keras.utils.set_random_seed(3)
+    return model(
+        fake_quant(-3.0, 3.0),
+        lq.layers.QuantConv2D(
+            32, 3, padding="same", pad_values=1.0, use_bias=False, name="binary", **SIGNS
+        ),
+        L.BatchNormalization(),
+        fake_quant(-400.0, 400.0),
+    )
+
+
+class TestOptions:
+    def test_int8_inputs_and_outputs(self):
+        types = {"inference_input_type": tf.int8, "inference_output_type": "int8"}
+        report = inspect(convert_keras_model(quantized_model(), **types))
+        assert [x.dtype for x in (*report.inputs, *report.outputs)] == ["INT8", "INT8"]
+        assert len(report.binary_layers) == 1
+        report = inspect(convert_keras_model(quantized_model()))
+        assert [x.dtype for x in (*report.inputs, *report.outputs)] == ["FLOAT32", "FLOAT32"]
+
+    @pytest.mark.parametrize("side", ["input", "output"])
+    def test_a_model_that_is_not_quantized(self, side):
+        net = model(L.Conv2D(4, 3))
+        with pytest.raises(ConversionError, match=f"quantized {side}s for inference_{side}"):
+            convert_keras_model(net, **{f"inference_{side}_type": tf.int8})
+
+    def test_default_range(self):
+        net = model(L.Conv2D(4, 3), L.ReLU(), L.Flatten(), L.Dense(3))
+        flat = convert_keras_model(net, experimental_default_int8_range=(-6, 6))
+        assert "QUANTIZE" in inspect(flat).operators
+
+    def test_target(self):
+        net = model(lq.layers.QuantConv2D(32, 3, **SIGNS))
+        assert inspect(convert_keras_model(net, target="xcore")).binary_layers
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"inference_input_type": "uint8"}, "to be float32 or int8, got 'uint8'"),
+            ({"inference_output_type": 3.5}, "`inference_output_type` to be float32 or int8"),
+            ({"target": "x86"}, "`target` to be one of 'arm', 'xcore', got 'x86'"),
+            ({"experimental_default_int8_range": (6, -6)}, "the lower one first"),
+            ({"experimental_default_int8_range": (0, np.inf)}, "the lower one first"),
+            ({"experimental_default_int8_range": (1, 2, 3)}, "two numbers"),
+        ],
+    )
+    def test_wrong_values(self, options, message):
+        with pytest.raises(ConversionError, match=message):
+            convert_keras_model(model(L.Conv2D(4, 3)), **options)
+
+    def test_all_of_lces_options_pass_through(self):
+        import inspect as python_inspect
+
+        import larq_compute_engine as lce
+
+        ours, theirs = (
+            python_inspect.signature(function).parameters
+            for function in (convert_keras_model, lce.convert_keras_model)
+        )
+        assert set(theirs) <= set(ours)
