@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_sparsebnn._files import replaced
 from keras_sparsebnn._text_table import aligned
 from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.errors import SparseBNNError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from keras_sparsebnn._keras import keras
 
 __all__ = ["add_arguments", "run"]
 
@@ -191,7 +197,9 @@ def _print_sizes(
     print("\n".join(aligned(rows, left=1)))
 
 
-def _inputs(source: str, model: Any, count: int) -> tuple[Any, Any, str]:
+def _inputs(
+    source: str, model: keras.Model, count: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64] | None, str]:
     """Test images of the run's dataset and labels; random ones for a lone model file."""
     import numpy as np
 

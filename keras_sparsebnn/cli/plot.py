@@ -1,4 +1,4 @@
-"""`sparsebnn plot`: pictures of trained runs."""
+"""`sparsebnn plot`: figures of trained runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draws and saves one picture."""
+    """Draws and saves one figure."""
     from keras_sparsebnn.analysis import plots
     from keras_sparsebnn.saved_models import load_model, model_file
     from keras_sparsebnn.training.run.folder import run_file
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.kind != "usage" and len(args.runs) != 1:
         raise SparseBNNError(
             f"Expected one run for --kind {args.kind}, got {len(args.runs)}. "
-            "Draw one picture each."
+            "Draw one figure each."
         )
     output = check_output(args.output, args.runs)
     if args.kind == "overlap":

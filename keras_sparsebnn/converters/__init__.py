@@ -7,7 +7,7 @@ without TensorFlow; what needs TensorFlow loads on first use.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # Eager, because each function shares its name with the module it comes from.
 from keras_sparsebnn.converters.errors import (
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "convert_keras_model":
         return getattr(importlib.import_module("keras_sparsebnn.converters.lce"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,7 +26,7 @@ from keras_sparsebnn.converters.filters.sub_bit import (
 )
 from keras_sparsebnn.tflite_file import Model, ModelFileError, Tensor, read
 
-__all__ = ["BinaryLayer", "ModelReport", "TensorInfo", "inspect"]
+__all__ = ["BinaryLayer", "ModelReport", "TensorReport", "inspect"]
 
 BINARY_FILTERS = "binary filters"
 INDICES = "codebook indices"
@@ -39,7 +39,7 @@ STRUCTURE = "structure"
 
 
 @dataclass(frozen=True)
-class TensorInfo:
+class TensorReport:
     """An input or output of the model."""
 
     name: str
@@ -100,8 +100,8 @@ class ModelReport:
 
     file_bytes: int
     description: str
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
+    inputs: tuple[TensorReport, ...]
+    outputs: tuple[TensorReport, ...]
     operators: dict[str, int]
     bytes_by_kind: dict[str, int]
     binary_layers: tuple[BinaryLayer, ...]
@@ -229,8 +229,8 @@ def _layer(
     )
 
 
-def _infos(tensors: Iterable[Tensor]) -> tuple[TensorInfo, ...]:
-    return tuple(TensorInfo(tensor.name, tensor.shape, tensor.dtype) for tensor in tensors)
+def _infos(tensors: Iterable[Tensor]) -> tuple[TensorReport, ...]:
+    return tuple(TensorReport(tensor.name, tensor.shape, tensor.dtype) for tensor in tensors)
 
 
 _BINARY_CONSTANTS = {

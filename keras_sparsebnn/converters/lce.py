@@ -1,15 +1,19 @@
 """Keras to Larq Compute Engine .tflite, and the assertion that it is what it should be.
 
-LCE converts what it does not recognise into float operators, silently: the file grows and
-the phone is slow. So after every conversion the file is opened and each binary convolution is
+LCE converts what it does not recognise into float operators, silently: the file grows and the
+phone is slow. So the file is opened after every conversion, and each binary convolution is
 looked for in it.
 
-What blocks the conversion of a layer, and is an error here: no sign at its input, an
-operator between the sign and the convolution, an input quantizer that is not a sign (LCE
-reads `ste_tern` as a sign: the file would be wrong), a `pad_values` other than 0 and 1, groups
-that do not fill words of 32 channels. What only costs speed, and is not: zero padding. The
-layer is still one `LceBconv2d`, but its output stays float also where the next layer could
-take bits, and its activation is a float operator of its own.
+Errors: a layer with a codebook, or with binary kernels and an input quantizer, that did not
+become one `LceBconv2d`, because its input has no sign, or another operator lies between the
+sign and the convolution; what LCE gets wrong in silence (`model_checks`); operators without a
+kernel (`operators`).
+
+Warnings: other layers with binary kernels, which run in float; zero padding on small maps,
+which LCE's fast kernels compute wrongly (`lce_kernels`).
+
+Zero padding elsewhere only costs speed: the layer is still one `LceBconv2d`, but its output
+stays float where the next layer could take bits, and its activation is an operator of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +22,6 @@ import logging
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
@@ -167,7 +170,7 @@ def _binary_calls(model: keras.Model, frozen: keras.Model) -> list[BinaryCall]:
     seen: set[tuple[int, ...]] = set()
     kept: list[LayerCall] = []  # keeps the tensors alive, so that their ids stay theirs
 
-    def visit(call: LayerCall) -> Any:
+    def visit(call: LayerCall) -> tf.Tensor:
         kept.append(call)
         identity = (id(call.layer), *map(id, call.inputs))
         if not is_binary_convolution(call.layer) or identity in seen:

@@ -1,1 +1,4 @@
-"""Keras against the file: layer by layer, and of what was converted."""
+"""Does the file hold and compute what the model does?
+
+`conversion_check` looks for every binary layer in the file; `verify` runs both, layer by layer.
+"""

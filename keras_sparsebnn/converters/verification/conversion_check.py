@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from keras_sparsebnn.converters.errors import ConversionError
 from keras_sparsebnn.converters.filters.packed import PackedFilter, codeword_ids, packed_filters
 from keras_sparsebnn.tflite_file import Model, Operator, Subgraph, read
-from keras_sparsebnn.converters.errors import ConversionError
 
 __all__ = ["BinaryCall", "check_conversion"]
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn.converters.lce_kernels import needs_reference_kernel
-from keras_sparsebnn.tflite_file import Model, read
 from keras_sparsebnn.converters.verification.quantization import dequantized, quantized
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.tflite_file import Model, read
 
 __all__ = ["ExposedInterpreter", "expose"]
 
@@ -32,6 +32,17 @@ def expose(model: Model, tensors: Sequence[int]) -> bytes:
     exposed = read(model.flat)
     exposed.subgraphs[0].table["outputs"] = tensors
     return exposed.to_bytes()
+
+
+class _Interpreter(Protocol):
+    """What LCE's interpreter and this package's have in common."""
+
+    input_scales: list[float | None]
+    input_zero_points: list[int | None]
+    output_scales: list[float | None]
+    output_zero_points: list[int | None]
+
+    def predict(self, x: list[Array]) -> Array | list[Array]: ...
 
 
 class ExposedInterpreter:
@@ -132,7 +143,7 @@ class ExposedInterpreter:
         return sum(sizes) // self.batch
 
 
-def _lce(model: Model, exposed: bytes) -> Any:
+def _lce(model: Model, exposed: bytes) -> _Interpreter:
     try:
         from larq_compute_engine.tflite.python.interpreter import Interpreter
     except ImportError as error:
@@ -142,7 +153,10 @@ def _lce(model: Model, exposed: bytes) -> Any:
         ) from error
     reference = needs_reference_kernel(model)
     try:
-        return Interpreter(exposed, use_reference_bconv=reference).interpreter
+        interpreter: _Interpreter = Interpreter(
+            exposed, use_reference_bconv=reference
+        ).interpreter
+        return interpreter
     except RuntimeError as error:
         raise SparseBNNError(
             f"Expected a file that LCE's interpreter can run, got: "
@@ -150,7 +164,7 @@ def _lce(model: Model, exposed: bytes) -> Any:
         ) from error
 
 
-def _delegate(exposed: bytes) -> Any:
+def _delegate(exposed: bytes) -> _Interpreter:
     from keras_sparsebnn.runtime import Interpreter
 
     return Interpreter(exposed, runtime="delegate")

@@ -72,7 +72,7 @@ def predict(model: bytes, feeds: list[Array], *, runtime: str = "auto") -> list[
 
 
 def compare_weights(
-    plain: bytes, rounded: bytes, feeds: list[Array], labels: Any = None
+    plain: bytes, rounded: bytes, feeds: list[Array], labels: npt.ArrayLike | None = None
 ) -> WeightsReport:
     """Runs both files, with float and with int8 weights.
 

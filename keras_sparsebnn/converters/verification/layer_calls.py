@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from keras_sparsebnn._keras import lq, tf
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.transforms.walk import leaf_layers
 
 __all__ = ["LayerCall", "quantized_kernel", "run_layer_by_layer", "zero_inputs"]
@@ -28,19 +27,19 @@ class LayerCall:
         repeat: the same call with another first argument.
     """
 
-    layer: Any
+    layer: keras.layers.Layer
     path: str
-    inputs: tuple[Any, ...]
-    output: Any
-    repeat: Callable[[Any], Any]
+    inputs: tuple[tf.Tensor, ...]
+    output: tf.Tensor
+    repeat: Callable[[tf.Tensor], tf.Tensor]
 
 
-def zero_inputs(model: Any) -> list[Any]:
+def zero_inputs(model: keras.Model) -> list[tf.Tensor]:
     """One all-zero input per model input, batch 1 where the model leaves it open."""
     return [tf.zeros([extent or 1 for extent in x.shape], x.dtype) for x in model.inputs]
 
 
-def quantized_kernel(layer: Any) -> npt.NDArray[np.float32]:
+def quantized_kernel(layer: keras.layers.Layer) -> npt.NDArray[np.float32]:
     """What a larq layer convolves with.
 
     Shape:
@@ -51,8 +50,8 @@ def quantized_kernel(layer: Any) -> npt.NDArray[np.float32]:
 
 
 def run_layer_by_layer(
-    model: Any, inputs: list[Any], visit: Callable[[LayerCall], Any]
-) -> list[Any]:
+    model: keras.Model, inputs: list[tf.Tensor], visit: Callable[[LayerCall], tf.Tensor]
+) -> list[tf.Tensor]:
     """The model's outputs, with each layer's output replaced by what `visit` returns for it.
 
     Args:
@@ -61,7 +60,7 @@ def run_layer_by_layer(
         inputs: a tensor per model input.
         visit: gets every call in execution order; layers after it see what it returns.
     """
-    wrapped: list[Any] = []
+    wrapped: list[keras.layers.Layer] = []
     try:
         for path, layer in leaf_layers(model):
             _wrap(layer, path, visit)
@@ -73,11 +72,13 @@ def run_layer_by_layer(
     return list(tf.nest.flatten(outputs))
 
 
-def _wrap(layer: Any, path: str, visit: Callable[[LayerCall], Any]) -> None:
+def _wrap(
+    layer: keras.layers.Layer, path: str, visit: Callable[[LayerCall], tf.Tensor]
+) -> None:
     call = layer.call
 
     @functools.wraps(call)
-    def visited(*args: Any, **kwargs: Any) -> Any:
+    def visited(*args: object, **kwargs: object) -> tf.Tensor:
         output = call(*args, **kwargs)
         tensors = tuple(x for x in tf.nest.flatten((args, kwargs)) if tf.is_tensor(x))
         return visit(

@@ -10,18 +10,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_sparsebnn._keras import tf
+from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn.converters.errors import VerificationError
+from keras_sparsebnn.converters.filters.packed import unpack
 from keras_sparsebnn.converters.verification.exposed_tensors import ExposedInterpreter
 from keras_sparsebnn.converters.verification.layer_calls import LayerCall, run_layer_by_layer
-from keras_sparsebnn.converters.filters.packed import unpack
-from keras_sparsebnn.converters.verification.rounding import Bound, Roundings
-from keras_sparsebnn.tflite_file import Model, read
+from keras_sparsebnn.converters.verification.model_ends import (
+    Inputs,
+    as_arrays,
+    input_order,
+    output_tensors,
+)
 from keras_sparsebnn.converters.verification.report import VerifyReport
-from keras_sparsebnn.converters.errors import VerificationError
+from keras_sparsebnn.converters.verification.rounding import Bound, Roundings
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.tflite_file import Model, read
 from keras_sparsebnn.transforms.freezing import freeze
 
-__all__ = ["compare", "file_inputs"]
+__all__ = ["compare"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -51,7 +57,7 @@ class _Step:
     bound: Bound
     since: tuple[str, ...] = ()
     signs_found: bool = False
-    own: tuple[Any, _Step] | None = None
+    own: tuple[tf.Tensor, _Step] | None = None
 
 
 class _Lockstep:
@@ -65,7 +71,7 @@ class _Lockstep:
         self,
         roundings: Roundings,
         file: Model,
-        tensors: dict[int, Any],
+        tensors: dict[int, npt.NDArray[Any]],
         steps: Mapping[int, float],
     ) -> None:
         self.roundings = roundings
@@ -83,7 +89,7 @@ class _Lockstep:
             for tensor in operator.outputs
         }
 
-    def visit(self, call: LayerCall) -> Any:
+    def visit(self, call: LayerCall) -> tf.Tensor:
         self.signs.visit(call)
         if not tf.is_tensor(call.output) or call.output.dtype != tf.float32:
             return call.output
@@ -105,7 +111,7 @@ class _Lockstep:
         weakref.finalize(output, self._steps.pop, id(output), None).atexit = False
         return output
 
-    def _result(self, call: LayerCall, before: list[_Step]) -> tuple[Any, _Step]:
+    def _result(self, call: LayerCall, before: list[_Step]) -> tuple[tf.Tensor, _Step]:
         """The call's result, the file's where it has it, and what is known of it."""
         bound = self.roundings.after(call, [step.bound for step in before])
         value = call.output.numpy()
@@ -147,7 +153,7 @@ class _Lockstep:
         """What rounding to int8 may add: near the middle between two integers, one step."""
         return 1.001 * self._int8_steps.get(tensor, 0.0)
 
-    def _note_difference(self, tensor: int, value: Floats, tolerance: Any) -> None:
+    def _note_difference(self, tensor: int, value: Floats, tolerance: Floats) -> None:
         if not value.size:
             self.differences[tensor] = 0.0, 0.0
             return
@@ -157,7 +163,7 @@ class _Lockstep:
         nearest = self.differences.get(tensor, (np.inf, 0.0))
         self.differences[tensor] = min(nearest, (float(distance.flat[at]), allowed))
 
-    def step(self, tensor: Any) -> _Step:
+    def step(self, tensor: tf.Tensor) -> _Step:
         known = self._steps.get(id(tensor))
         return known or _Step(Bound.exact(tensor.numpy()))
 
@@ -182,14 +188,14 @@ class _SignRecorder:
     def __init__(self) -> None:
         self.packed: list[npt.NDArray[np.uint8]] = []
 
-    def visit(self, call: LayerCall) -> Any:
+    def visit(self, call: LayerCall) -> tf.Tensor:
         if getattr(call.layer, "input_quantizer", None) is not None:
             negative = call.inputs[0].numpy() < 0
             self.packed.append(np.packbits(negative.reshape(len(negative), -1), axis=1))
         return call.output
 
 
-def _agree(value: Floats, held: Floats, tolerance: Any) -> bool:
+def _agree(value: Floats, held: Floats, tolerance: Floats) -> bool:
     with np.errstate(invalid="ignore"):
         near = np.abs(value - held) <= tolerance
     same = (value == held) | (np.isnan(value) & np.isnan(held))
@@ -205,9 +211,9 @@ def _unpacked(words: npt.NDArray[Any], value: Floats) -> npt.NDArray[np.bool_] |
 
 
 def compare(
-    model: Any,
+    model: keras.Model,
     flat: bytes,
-    inputs: Any,
+    inputs: Inputs,
     batch_size: int,
     runtime: str,
     progress: Callable[[int], object] = lambda samples: None,
@@ -218,9 +224,9 @@ def compare(
     """
     frozen = freeze(model)
     file = read(flat)
-    arrays = _arrays(frozen, inputs)
-    order = _file_inputs(frozen, file)
-    places = _file_outputs(frozen, file)
+    arrays = as_arrays(frozen, inputs)
+    order = input_order(frozen, file)
+    places = output_tensors(frozen, file)
     interpreter = ExposedInterpreter(file, runtime)
     samples = len(arrays[0])
     if samples % interpreter.batch:
@@ -278,13 +284,6 @@ def compare(
     )
 
 
-def file_inputs(model: Any, flat: bytes, inputs: Any) -> list[npt.NDArray[Any]]:
-    """What `verify` was given, in the order of the file's inputs."""
-    frozen = freeze(model)
-    arrays = _arrays(frozen, inputs)
-    return [arrays[i] for i in _file_inputs(frozen, read(flat))]
-
-
 def _largest(value: Floats, held: Floats) -> float:
     return float(np.max(np.abs(value.astype(np.float64) - held)))
 
@@ -302,58 +301,3 @@ def _difference(output: str, value: Floats, held: Floats, step: _Step) -> Verifi
         f"{layer}. Convert the model again: is the file this model's?",
         layer,
     )
-
-
-def _arrays(frozen: Any, inputs: Any) -> list[npt.NDArray[Any]]:
-    """One array per Keras input."""
-    names = list(frozen.input_names)
-    if isinstance(inputs, dict):
-        if sorted(inputs) != sorted(names):
-            raise SparseBNNError(f"Expected inputs {names}, got {sorted(inputs)}.")
-        inputs = [inputs[name] for name in names]
-    elif not isinstance(inputs, (list, tuple)):
-        inputs = [inputs]
-    arrays = [np.asarray(x) for x in inputs]
-    shapes = [tuple(x.shape[1:]) for x in frozen.inputs]
-    if [x.shape[1:] for x in arrays] != shapes or len({len(x) for x in arrays}) != 1:
-        raise SparseBNNError(
-            f"Expected inputs of shapes {[('samples', *shape) for shape in shapes]}, got "
-            f"{[x.shape for x in arrays]}."
-        )
-    if len(arrays[0]) == 0:
-        raise SparseBNNError("Expected at least one sample, got none.")
-    return arrays
-
-
-def _file_inputs(frozen: Any, file: Model) -> list[int]:
-    """For each input of the file the Keras input it is; its signature knows the names."""
-    graph = file.subgraphs[0]
-    names = list(frozen.input_names)
-    by_tensor = {tensor: name for name, tensor in file.input_names.items()}
-    found = [by_tensor.get(tensor) for tensor in graph.inputs]
-    if sorted(map(str, found)) == sorted(names):
-        order = [names.index(str(name)) for name in found]
-    else:
-        order = list(range(len(graph.inputs)))
-    want = [tuple(x.shape[1:]) for x in frozen.inputs]
-    got = [graph.tensors[index].shape[1:] for index in graph.inputs]
-    if len(got) != len(want) or [want[i] for i in order] != got:
-        raise VerificationError(
-            f"Expected a file with inputs of shapes {want}, got {got}. "
-            "Is the file this model's?"
-        )
-    return order
-
-
-def _file_outputs(frozen: Any, file: Model) -> list[int]:
-    """The file's tensor for each Keras output."""
-    outputs = list(file.subgraphs[0].outputs)
-    if len(outputs) != len(frozen.outputs):
-        raise VerificationError(
-            f"Expected a file with {len(frozen.outputs)} outputs, got {len(outputs)}. "
-            "Is the file this model's?"
-        )
-    named = [file.output_names.get(name) for name in frozen.output_names]
-    if sorted(index for index in named if index is not None) == sorted(outputs):
-        return [int(index) for index in named if index is not None]
-    return outputs

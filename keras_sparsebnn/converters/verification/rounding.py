@@ -115,7 +115,7 @@ class Roundings:
         return added
 
 
-def _magnitude_model(model: Any) -> Any:
+def _magnitude_model(model: keras.Model) -> keras.Model:
     """The model with `|w|` for w and no activations, so that it turns `|x|` into S."""
     copy = freeze(model)
     for _, layer in leaf_layers(copy):
@@ -148,7 +148,7 @@ def _half_step_model(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _is_exact(layer: Any) -> bool:
+def _is_exact(layer: keras.layers.Layer) -> bool:
     """Whether a layer sums up +-1 only: integers below 2^24, exact in any order."""
     if not isinstance(layer, lq.layers.QuantConv2D) or layer.input_quantizer is None:
         return False

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_sparsebnn.converters.errors import ConversionWarning, VerificationError
-from keras_sparsebnn.converters.verification.file_outputs import compare_weights, predict
-from keras_sparsebnn.converters.verification.report import VerifyReport
 from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantize_weights
 from keras_sparsebnn.converters.subbit import expand
+from keras_sparsebnn.converters.verification.file_outputs import compare_weights, predict
+from keras_sparsebnn.converters.verification.report import VerifyReport
 from keras_sparsebnn.tflite_file import read
+
+if TYPE_CHECKING:
+    from keras_sparsebnn._keras import keras
+    from keras_sparsebnn.converters.verification.model_ends import Inputs
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["VerificationError", "VerifyReport", "verify"]
 
 
 def verify(
-    model: Any,
+    model: keras.Model,
     flat: bytes,
-    inputs: Any,
+    inputs: Inputs,
     *,
-    labels: Any = None,
+    labels: npt.ArrayLike | None = None,
     batch_size: int = 16,
     progress: bool = False,
 ) -> VerifyReport:
@@ -70,7 +75,8 @@ def verify(
     # TensorFlow loads here, so that converters.inspect does without.
     from tqdm import tqdm
 
-    from keras_sparsebnn.converters.verification.lockstep import compare, file_inputs
+    from keras_sparsebnn.converters.verification.lockstep import compare
+    from keras_sparsebnn.converters.verification.model_ends import file_inputs
 
     plain = expand(flat)
     rounded = has_int8_weights(read(plain))
@@ -108,7 +114,7 @@ def _has_delegate() -> bool:
     return True
 
 
-def _float_file(model: Any, rounded: bytes) -> bytes:
+def _float_file(model: keras.Model, rounded: bytes) -> bytes:
     """The model's LCE file before its weights were rounded to `rounded`'s."""
     from keras_sparsebnn.converters.lce import convert_keras_model
 
@@ -123,7 +129,7 @@ def _float_file(model: Any, rounded: bytes) -> bytes:
     return reference
 
 
-def _check_same_bits(plain: bytes, sub_bit: bytes, feeds: list[Any]) -> None:
+def _check_same_bits(plain: bytes, sub_bit: bytes, feeds: list[npt.NDArray[Any]]) -> None:
     outputs = (predict(model, feeds, runtime="delegate") for model in (plain, sub_bit))
     for number, (expected, got) in enumerate(zip(*outputs, strict=True)):
         if not np.array_equal(expected, got, equal_nan=True):
