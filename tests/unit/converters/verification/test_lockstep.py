@@ -16,7 +16,7 @@ from keras_sparsebnn.converters import convert_keras_model, verify
 from keras_sparsebnn.converters.verification import lockstep
 from keras_sparsebnn.converters.verification.exposed_tensors import ExposedInterpreter
 from keras_sparsebnn.quantizers import FixedSubset
-from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.tflite_file import read
 
 
 @pytest.fixture(scope="module")

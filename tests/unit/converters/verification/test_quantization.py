@@ -11,7 +11,7 @@ from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.converters import VerificationError, convert_keras_model, verify
 from keras_sparsebnn.converters.verification.exposed_tensors import ExposedInterpreter
 from keras_sparsebnn.converters.verification.quantization import dequantized, quantized
-from keras_sparsebnn.tflite_file.reader import read
+from keras_sparsebnn.tflite_file import read
 
 L = keras.layers
 
