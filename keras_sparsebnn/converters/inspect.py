@@ -53,19 +53,19 @@ class BinaryLayer:
 
     Attributes:
         index: its position among the operators.
-        name: of its output tensor.
-        input_shape: of the activations before packing, `[N, H, W, Cin]`.
+        name: name of its output tensor.
+        input_shape: shape of the activations before packing, `[N, H, W, Cin]`.
         filter_shape: `[Cout, Kh, Kw, Cin / groups]`.
         output_shape: `[N, H, W, Cout]`.
         output_type: "FLOAT32", "INT8", or "bits" if it feeds another binary layer directly.
         groups: 1 for an ordinary convolution.
-        options: as the file has them.
-        storage: "1 bit" a weight, or "codebook" and indices.
-        filter_bytes: of the filter as it is stored.
+        options: the options in the file, by name.
+        storage: "1 bit" (for each weight), or "codebook" (and indices).
+        filter_bytes: size of the filter as it is stored.
         distinct_codewords: how many different kernels it has; None if no codebook exists for
             the kernel size.
-        sub_bit_bytes: of a 3x3 filter as indices into a codebook of the distinct kernels; None
-            if that is no smaller than 1 bit a weight.
+        sub_bit_bytes: size that a 3x3 filter has, or would have, as indices into a codebook of
+            its distinct kernels; None if that is not smaller than 1 bit for each weight.
     """
 
     index: int
@@ -87,15 +87,15 @@ class ModelReport:
     """What `inspect` found; `str()` is a table.
 
     Attributes:
-        file_bytes: of the whole file.
-        description: what the file's writer says of itself.
-        inputs: of the model.
-        outputs: of the model.
-        operators: name -> how many, most frequent first.
-        bytes_by_kind: what the bytes hold; adds up to `file_bytes`.
+        file_bytes: size of the whole file.
+        description: the program that wrote the file, in its own words.
+        inputs: the model's inputs.
+        outputs: the model's outputs.
+        operators: name -> number of operators, most frequent first.
+        bytes_by_kind: what the bytes hold -> how many; they add up to `file_bytes`.
         binary_layers: every binary convolution, in execution order.
-        sub_bit_savings: bytes that storing filters as codebook indices would save, in all;
-            those that are stored so already not counted.
+        sub_bit_savings: bytes that could be saved by storing filters as codebook indices, not
+            counting filters that are stored so already.
     """
 
     file_bytes: int

@@ -12,20 +12,20 @@ __all__ = ["VerifyReport"]
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What `verify` measured; every layer agreed, or there would be no report.
+    """What `verify` measured. There is a report only if every layer agreed.
 
     Attributes:
-        samples: how many inputs were compared.
+        samples: number of inputs that were compared.
         max_abs_difference: largest `|Keras - LCE|` over all outputs, end to end.
-        max_step_difference: largest of any intermediate result, each Keras layer being given
-            what the file computed for its inputs.
-        tolerance: the bound that this largest difference kept to.
+        max_step_difference: largest difference of any intermediate result, where each Keras
+            layer is given what the file computed for its inputs.
+        tolerance: the bound that applied to this largest difference.
         argmax_agreement: share of samples with the same arg max, over all outputs that have
             one.
-        sign_flips: binarised activations whose sign differs end to end, because rounding moved
-            a value across zero.
-        flipped_samples: samples with any of those.
-        compared: what was found equal to Keras, in this order.
+        sign_flips: number of binarised activations whose sign differs end to end, because
+            rounding moved a value across zero.
+        flipped_samples: number of samples with at least one of them.
+        compared: the runtimes that were found equal to Keras, in this order.
         int8_weights: what rounding the weights to 8 bits changes; None if they are float.
     """
 
