@@ -22,12 +22,11 @@ __all__ = ["add_arguments", "run"]
 
 MAX_IMAGES = 1_000_000
 
-_LCE_DEFAULTS = {
-    "inference_input_type": "float32",
-    "inference_output_type": "float32",
-    "target": "arm",
-    "experimental_default_int8_range": None,
-}
+_LCE_OPTIONS = (
+    *("inference_input_type", "inference_output_type"),
+    *("target", "experimental_default_int8_range"),
+)
+"""Keywords of `convert_keras_model`; those that are given on the command line pass through."""
 
 _NOTHING_SAVED = (
     "Note: no filter would be smaller as codebook indices, so the file is an LCE file."
@@ -70,17 +69,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             f"--inference-{side}-type",
             choices=("float32", "int8"),
-            default="float32",
-            help=f"of the file's {side}s; int8 needs a model trained with fake quantization",
+            default=argparse.SUPPRESS,
+            help=f"of the file's {side}s; int8 needs a model trained with fake quantization "
+            "(default float32)",
         )
     group.add_argument(
-        "--target", choices=("arm", "xcore"), default="arm", help="processor (default arm)"
+        "--target",
+        choices=("arm", "xcore"),
+        default=argparse.SUPPRESS,
+        help="processor (default arm)",
     )
     group.add_argument(
         "--default-int8-range",
         nargs=2,
         type=float,
         metavar=("MIN", "MAX"),
+        default=argparse.SUPPRESS,
+        dest="experimental_default_int8_range",
         help="assume this range of every activation that is not quantized; only for latency "
         "tests, together with --verify 0",
     )
@@ -90,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     """Converts, verifies, and only then writes."""
     if not 0 <= args.verify <= MAX_IMAGES:
         raise SparseBNNError(f"Expected --verify in [0, {MAX_IMAGES}], got {args.verify}.")
-    if args.default_int8_range is not None and args.verify:
+    if "experimental_default_int8_range" in args and args.verify:
         raise SparseBNNError(
             f"Expected --verify 0 with --default-int8-range, got --verify {args.verify}: with "
             "a range that the model does not have, the file computes something else."
@@ -143,7 +148,7 @@ def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
     from keras_sparsebnn.converters import ModelFileError, convert_file, expand
     from keras_sparsebnn.tflite_file import read
 
-    if _lce_options(args) != _LCE_DEFAULTS:
+    if _lce_options(args):
         raise SparseBNNError(
             f"Expected a run folder or a Keras model for options of LCE's converter, got "
             f"{source}: a .tflite only changes its format."
@@ -174,13 +179,7 @@ def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
 
 
 def _lce_options(args: argparse.Namespace) -> dict[str, Any]:
-    limits = args.default_int8_range
-    return {
-        "inference_input_type": args.inference_input_type,
-        "inference_output_type": args.inference_output_type,
-        "target": args.target,
-        "experimental_default_int8_range": None if limits is None else tuple(limits),
-    }
+    return {name: value for name, value in vars(args).items() if name in _LCE_OPTIONS}
 
 
 def _print_sizes(

@@ -154,7 +154,10 @@ def _checked_target(target: str) -> str:
 def _checked_range(limits: tuple[float, float] | None) -> tuple[float, float] | None:
     if limits is None:
         return None
-    pair = np.asarray(limits, np.float64)
+    try:
+        pair = np.asarray(limits, np.float64)
+    except (TypeError, ValueError):
+        pair = np.empty(0)
     if pair.shape != (2,) or not np.isfinite(pair).all() or not pair[0] < pair[1]:
         raise ConversionError(
             "Expected `experimental_default_int8_range` to be two numbers, the lower one "

@@ -189,6 +189,7 @@ class TestOptions:
             ({"experimental_default_int8_range": (6, -6)}, "the lower one first"),
             ({"experimental_default_int8_range": (0, np.inf)}, "the lower one first"),
             ({"experimental_default_int8_range": (1, 2, 3)}, "two numbers"),
+            ({"experimental_default_int8_range": "ab"}, "two numbers, .* got 'ab'"),
         ],
     )
     def test_wrong_values(self, options, message):
