@@ -14,6 +14,7 @@ from keras_sparsebnn import freeze
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.converters import (
     ConversionError,
+    ConversionWarning,
     convert_keras_model,
     inspect,
     verify,
@@ -145,7 +146,8 @@ class TestConverts:
         layer = lq.layers.QuantConv2D(
             8, 3, kernel_quantizer="ste_sign", kernel_constraint="weight_clip"
         )
-        flat = convert_keras_model(sequential(layer, shape=(6, 6, 1)))
+        with pytest.warns(ConversionWarning, match="it has no input quantizer"):
+            flat = convert_keras_model(sequential(layer, shape=(6, 6, 1)))
         assert inspect(flat).operators == {"CONV_2D": 1}
 
 
