@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn.converters.lce_kernels import needs_reference_kernel
-from keras_sparsebnn.converters.verification.quantization import dequantized, quantized
+from keras_sparsebnn.converters.verification.quantization import Scale, dequantized, quantized
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.tflite_file import Model, read
 
@@ -37,10 +37,14 @@ def expose(model: Model, tensors: Sequence[int]) -> bytes:
 class _Interpreter(Protocol):
     """What LCE's interpreter and this package's have in common."""
 
-    input_scales: list[float | None]
-    input_zero_points: list[int | None]
-    output_scales: list[float | None]
-    output_zero_points: list[int | None]
+    @property
+    def input_scales(self) -> list[Scale]: ...
+    @property
+    def input_zero_points(self) -> list[int | None]: ...
+    @property
+    def output_scales(self) -> list[Scale]: ...
+    @property
+    def output_zero_points(self) -> list[int | None]: ...
 
     def predict(self, x: list[Array]) -> Array | list[Array]: ...
 
@@ -75,13 +79,13 @@ class ExposedInterpreter:
         self._interpreter = _lce(model, exposed) if runtime == "lce" else _delegate(exposed)
         self._quantization = self._scales("output")
         self.steps = {
-            index: float(scale)
+            index: float(np.max(scale))
             for index, (scale, _) in zip(self.tensors, self._quantization, strict=True)
             if scale and graph.tensors[index].dtype == "INT8"
         }
         for index, (scale, _) in zip(graph.inputs, self._scales("input"), strict=True):
             if scale:
-                self.steps[index] = float(scale)
+                self.steps[index] = float(np.max(scale))
             tensor = graph.tensors[index]
             if tensor.dtype not in _DTYPES or not tensor.shape or not tensor.shape[0]:
                 raise SparseBNNError(
@@ -90,7 +94,7 @@ class ExposedInterpreter:
                 )
         self.batch = graph.tensors[graph.inputs[0]].shape[0] if graph.inputs else 1
 
-    def _scales(self, side: str) -> list[tuple[float | None, int | None]]:
+    def _scales(self, side: str) -> list[tuple[Scale, int | None]]:
         fields = (getattr(self._interpreter, f"{side}_{x}") for x in ("scales", "zero_points"))
         return list(zip(*fields, strict=True))
 

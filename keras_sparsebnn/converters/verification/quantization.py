@@ -2,17 +2,20 @@ r"""int8 tensors of a .tflite and the numbers they stand for: `x = s (q - z)`.""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["dequantized", "quantized"]
+__all__ = ["Scale", "dequantized", "quantized"]
 
 Array = npt.NDArray[Any]
 
+Scale = Union[float, list[float], None]
+"""s; activations have one, but a file may list one for each channel of the last axis."""
 
-def quantized(x: Array, scale: float | None, zero_point: int | None) -> Array:
+
+def quantized(x: Array, scale: Scale, zero_point: int | None) -> Array:
     """`q = round(x / s) + z`, clipped to int8; `x` itself if it is int8 or has no scale.
 
     Example:
@@ -21,10 +24,10 @@ def quantized(x: Array, scale: float | None, zero_point: int | None) -> Array:
     """
     if not scale or x.dtype == np.int8:
         return x
-    return np.asarray(np.clip(np.rint(x / scale) + (zero_point or 0), -128, 127), np.int8)
+    return np.asarray(np.clip(np.rint(x / np.asarray(scale)) + (zero_point or 0), -128, 127), np.int8)
 
 
-def dequantized(q: Array, scale: float | None, zero_point: int | None) -> Array:
+def dequantized(q: Array, scale: Scale, zero_point: int | None) -> Array:
     """`x = s (q - z)` in float32; `q` itself if it is not int8 or has no scale.
 
     Example:
@@ -34,4 +37,4 @@ def dequantized(q: Array, scale: float | None, zero_point: int | None) -> Array:
     if not scale or q.dtype != np.int8:
         return q
     difference = q.astype(np.float32) - np.float32(zero_point or 0)
-    return np.asarray(difference * np.float32(scale))
+    return np.asarray(difference * np.asarray(scale, np.float32))
