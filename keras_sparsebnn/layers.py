@@ -82,8 +82,10 @@ class SparseBinaryConv2D(lq.layers.QuantConv2D):  # type: ignore[misc]
             validate_codewords(quantizer.codewords, height, f"layer {self.name}")
 
     def build(self, input_shape: Any) -> None:
-        super().build(input_shape)
         quantizer = sparse_quantizer(self)
+        if quantizer is not None:
+            quantizer.claim(self)
+        super().build(input_shape)
         if quantizer is not None and not quantizer.built:
             with keras.backend.name_scope(quantizer.name):
                 quantizer.build(self.kernel.shape)

@@ -34,10 +34,37 @@ def _matched_plan(prices: Any, *args: Any) -> Any:
     return match_from(_plan(*args), prices)
 
 
+def _logits_gradient(upstream: Any, logits: Any, *args: Any) -> Any:
+    """`g(X)` from `g(P_GS)`."""
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        plan = _plan(logits, *args)
+    return tape.gradient(plan, logits, upstream)
+
+
 # One operation each in the training graph, and compiled once a shape, not once a layer:
 # thousands of small operations a layer would take minutes to trace and longer to run.
 _plan_compiled = tf.function(_plan, jit_compile=True)
 _matched_plan_compiled = tf.function(_matched_plan, jit_compile=True)
+_logits_gradient_compiled = tf.function(_logits_gradient, jit_compile=True)
+
+
+def _plan_ste(logits: Any, *args: Any) -> Any:
+    """`P_GS` for `select_ste`, which uses its gradient only: the value is all zeros.
+
+    The gradient is one function, not what TensorFlow would make of a compiled forward pass.
+    That hands shapes on as outputs of the forward pass, which XLA then takes for constants of
+    the whole training step, and so its inputs, the logits and the step count, too: a step that
+    is compiled as a whole (`jit_compile=True`, TPUs) would be compiled anew every time.
+    """
+
+    @tf.custom_gradient
+    def plan(logits: Any) -> Any:
+        return tf.zeros_like(logits), lambda upstream: _logits_gradient_compiled(
+            upstream, logits, *args
+        )
+
+    return plan(logits)
 
 
 @register_quantizer("sparse_kernel")
@@ -300,9 +327,7 @@ class SparseKernel(SubsetKernel):
             return super()._codewords(training)
         # The noise of the last matching, also between two of them.
         step = tf.convert_to_tensor(self.step)
-        # TensorFlow cannot differentiate XLA's loops from outside of a graph.
-        plan = _plan if tf.executing_eagerly() else _plan_compiled
-        p = plan(
+        p = _plan_ste(
             tf.convert_to_tensor(self.logits),
             tf.convert_to_tensor(self.noise_scale),
             tf.convert_to_tensor(self.temperature),

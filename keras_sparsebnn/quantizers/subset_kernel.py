@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import random
+import weakref
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,15 @@ from keras_sparsebnn.estimators.ir_net import T_MIN
 from keras_sparsebnn.quantizers.methods import check_argument
 
 __all__ = ["STAGES", "SubsetKernel", "sign", "sparse_quantizer", "validate_codewords"]
+
+# Which layer's kernels a quantizer is for. Not an attribute: a copy is for another layer.
+_LAYER_OF: weakref.WeakKeyDictionary[SubsetKernel, weakref.ref[keras.layers.Layer]] = (
+    weakref.WeakKeyDictionary()
+)
+# Keras tells nobody else which layer is being called.
+_CALL_CONTEXT = importlib.import_module(
+    f"{keras.layers.Layer.__module__.rpartition('.')[0]}.base_layer_utils"
+).call_context
 
 STAGES = ("float", "sign", "codewords")
 """What a layer's kernels are, in the order in which training passes through them."""
@@ -76,8 +87,8 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         `[k, k, Cin, Cout]` -> the same.
 
     Raises:
-        ValueError: for an impossible `codewords`, an unknown stage, or a kernel that is not
-            1x1, 2x2 or 3x3.
+        ValueError: for an impossible `codewords`, an unknown stage, a kernel that is not 1x1,
+            2x2 or 3x3, or a second layer: the state is that of one layer's kernels.
     """
 
     precision = 1
@@ -108,6 +119,35 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
         self.seed = random.randrange(2**31) if seed is None else int(seed)
         self.kernel_size = 0  # known once built
         self._stage: Any = None
+
+    def claim(self, layer: keras.layers.Layer) -> None:
+        """Makes this the quantizer of `layer`, and of no other.
+
+        Layers of this package call it when they are built; for larq's it happens in their
+        first call.
+
+        Raises:
+            ValueError: it is another layer's already.
+        """
+        owner = _LAYER_OF.get(self, lambda: None)()
+        if owner is not None and owner is not layer:
+            raise ValueError(
+                f"Expected a quantizer of its own for each layer, got {self.name} in layers "
+                f"{owner.name} and {layer.name}. Make one per layer: its codewords are state."
+            )
+        _LAYER_OF[self] = weakref.ref(layer)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        layer = _CALL_CONTEXT().layer
+        # Whatever the layer calls it: kernel_quantizer, depthwise_quantizer, ...
+        if layer is not None and any(value is self for value in vars(layer).values()):
+            self.claim(layer)
+        if self.built and inputs.shape[:2] != (self.kernel_size, self.kernel_size):
+            raise ValueError(
+                f"Expected kernels of {self.kernel_size}x{self.kernel_size}, got shape "
+                f"{tuple(inputs.shape)} (quantizer {self.name}). Make one quantizer per kernel."
+            )
+        return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         shape = tuple(tf.TensorShape(input_shape).as_list())
