@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from keras_sparsebnn.selection.facility_location import greedy_facility_location
+
 __all__ = [
     "KERNEL_SIZES",
     "codebook_size",
@@ -27,6 +29,7 @@ __all__ = [
     "decode",
     "encode",
     "nearest",
+    "place_values",
     "validate_ids",
 ]
 
@@ -105,6 +108,16 @@ def decode(ids: npt.ArrayLike, kernel_size: int = 3) -> npt.NDArray[np.int8]:
     return (1 - 2 * negative).astype(np.int8)
 
 
+def place_values(kernel_size: int = 3) -> Ids:
+    """What a -1 at each tap adds to a codeword's id.
+
+    Example:
+        >>> place_values(2).tolist()
+        [1, 2, 4, 8]
+    """
+    return 1 << np.arange(codebook_size(kernel_size).bit_length() - 1, dtype=np.int64)
+
+
 def encode(patterns: npt.ArrayLike, kernel_size: int = 3) -> Ids:
     """Sign patterns (or latent weights) to ids; the sign of 0 is +1, as in larq and LCE.
 
@@ -116,10 +129,10 @@ def encode(patterns: npt.ArrayLike, kernel_size: int = 3) -> Ids:
         [1, 0]
     """
     array = np.asarray(patterns)
-    taps = codebook_size(kernel_size).bit_length() - 1
-    if array.ndim == 0 or array.shape[-1] != taps:
-        raise ValueError(f"Expected patterns of shape [..., {taps}], got {array.shape}.")
-    return (array < 0).astype(np.int64) @ (1 << np.arange(taps, dtype=np.int64))
+    places = place_values(kernel_size)
+    if array.ndim == 0 or array.shape[-1] != len(places):
+        raise ValueError(f"Expected patterns of shape [..., {len(places)}], got {array.shape}.")
+    return (array < 0).astype(np.int64) @ places
 
 
 def complement(ids: npt.ArrayLike, kernel_size: int = 3) -> Ids:
@@ -143,7 +156,7 @@ def nearest(
 
     Args:
         kernels: latent kernels.
-        ids: the subset U; the whole codebook when left out.
+        ids: the subset U; the whole codebook if None.
         kernel_size: k.
 
     Shape:
@@ -160,15 +173,7 @@ def nearest(
 def _covering(n: int, kernel_size: int, seed: int) -> tuple[int, ...]:
     table = codewords(kernel_size)
     kernels = np.random.default_rng(seed).standard_normal((4096, table.shape[1]))
-    scores = kernels.astype(np.float32) @ table.T
-    best = np.full((len(scores), 1), -np.inf, np.float32)
-    chosen: list[int] = []
-    for _ in range(n):
-        gain = np.maximum(scores, best).sum(axis=0)
-        gain[chosen] = -np.inf
-        chosen.append(int(gain.argmax()))
-        best = np.maximum(best, scores[:, chosen[-1:]])
-    return tuple(chosen)
+    return tuple(greedy_facility_location(kernels, n, table).tolist())
 
 
 def covering(n: int, kernel_size: int = 3, *, seed: int = 0) -> Ids:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_sparsebnn._keras import keras, lq
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.activations import HardTanh, LearnableShift, RPReLU, TwoSidedPReLU
-from keras_sparsebnn.quantizers import SparseKernel
-from keras_sparsebnn.quantizers.subset_kernel import sparse_quantizer, validate_codewords
+from keras_sparsebnn.quantizers import (
+    SparseKernel,
+    make_quantizer,
+    sparse_quantizer,
+    validate_codewords,
+)
 
 __all__ = [
     "HardTanh",
@@ -19,6 +23,7 @@ __all__ = [
 ]
 
 
+@lq.utils.register_keras_custom_object
 @keras.utils.register_keras_serializable(package="keras_sparsebnn")
 class SparseBinaryConv2D(lq.layers.QuantConv2D):  # type: ignore[misc]
     r"""`lq.layers.QuantConv2D` whose kernels come from n learned codewords.
@@ -29,9 +34,10 @@ class SparseBinaryConv2D(lq.layers.QuantConv2D):  # type: ignore[misc]
     Args:
         filters: output channels.
         kernel_size: 1, 2 or 3, square.
-        codewords: n, a power of two in [2, 512]; 32 when nothing is said. Not together with
-            `kernel_quantizer`.
-        kernel_quantizer: any `SubsetKernel`, for more options than n.
+        codewords: n, a power of two in [2, 512]; 32 if None.
+        kernel_quantizer: what chooses the codewords: a name ("frequent") or a class of a
+            quantizer, or, without `codewords`, a quantizer with more options than n.
+            `SparseKernel` if None.
         kernel_constraint: "weight_clip" keeps latent weights where gradients pass and large
             ones from dominating the choice of codeword.
 
@@ -49,17 +55,21 @@ class SparseBinaryConv2D(lq.layers.QuantConv2D):  # type: ignore[misc]
     def __init__(
         self,
         filters: int,
-        kernel_size: Any = 3,
+        kernel_size: int | tuple[int, int] = 3,
         *,
         codewords: int | None = None,
-        kernel_quantizer: Any = None,
-        kernel_constraint: Any = "weight_clip",
+        kernel_quantizer: lq.quantizers.Quantizer | str | type | None = None,
+        kernel_constraint: keras.constraints.Constraint | str | None = "weight_clip",
         **kwargs: Any,
     ) -> None:
+        where = f"layer {kwargs['name']}" if kwargs.get("name") else ""
         if kernel_quantizer is None:
-            where = f"layer {kwargs['name']}" if kwargs.get("name") else ""
-            n = validate_codewords(32 if codewords is None else codewords, where=where)
-            kernel_quantizer = SparseKernel(n)
+            kernel_quantizer = SparseKernel(
+                validate_codewords(32 if codewords is None else codewords, where=where)
+            )
+        elif isinstance(kernel_quantizer, str | type):
+            n = None if codewords is None else validate_codewords(codewords, where=where)
+            kernel_quantizer = make_quantizer(kernel_quantizer, n)
         elif codewords is not None:
             raise ValueError(
                 "Expected `codewords` or `kernel_quantizer`, got both. "
@@ -81,7 +91,7 @@ class SparseBinaryConv2D(lq.layers.QuantConv2D):  # type: ignore[misc]
         if quantizer is not None:
             validate_codewords(quantizer.codewords, height, f"layer {self.name}")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tf.TensorShape) -> None:
         quantizer = sparse_quantizer(self)
         if quantizer is not None:
             quantizer.claim(self)

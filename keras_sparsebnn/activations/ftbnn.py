@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.activations.per_channel import PerChannel
 
 __all__ = ["HardTanh", "TwoSidedPReLU"]
 
 
+@lq.utils.register_keras_custom_object
 @keras.utils.register_keras_serializable(package="keras_sparsebnn")
 class HardTanh(keras.layers.Layer):  # type: ignore[misc]
     r"""Clips to [-1, 1].
@@ -39,6 +40,7 @@ class HardTanh(keras.layers.Layer):  # type: ignore[misc]
         return input_shape
 
 
+@lq.utils.register_keras_custom_object
 @keras.utils.register_keras_serializable(package="keras_sparsebnn")
 class TwoSidedPReLU(PerChannel):
     r"""PReLU that learns both slopes, per channel.

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.activations.per_channel import PerChannel
 
 __all__ = ["LearnableShift", "RPReLU"]
 
 
+@lq.utils.register_keras_custom_object
 @keras.utils.register_keras_serializable(package="keras_sparsebnn")
 class LearnableShift(PerChannel):
     r"""Adds a learned constant to each channel: the learned threshold of RSign.
@@ -43,6 +44,7 @@ class LearnableShift(PerChannel):
         return inputs + self.shift
 
 
+@lq.utils.register_keras_custom_object
 @keras.utils.register_keras_serializable(package="keras_sparsebnn")
 class RPReLU(PerChannel):
     r"""PReLU whose bend may lie anywhere, per channel.

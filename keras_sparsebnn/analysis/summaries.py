@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from keras_sparsebnn._keras import keras
 from keras_sparsebnn._text_table import aligned
 from keras_sparsebnn.analysis import accounting
 from keras_sparsebnn.analysis.accounting import BinaryConv, Totals
 from keras_sparsebnn.analysis.usage import binary_layers, codeword_counts, usage_entropy
-from keras_sparsebnn.layers import sparse_quantizer
+from keras_sparsebnn.quantizers import SubsetKernel, sparse_quantizer
+from keras_sparsebnn.transforms.binarity import stays_float
+from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["LayerSummary", "Summary", "summary"]
 
@@ -28,7 +31,7 @@ class LayerSummary:
         bits_per_weight: `log2(n) / k^2`.
         mbit: megabits of weights.
         codebook_bits: bits of the codebook, counted apart.
-        bops: binary operations a picture; None if the map's size is unknown.
+        bops: binary operations per image; None if the map's size is unknown.
         usage_entropy: bits per kernel an ideal entropy coder would pay, at most `log2(n)`.
     """
 
@@ -49,16 +52,19 @@ class Summary:
 
     Attributes:
         model: the model's name.
-        layers: one entry a binary layer, in order.
-        totals: sums; `gbops` leaves out layers of unknown map size.
+        layers: one entry per binary layer, in order.
+        totals: sums; `gbops` excludes layers of unknown map size.
         other_parameters: weights outside the binary kernels that are deployed too (stem,
             shortcuts, classifier, batch norm): 32 bits each unless quantised.
+        stay_float: layers with binary kernels that a converted file runs in float, so that
+            their weights count as other parameters; each with its reason.
     """
 
     model: str
     layers: list[LayerSummary]
     totals: Totals
     other_parameters: int
+    stay_float: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -103,18 +109,27 @@ class Summary:
             f"codebooks {totals.codebook_mbit * 1e3:.1f} kbit; "
             f"{self.other_parameters:,} other parameters"
         )
+        lines += [f"float in a file: {name}: {why}" for name, why in self.stay_float.items()]
         return "\n".join(lines)
 
     __repr__ = __str__
 
 
-def _summarise(layer: Any) -> tuple[LayerSummary, BinaryConv]:
+def _map_size(layer: keras.layers.Layer) -> tuple[int | None, int | None]:
+    """Height and width of the output; None where they are open, as inside custom layers."""
+    try:
+        shape = layer.get_output_shape_at(0)
+    except (AttributeError, RuntimeError):
+        return None, None
+    height, width = shape[1:3] if layer.data_format == "channels_last" else shape[2:4]
+    return height, width
+
+
+def _summarise(layer: keras.layers.Layer) -> tuple[LayerSummary, BinaryConv]:
     counts = codeword_counts(layer)
     quantizer = sparse_quantizer(layer)
     shape = tuple(layer.kernel.shape)
-    channels = layer.data_format == "channels_last"
-    output_shape = layer.get_output_shape_at(0)
-    height, width = output_shape[1:3] if channels else output_shape[2:4]
+    height, width = _map_size(layer)
     geometry = BinaryConv(
         kernel_size=shape[0],
         channels_in=shape[2],
@@ -140,11 +155,11 @@ def _summarise(layer: Any) -> tuple[LayerSummary, BinaryConv]:
     )
 
 
-def summary(model: Any) -> Summary:
+def summary(model: keras.Model) -> Summary:
     """Per binary layer: n, codewords used, bits/weight, Mbit, BOPs, entropy; and totals.
 
-    Works on any Keras model with larq layers, trained here or not, frozen or not. A layer that
-    is called twice counts once.
+    Works on any Keras model with larq layers, trained here or not, frozen or not; layers
+    inside custom layers and wrappers count, too. A layer that is called twice counts once.
 
     Args:
         model: a built model.
@@ -152,17 +167,23 @@ def summary(model: Any) -> Summary:
     Raises:
         SparseBNNError: a binary layer has no weights yet.
     """
-    parts = [_summarise(layer) for layer in binary_layers(model)]
+    in_float = {
+        path: reason
+        for path, layer in all_layers(model)
+        if (reason := stays_float(layer)) is not None
+    }
+    parts = [_summarise(x) for x in binary_layers(model) if stays_float(x) is None]
     binary = sum(geometry.weights for _, geometry in parts)
     state = sum(
         int(np.prod(weight.shape))
-        for layer in binary_layers(model)
-        if (quantizer := sparse_quantizer(layer)) is not None
-        for weight in quantizer.weights
+        for _, layer in all_layers(model)
+        if isinstance(layer, SubsetKernel)
+        for weight in layer.weights
     )
     return Summary(
         model=model.name,
         layers=[layer for layer, _ in parts],
         totals=accounting.totals(geometry for _, geometry in parts),
         other_parameters=model.count_params() - state - binary,
+        stay_float=in_float,
     )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.layers import sparse_quantizer
-from keras_sparsebnn.transforms.freezing import frozen_kernel
+from keras_sparsebnn.quantizers import sparse_quantizer
+from keras_sparsebnn.transforms.kernels import frozen_kernel, quantized_kernel
+from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["binary_layers", "codeword_counts", "kernel_patterns", "usage_entropy"]
 
 
-def _is_binary_convolution(layer: Any) -> bool:
+def _is_binary_convolution(layer: keras.layers.Layer) -> bool:
     quantizer = getattr(layer, "kernel_quantizer", None)
     if getattr(quantizer, "precision", None) != 1 or not isinstance(layer, keras.layers.Conv2D):
         return False
@@ -24,29 +23,23 @@ def _is_binary_convolution(layer: Any) -> bool:
     return height == width and height in codebook.KERNEL_SIZES
 
 
-def binary_layers(model: Any) -> list[Any]:
-    """The model's binary k x k convolutions, k <= 3, in order, nested models included.
+def binary_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The model's binary k x k convolutions, k <= 3, in order, wherever they are in it.
 
     A layer counts if its kernel quantizer has `precision = 1`: a codebook quantizer, any of
     larq's binary ones, or what `freeze` leaves.
     """
-    found: list[Any] = []
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            found += binary_layers(layer)
-        elif _is_binary_convolution(layer):
-            found.append(layer)
-    return found
+    return [layer for _, layer in all_layers(model) if _is_binary_convolution(layer)]
 
 
-def kernel_patterns(layer: Any) -> npt.NDArray[np.int64]:
+def kernel_patterns(layer: keras.layers.Layer) -> npt.NDArray[np.int64]:
     """The codeword id of every kernel, as evaluation uses it.
 
     Shape:
         kernel `[k, k, Cin / groups, Cout]` -> `[Cin / groups, Cout]`.
 
     Raises:
-        SparseBNNError: the layer is no binary 1x1, 2x2 or 3x3 convolution, or not built.
+        SparseBNNError: the layer is not a binary 1x1, 2x2 or 3x3 convolution, or not built.
     """
     if not _is_binary_convolution(layer):
         raise SparseBNNError(
@@ -59,17 +52,14 @@ def kernel_patterns(layer: Any) -> npt.NDArray[np.int64]:
             f"Expected a built layer, got {layer.name} without weights. "
             "Call the model once, or model.build(input_shape)."
         )
-    if sparse_quantizer(layer) is not None:
-        kernel = frozen_kernel(layer)
-    else:
-        with lq.context.quantized_scope(True):
-            kernel = tf.convert_to_tensor(layer.kernel).numpy()
+    sparse = sparse_quantizer(layer) is not None
+    kernel = frozen_kernel(layer) if sparse else quantized_kernel(layer)
     k, _, channels_in, channels_out = kernel.shape
-    flat = np.asarray(kernel, np.float32).reshape(k * k, channels_in, channels_out)
+    flat = kernel.reshape(k * k, channels_in, channels_out)
     return codebook.encode(np.moveaxis(flat, 0, -1), k)
 
 
-def codeword_counts(layer: Any) -> npt.NDArray[np.int64]:
+def codeword_counts(layer: keras.layers.Layer) -> npt.NDArray[np.int64]:
     """How many of the layer's kernels use each codeword.
 
     Shape:

@@ -27,6 +27,7 @@ from typing import Any
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import tf
+from keras_sparsebnn.estimators.permutation_ste import ids_of
 
 __all__ = ["refined_patterns", "refinement_ste"]
 
@@ -71,8 +72,7 @@ def refined_patterns(
     patterns = tf.clip_by_value(patterns, -bound, bound)
     sure = tf.abs(patterns) >= hysteresis
     negative = tf.where(sure, patterns < 0, tf.gather(table, ids) < 0)
-    places = tf.constant([1 << tap for tap in range(taps)], tf.int64)
-    ids = tf.reduce_sum(tf.cast(negative, tf.int64) * places, axis=1)
+    ids = ids_of(tf.transpose(negative))
 
     equal = ids[:, tf.newaxis] == ids[tf.newaxis, :]
     earlier = tf.range(slots)[:, tf.newaxis] > tf.range(slots)[tf.newaxis, :]

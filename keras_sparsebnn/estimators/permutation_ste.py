@@ -23,17 +23,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import tf
 
 __all__ = ["nearest_codeword_ste", "permutation_ste", "select_ste"]
 
 
-def _encode(kernels: Any) -> Any:
-    """Ids of the kernels' sign patterns; `[k*k, C]` -> `[C]`."""
-    taps = kernels.shape[0]
-    weights = tf.constant([[1 << tap] for tap in range(taps)], tf.int64)
-    return tf.reduce_sum(tf.cast(kernels < 0, tf.int64) * weights, axis=0)
+def ids_of(negative: tf.Tensor) -> tf.Tensor:
+    """`codebook.encode` in TensorFlow: ids of patterns whose -1 are where `negative` is true.
+
+    Shape:
+        `[k*k, C]` -> `[C]`.
+    """
+    places = codebook.place_values(round(negative.shape[0] ** 0.5))
+    return tf.reduce_sum(tf.cast(negative, tf.int64) * places[:, np.newaxis], axis=0)
 
 
 def nearest_slot(kernels: Any, ids: Any) -> Any:
@@ -46,7 +51,7 @@ def nearest_slot(kernels: Any, ids: Any) -> Any:
     table = codebook.codewords(kernel_size)
     if ids.shape[0] == len(table):
         # Every pattern is there: sign is exact where a rounded matmul is not.
-        return tf.gather(tf.argsort(ids), _encode(kernels))
+        return tf.gather(tf.argsort(ids), ids_of(kernels < 0))
     order = tf.argsort(ids)
     u = tf.gather(tf.constant(table), tf.gather(ids, order))
     scores = tf.matmul(kernels, u, transpose_a=True, transpose_b=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from keras_sparsebnn.quantizers.chosen_kernel import ChosenKernel
     from keras_sparsebnn.quantizers.facility_location import FacilityLocation
+    from keras_sparsebnn.quantizers.factory import KernelQuantizer, make_quantizer
     from keras_sparsebnn.quantizers.fixed_subset import FixedSubset
     from keras_sparsebnn.quantizers.frequent import Frequent
     from keras_sparsebnn.quantizers.incremental import Incremental
@@ -39,10 +40,12 @@ __all__ = [
     "FixedSubset",
     "Frequent",
     "Incremental",
+    "KernelQuantizer",
     "OneBit",
     "ProductQuantization",
     "SparseKernel",
     "SubsetKernel",
+    "make_quantizer",
     "register_quantizer",
     "sparse_quantizer",
     "validate_codewords",
@@ -56,10 +59,12 @@ _HOME = {
     "FixedSubset": "fixed_subset",
     "Frequent": "frequent",
     "Incremental": "incremental",
+    "KernelQuantizer": "factory",
     "OneBit": "one_bit",
     "ProductQuantization": "product_quantization",
     "SparseKernel": "sparse_kernel",
     "SubsetKernel": "subset_kernel",
+    "make_quantizer": "factory",
     "register_quantizer": "register",
     "sparse_quantizer": "subset_kernel",
     "validate_codewords": "subset_kernel",

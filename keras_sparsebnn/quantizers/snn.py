@@ -7,25 +7,25 @@ from typing import Any
 import numpy as np
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._keras import tf
 from keras_sparsebnn.estimators import refined_patterns, refinement_ste
+from keras_sparsebnn.quantizers.learned_subset import LearnedSubset
 from keras_sparsebnn.quantizers.methods import check_argument
 from keras_sparsebnn.quantizers.register import register_quantizer
-from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 
 __all__ = ["SNN"]
 
 
 @register_quantizer("snn")
-class SNN(SubsetKernel):
+class SNN(LearnedSubset):
     r"""n codewords drawn at random, then refined through latent patterns `p`.
 
     Forward:   `what_c = argmin_{u in U} ||u - w_c||^2`, `u_j = sign(p_j)` with hysteresis.
     Backward:  `g(w_c) = g(what_c) 1[|w_c| <= clip_value]`, and in every 25th step
                `g(p_j) = sum_{c : what_c = u_j} g(what_c)`.
 
-    `U` is state: it follows `p` right after an optimizer update, through the constraint of
-    `p`, as in `SparseKernel`. See `estimators.pattern_refinement` for the equations.
+    `U` follows `p` right after an optimizer update, as in `LearnedSubset`. See
+    `estimators.pattern_refinement` for the equations.
 
     Args:
         codewords: n, see `SubsetKernel`.
@@ -71,14 +71,7 @@ class SNN(SubsetKernel):
         if self.covers_codebook or not self.refinement_interval:
             return
         start = codebook.codewords(self.kernel_size)[self._initial_selection()]
-        self.patterns = self.add_weight(
-            name="patterns",
-            shape=start.shape,
-            dtype=tf.float32,
-            initializer=keras.initializers.Constant(self.pattern_scale * start),
-            constraint=self._after_update,
-            experimental_autocast=False,
-        )
+        self.patterns = self._add_trained("patterns", self.pattern_scale * start)
         self.step = self._add_state("step", np.int64(0), tf.int64)
 
     def _codewords(self, training: Any) -> tuple[Any, Any]:
@@ -88,18 +81,16 @@ class SNN(SubsetKernel):
         # The update that this gradient is for will be number step + 1.
         step = tf.convert_to_tensor(self.step) + 1
         due = tf.cast(tf.equal(step % self.refinement_interval, 0), tf.float32)
-        return refinement_ste(tf.convert_to_tensor(self.patterns), u, due), ids
+        u = refinement_ste(tf.convert_to_tensor(self.patterns), u, due)
+        return self._noting_gradients(u), ids
 
-    def _after_update(self, patterns: Any) -> Any:
-        """The patterns' constraint: `U` follows them."""
-        step = self.step + 1
+    def _after_update(self, value: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         patterns, ids = refined_patterns(
-            tf.convert_to_tensor(patterns),
+            value,
             tf.convert_to_tensor(self.selection),
             tf.stack([tf.constant(self.seed, tf.int64), step]),
         )
         self.selection.assign(ids)
-        self.step.assign(step)
         return patterns
 
     def get_config(self) -> dict[str, Any]:

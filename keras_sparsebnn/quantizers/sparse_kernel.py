@@ -10,10 +10,10 @@ import numpy.typing as npt
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.estimators import select_ste
-from keras_sparsebnn.quantizers.facility_location import greedy_facility_location
+from keras_sparsebnn.quantizers.learned_subset import LearnedSubset
 from keras_sparsebnn.quantizers.methods import check_argument
 from keras_sparsebnn.quantizers.register import register_quantizer
-from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
+from keras_sparsebnn.selection.facility_location import greedy_facility_location
 from keras_sparsebnn.selection.matching import gumbel_noise, hungarian, match_from, sinkhorn
 
 __all__ = ["SparseKernel"]
@@ -68,17 +68,16 @@ def _plan_ste(logits: Any, *args: Any) -> Any:
 
 
 @register_quantizer("sparse_kernel")
-class SparseKernel(SubsetKernel):
+class SparseKernel(LearnedSubset):
     r"""Restricts kernels to n codewords and learns which.
 
     Forward:   `P_GS = S^k((X + noise_scale eps) / tau)`, `U = B Hungarian(P_GS) V`,
                `what_c = argmin_{u in U} ||u - w_c||^2`.
     Backward:  the permutation straight-through estimator, see `estimators.permutation_ste`.
 
-    The selection is state, not a function of the call: it is matched anew right after an
-    optimizer update of the logits `X` (through their Keras `constraint`, which runs exactly
-    once an update), from noise keyed by (seed, step). So a kernel that is read twice is the
-    same twice, and replicas agree. Evaluation, export and `selection` use no noise.
+    The selection is matched anew right after an optimizer update of the logits `X`, see
+    `LearnedSubset`, from noise keyed by (seed, step). Evaluation, export and `selection` use
+    no noise.
 
     Args:
         codewords: n, a power of two; 2..512 for 3x3, 2..16 for 2x2, 2 for 1x1 kernels.
@@ -181,14 +180,7 @@ class SparseKernel(SubsetKernel):
         if self.covers_codebook:
             return
         value = self._initial_logits(self._initial_rows())
-        self.logits = self.add_weight(
-            name="logits",
-            shape=value.shape,
-            dtype=tf.float32,
-            initializer=keras.initializers.Constant(value),
-            constraint=self._after_update,
-            experimental_autocast=False,
-        )
+        self.logits = self._add_trained("logits", value)
         self.training_selection = self._add_state(
             "training_selection", self._matched(value, noisy=True), tf.int64
         )
@@ -238,7 +230,9 @@ class SparseKernel(SubsetKernel):
     def _choose(self, kernels: npt.NDArray[np.float32]) -> None:
         if self.initial_selection != "facility_location":
             return
-        rows = greedy_facility_location(kernels, self.codewords, self.kernel_size)
+        rows = greedy_facility_location(
+            kernels, self.codewords, codebook.codewords(self.kernel_size)
+        )
         initial = self._initial_logits(rows)
         # Largest in its row, too: the matching has to find exactly these.
         initial[rows, np.arange(self.codewords)] = initial.max()
@@ -281,10 +275,9 @@ class SparseKernel(SubsetKernel):
             ids = tf.ensure_shape(ids, [logits.shape[1]])
         return ids[: self.codewords], prices
 
-    def _after_update(self, logits: Any) -> Any:
-        """The logits' constraint: counts the update and matches anew when due."""
-        logits = tf.convert_to_tensor(logits)
-        step = self.step + 1
+    def _after_update(self, value: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Matches anew when due."""
+        logits = value
         interval = self.refresh_interval
         due = tf.logical_and(interval > 0, tf.equal(step % tf.maximum(interval, 1), 0))
 
@@ -312,7 +305,6 @@ class SparseKernel(SubsetKernel):
         self.selection.assign(selection)
         self.training_selection.assign(training_selection)
         self.prices.assign(prices)
-        self.step.assign(step)
         return logits
 
     def _codewords(self, training: Any) -> tuple[Any, Any]:
@@ -335,7 +327,7 @@ class SparseKernel(SubsetKernel):
             step - step % tf.maximum(self.refresh_interval, 1),
             self.sinkhorn_iterations,
         )
-        return select_ste(p, ids, self.kernel_size), ids
+        return self._noting_gradients(select_ste(p, ids, self.kernel_size)), ids
 
     def get_config(self) -> dict[str, Any]:
         return {

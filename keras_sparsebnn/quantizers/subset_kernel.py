@@ -53,7 +53,7 @@ def validate_codewords(codewords: int, kernel_size: int = 3, where: str = "") ->
     )
 
 
-class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
+class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
     r"""Replaces every kernel by the nearest of n codewords.
 
     Forward:   `what_c = alpha_o argmin_{u in U} ||u - w_c||^2`, `U` the n selected codewords.
@@ -82,6 +82,7 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
             state, and no cost.
         seed: of everything random here; drawn from Python's `random` if None, so
             `tf.keras.utils.set_random_seed` governs it.
+        **kwargs: `metrics=["flip_ratio"]` and `name`, as of larq's quantizers.
 
     Shape:
         `[k, k, Cin, Cout]` -> the same.
@@ -257,7 +258,17 @@ class SubsetKernel(lq.quantizers.Quantizer):  # type: ignore[misc]
             kernel *= tf.stop_gradient(scale)
         if stage is not None:
             kernel = tf.where(tf.equal(stage, STAGES.index("float")), latent, kernel)
+        # For larq's flip ratio, which rounds to integers: without a scale.
+        super().call(tf.sign(kernel))
         return tf.cast(kernel, inputs.dtype)
+
+    @property
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        """The state of the selection; as with larq's quantizers, not that of their metrics."""
+        metric = getattr(self, "flip_ratio", None)
+        hidden = set() if metric is None else {id(v) for v in metric.variables}
+        every = keras.layers.Layer.non_trainable_weights.fget(self)
+        return [v for v in every if id(v) not in hidden]
 
     def _nearest(self, latent: Any, training: Any) -> Any:
         """The nearest selected codeword of each kernel; gradients pass unchanged."""

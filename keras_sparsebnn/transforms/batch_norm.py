@@ -22,7 +22,7 @@ class _BatchStatistics(keras.layers.BatchNormalization):  # type: ignore[misc]
 
 
 def reestimate_batch_norm(
-    model: Any, batches: Iterable[Any], *, steps: int | None = None
+    model: keras.Model, batches: Iterable[Any], *, steps: int | None = None
 ) -> int:
     r"""Replaces all moving means and variances by averages over `batches`.
 
@@ -34,7 +34,7 @@ def reestimate_batch_norm(
     Args:
         model: a Sequential or functional model, trained or frozen.
         batches: inputs, or (inputs, labels, ...) tuples; a `tf.data.Dataset` fits.
-        steps: stop after so many batches; all of them if None.
+        steps: stop after that many batches; all of them if None.
 
     Returns:
         The number of batches used; 0, without reading any, if there is no batch norm.
@@ -43,7 +43,7 @@ def reestimate_batch_norm(
         SparseBNNError: no batch came, or the model is subclassed.
     """
 
-    def replace(layer: Any) -> Any:
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
         if not isinstance(layer, keras.layers.BatchNormalization):
             return None
         return _BatchStatistics.from_config({**layer.get_config(), "momentum": 0.0})

@@ -4,34 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.layers import sparse_quantizer
-from keras_sparsebnn.transforms.cloning import clone_with
+from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.quantizers import SubsetKernel, sparse_quantizer
+from keras_sparsebnn.transforms.cloning import check_replaceable, clone_with
+from keras_sparsebnn.transforms.kernels import frozen_kernel
+from keras_sparsebnn.transforms.walk import all_layers
 
-__all__ = ["freeze", "frozen_kernel"]
-
-
-def frozen_kernel(layer: Any) -> Any:
-    """The layer's selected kernels as a float32 array, exactly as evaluation uses them.
-
-    Shape:
-        -> `[k, k, Cin / groups, Cout]`, entries +-1 (+-alpha_o with `magnitude_scale`).
-
-    Raises:
-        SparseBNNError: the layer has no codebook quantizer.
-    """
-    quantizer = sparse_quantizer(layer)
-    if quantizer is None:
-        raise SparseBNNError(
-            f"Expected a layer with a codebook quantizer, got {type(layer).__name__} "
-            f"(layer {layer.name})."
-        )
-    with lq.context.quantized_scope(False):
-        latent = tf.convert_to_tensor(layer.kernel)
-    # Under mixed precision, evaluation assigns the rounded latents.
-    latent = tf.cast(latent, layer.compute_dtype)
-    return tf.cast(quantizer(latent, training=False), tf.float32).numpy()
+__all__ = ["freeze"]
 
 
 def _in_float32(config: Any) -> Any:
@@ -45,47 +26,58 @@ def _in_float32(config: Any) -> Any:
     return {key: _in_float32(value) for key, value in config.items()}
 
 
-def freeze(model: Any) -> Any:
+def freeze(model: keras.Model) -> keras.Model:
     """A float32 copy of `model` whose sparse layers are `QuantConv2D` with +-1 kernels.
 
     Nothing is left of the selection: no logits, no noise, no codebook. larq still counts the
     kernels as 1 bit. The model itself is unchanged. Predictions are the same, up to rounding
     if it was trained in mixed precision.
 
+    Args:
+        model: Sequential or functional. Nested models and wrappers such as `TimeDistributed`
+            are fine.
+
     Raises:
-        SparseBNNError: the model is subclassed, so Keras cannot clone it, or not built, or a
-            layer is still in a stage before its codewords.
+        SparseBNNError: the model is subclassed, so that Keras cannot clone it, or not built; a
+            layer is still in a stage before its codewords, has NaN in its weights, or has a
+            codebook quantizer where it cannot be replaced: inside a custom layer, or as
+            another than the `kernel_quantizer`.
     """
 
-    def replace(layer: Any) -> Any:
-        config = _in_float32(layer.get_config())
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
         quantizer = sparse_quantizer(layer)
         if quantizer is None:
-            copy = type(layer).from_config(config)
-        else:
-            if not quantizer.is_restricted:
-                raise SparseBNNError(
-                    f"Expected all kernels to be codewords, got others (layer {layer.name}, "
-                    f'stage "{quantizer.stage}"). Train it to the end of its schedules, or '
-                    'call kernel_quantizer.enter("codewords", kernel).'
-                )
-            # The kernel is binary already: mark it so, and leave it alone.
-            config["kernel_quantizer"] = lq.quantizers.NoOp(precision=1)
-            config["kernel_constraint"] = None
-            copy = lq.layers.QuantConv2D.from_config(config)
-        return copy
+            return None
+        if not quantizer.is_restricted:
+            raise SparseBNNError(
+                f"Expected all kernels to be codewords, got others (layer {layer.name}, "
+                f'stage "{quantizer.stage}"). Train it to the end of its schedules, or '
+                'call kernel_quantizer.enter("codewords", kernel).'
+            )
+        # The kernel is binary already: mark it so, and leave it alone.
+        config = _in_float32(layer.get_config())
+        config["kernel_quantizer"] = lq.quantizers.NoOp(precision=1)
+        config["kernel_constraint"] = None
+        ours = isinstance(layer, SparseBinaryConv2D)
+        return (lq.layers.QuantConv2D if ours else type(layer)).from_config(config)
 
+    if isinstance(model, keras.Model):
+        check_replaceable(model, lambda layer: sparse_quantizer(layer) is not None)
     policy = keras.mixed_precision.global_policy()
     # Quantizers and models take the global policy when they are made.
     keras.mixed_precision.set_global_policy("float32")
     try:
-        frozen, pairs = clone_with(model, replace)
+        frozen, pairs = clone_with(model, replace, configured=_in_float32)
     finally:
         keras.mixed_precision.set_global_policy(policy)
     for layer, copy in pairs:
-        if sparse_quantizer(layer) is None:
-            copy.set_weights(layer.get_weights())
-        else:
+        if sparse_quantizer(layer) is not None:
             bias = [layer.bias.numpy()] if layer.use_bias else []
             copy.set_weights([frozen_kernel(layer), *bias])
+    for path, layer in all_layers(frozen):
+        if isinstance(layer, SubsetKernel):
+            raise SparseBNNError(
+                "Expected codebook quantizers as the `kernel_quantizer` of convolutions, got "
+                f"{type(layer).__name__} elsewhere (layer {path}). Use ste_sign there."
+            )
     return frozen

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from keras_sparsebnn._keras import lq, tf
+from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.quantizers import FacilityLocation, SubsetKernel
-from keras_sparsebnn.transforms.cloning import clone_with
+from keras_sparsebnn.quantizers import (
+    FacilityLocation,
+    KernelQuantizer,
+    SubsetKernel,
+    make_quantizer,
+)
+from keras_sparsebnn.quantizers.methods import METHODS
+from keras_sparsebnn.transforms.binarity import has_binary_kernel
+from keras_sparsebnn.transforms.cloning import check_replaceable, clone_with
+from keras_sparsebnn.transforms.kernels import latent_kernel
+from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["restrict"]
 
@@ -23,7 +32,10 @@ _OPTIONS: dict[type, Callable[[Any], dict[str, Any]]] = {
 }
 
 
-def _options(layer: Any) -> dict[str, Any] | None:
+_ALIASES = ", ".join(method.alias for method in METHODS.values())
+
+
+def _options(layer: keras.layers.Layer) -> dict[str, Any] | None:
     """Arguments of a quantizer that follows the layer's own; None: not ours to replace."""
     quantizer = getattr(layer, "kernel_quantizer", None)
     if isinstance(quantizer, SubsetKernel):
@@ -41,11 +53,11 @@ def _options(layer: Any) -> dict[str, Any] | None:
 
 
 def restrict(
-    model: Any,
+    model: keras.Model,
     codewords: int = 32,
     *,
-    kernel_quantizer: Callable[..., SubsetKernel] = FacilityLocation,
-) -> Any:
+    kernel_quantizer: KernelQuantizer = FacilityLocation,
+) -> keras.Model:
     r"""A copy of a trained 1-bit `model` whose binary 3x3 kernels are n codewords a layer.
 
     Every `QuantConv2D` with a 3x3 kernel and larq's `ste_sign`, `approx_sign` or
@@ -60,11 +72,12 @@ def restrict(
     Args:
         model: built, Sequential or functional; unchanged.
         codewords: n, a power of two in [2, 256].
-        kernel_quantizer: makes one from `(codewords, starts_as="sign", ...)`, the other options
-            being those of the quantizer that it replaces: a class, or a function of one's own.
+        kernel_quantizer: a name ("frequent"), a class, or a function of `(codewords,
+            starts_as="sign", ...)`, the other options being those of the quantizer replaced.
 
     Raises:
-        SparseBNNError: nothing to restrict, or a model that cannot be cloned.
+        SparseBNNError: nothing to restrict, a model that cannot be cloned, a layer to
+            restrict inside a custom layer, or NaN in a layer's weights.
         ValueError: for an impossible `codewords`.
 
     Example:
@@ -74,27 +87,51 @@ def restrict(
         16
     """
 
-    def replace(layer: Any) -> Any:
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
         options = _options(layer)
         if options is None:
             return None
         config = layer.get_config()
-        config["kernel_quantizer"] = kernel_quantizer(codewords, starts_as="sign", **options)
+        made = make_quantizer(kernel_quantizer, codewords, starts_as="sign", **options)
+        if not isinstance(made, SubsetKernel):
+            raise SparseBNNError(
+                "Expected `kernel_quantizer` to make a quantizer with codewords, got "
+                f"{type(made).__name__}. Use one of {_ALIASES}."
+            )
+        config["kernel_quantizer"] = made
         return type(layer).from_config(config)
 
+    if isinstance(model, keras.Model):
+        check_replaceable(model, lambda layer: _options(layer) is not None)
     restricted, pairs = clone_with(model, replace)
     replaced = [(layer, copy) for layer, copy in pairs if _options(layer) is not None]
     if not replaced:
-        raise SparseBNNError(
-            "Expected a binary 3x3 convolution of ste_sign, approx_sign, magnitude_aware_sign "
-            f"or OneBit kernels, got none (model {model.name}). Train it as a 1-bit network "
-            "first."
-        )
+        raise SparseBNNError(_nothing_to_restrict(model))
     for layer, copy in replaced:
+        latent = latent_kernel(layer)
         with lq.context.quantized_scope(False):
-            latent = tf.convert_to_tensor(layer.kernel)
             copy.kernel.assign(latent)
         if layer.use_bias:
             copy.bias.assign(layer.bias)
         copy.kernel_quantizer.enter("codewords", latent)
     return restricted
+
+
+def _nothing_to_restrict(model: keras.Model) -> str:
+    """Why, in one line."""
+    expected = (
+        "Expected a binary 3x3 convolution of ste_sign, approx_sign, magnitude_aware_sign or "
+        "OneBit kernels, got"
+    )
+    for path, layer in all_layers(model):
+        quantizer = getattr(layer, "kernel_quantizer", None)
+        if isinstance(quantizer, SubsetKernel) and not quantizer.covers_codebook:
+            return f"{expected} codewords of {type(quantizer).__name__} already (layer {path})."
+        if has_binary_kernel(layer):
+            kind = getattr(quantizer, "__name__", type(quantizer).__name__)
+            size = "x".join(map(str, getattr(layer, "kernel_size", ())))
+            return (
+                f"{expected} {type(layer).__name__} {size} with {kind} (layer {path}). Train "
+                "it with one of these quantizers."
+            )
+    return f"{expected} none (model {model.name}). Train it as a 1-bit network first."

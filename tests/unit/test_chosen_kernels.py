@@ -7,10 +7,11 @@ import pytest
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn.quantizers import METHODS, ChosenKernel
-from keras_sparsebnn.quantizers.facility_location import greedy_facility_location
-from keras_sparsebnn.quantizers.frequent import most_frequent
-from keras_sparsebnn.quantizers.product_quantization import binarised_centroids
+from keras_sparsebnn.selection.facility_location import greedy_facility_location
+from keras_sparsebnn.selection.frequency import most_frequent
+from keras_sparsebnn.selection.product_quantization import binarised_centroids
 
+TABLE = codebook.codewords()
 CHOOSING = sorted(name for name, cls in METHODS.items() if issubclass(cls, ChosenKernel))
 
 
@@ -35,23 +36,25 @@ class TestFacilityLocation:
     @pytest.mark.parametrize("count", [40, 3000, 20_000])  # more than a chunk, too
     def test_lazy_equals_greedy(self, rng, count):
         w = rng.normal(size=(count, 9)).astype(np.float32)
-        assert greedy_facility_location(w, 12).tolist() == greedy_by_definition(w, 12)
+        assert greedy_facility_location(w, 12, TABLE).tolist() == greedy_by_definition(w, 12)
 
     def test_close_to_the_optimum(self, rng):
         w = rng.normal(size=(60, 4)).astype(np.float32)
         best = max(objective(w, list(ids)) for ids in itertools.combinations(range(16), 3))
         baseline = -np.abs(w).sum()
-        reached = objective(w, greedy_facility_location(w, 3, 2))
+        reached = objective(w, greedy_facility_location(w, 3, codebook.codewords(2)))
         assert (reached - baseline) >= (1 - 1 / np.e) * (best - baseline)
 
     def test_weights_count_kernels(self, rng):
         w = rng.normal(size=(50, 9)).astype(np.float32)
         counts = rng.integers(0, 4, 50)
-        repeated = greedy_facility_location(np.repeat(w, counts, axis=0), 8)
-        assert greedy_facility_location(w, 8, weights=counts).tolist() == repeated.tolist()
+        repeated = greedy_facility_location(np.repeat(w, counts, axis=0), 8, TABLE)
+        assert (
+            greedy_facility_location(w, 8, TABLE, weights=counts).tolist() == repeated.tolist()
+        )
 
     def test_all_kernels_equal(self):
-        ids = greedy_facility_location(np.ones((5, 9)), 4)
+        ids = greedy_facility_location(np.ones((5, 9)), 4, TABLE)
         assert ids[0] == 0
         assert len(set(ids.tolist())) == 4
 

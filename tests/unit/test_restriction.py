@@ -17,7 +17,7 @@ from keras_sparsebnn.quantizers import (
     SparseKernel,
     SubsetKernel,
 )
-from keras_sparsebnn.quantizers.facility_location import greedy_facility_location
+from keras_sparsebnn.selection.facility_location import greedy_facility_location
 from keras_sparsebnn.training import SelectionSchedule, incremental
 
 
@@ -93,7 +93,7 @@ def test_codewords_are_chosen_and_weights_kept(sign):
         assert {k: q.get_config()[k] for k in options} == options
         np.testing.assert_array_equal(latent(new), latent(old))
         kernels = q._binarised_latent(tf.constant(latent(old))).numpy().reshape(9, -1).T
-        chosen = greedy_facility_location(kernels, 8)
+        chosen = greedy_facility_location(kernels, 8, codebook.codewords())
         assert q.selection.numpy().tolist() == chosen.tolist()
         nearest = codebook.nearest(kernels, chosen)
         np.testing.assert_array_equal(kernel_patterns(new).ravel(), nearest)
@@ -129,7 +129,9 @@ def test_any_way_of_choosing():
     q = sparse_quantizer(found(restricted, "first"))
     assert isinstance(q, SparseKernel)
     kernels = latent(found(restricted, "first")).reshape(9, -1).T
-    assert set(q.selection.numpy()) == set(greedy_facility_location(kernels, 16))
+    assert set(q.selection.numpy()) == set(
+        greedy_facility_location(kernels, 16, codebook.codewords())
+    )
 
 
 def test_gradually(rng):
@@ -171,3 +173,27 @@ def test_refuses():
         ksb.restrict(keras.Sequential([keras.layers.Dense(2, input_shape=(3,))]))
     with pytest.raises(ValueError, match="power of two"):
         ksb.restrict(network(lq.quantizers.SteSign), 20)
+
+
+@pytest.mark.parametrize(
+    ("layer", "found"),
+    [
+        (
+            lambda **o: lq.layers.QuantConv2D(8, 3, kernel_quantizer="swish_sign", **o),
+            "QuantConv2D 3x3 with SwishSign",
+        ),
+        (
+            lambda **o: lq.layers.QuantConv2D(8, 5, kernel_quantizer="ste_sign", **o),
+            "QuantConv2D 5x5 with SteSign",
+        ),
+        (
+            lambda **o: lq.layers.QuantConv2DTranspose(8, 3, kernel_quantizer="ste_sign", **o),
+            "QuantConv2DTranspose 3x3",
+        ),
+    ],
+)
+def test_says_which_binary_layer_it_cannot_restrict(layer, found):
+    inputs = keras.layers.Input((8, 8, 8))
+    model = keras.Model(inputs, layer(kernel_constraint="weight_clip", name="odd")(inputs))
+    with pytest.raises(SparseBNNError, match=rf"got .*{found}.*\(layer odd\)"):
+        ksb.restrict(model, 16)

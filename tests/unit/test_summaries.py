@@ -65,7 +65,9 @@ def test_dict_is_json(model):
 
 def test_unknown_map_size_has_no_bops(seeded):
     inputs = keras.layers.Input((None, None, 4))
-    model = keras.Model(inputs, SparseBinaryConv2D(8, 3, codewords=4)(inputs))
+    model = keras.Model(
+        inputs, SparseBinaryConv2D(8, 3, codewords=4, input_quantizer="ste_sign")(inputs)
+    )
     report = ksb.summary(model)
     assert report.layers[0].bops is None
     assert np.isfinite(report.totals.gbops)
@@ -76,13 +78,33 @@ def test_nested_models_and_float_layers(seeded):
     inner = keras.Sequential(
         [
             keras.layers.Input((6, 6, 8)),
-            SparseBinaryConv2D(8, 3, codewords=4, name="inside"),
+            SparseBinaryConv2D(8, 3, codewords=4, input_quantizer="ste_sign", name="inside"),
             lq.layers.QuantConv2D(8, 3, name="float"),
         ]
     )
     inputs = keras.layers.Input((6, 6, 8))
     report = ksb.summary(keras.Model(inputs, inner(inputs)))
     assert [layer.name for layer in report.layers] == ["inside"]
+
+
+def test_binary_layers_that_stay_float(seeded):
+    sign = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
+    layers = [
+        keras.layers.Input((6, 6, 8)),
+        lq.layers.QuantConv2D(8, 3, input_quantizer="ste_sign", name="binary", **sign),
+        SparseBinaryConv2D(8, 3, codewords=4, name="no_sign"),
+        lq.layers.QuantConv2DTranspose(8, 3, input_quantizer="ste_sign", name="up", **sign),
+        keras.layers.Flatten(),
+        lq.layers.QuantDense(2, input_quantizer="ste_sign", name="dense", **sign),
+    ]
+    model = keras.Sequential(layers)
+    report = ksb.summary(model)
+    assert [layer.name for layer in report.layers] == ["binary"]
+    assert report.totals.weights == 9 * 8 * 8
+    assert report.other_parameters == ksb.freeze(model).count_params() - 9 * 8 * 8
+    assert list(report.stay_float) == ["no_sign", "up", "dense"]
+    assert "float in a file: no_sign: it has no input quantizer" in str(report)
+    assert json.loads(json.dumps(report.to_dict()))["stay_float"] == report.stay_float
 
 
 def test_no_binary_layer_is_an_empty_table(seeded):

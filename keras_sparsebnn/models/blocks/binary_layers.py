@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from keras_sparsebnn import codebook
@@ -10,11 +10,9 @@ from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.models.blocks.layer_codewords import LayerCodewords
+from keras_sparsebnn.quantizers import KernelQuantizer, make_quantizer
 
 __all__ = ["BinaryLayers", "KernelQuantizer"]
-
-KernelQuantizer = Callable[[int], Any]
-"""n -> a quantizer, the name of one, or None for float kernels; called once a layer."""
 
 
 class BinaryLayers:
@@ -79,7 +77,7 @@ class BinaryLayers:
             )
         size = codebook.codebook_size(kernel_size)
         n = self._codewords(name) if kernel_size == 3 else size
-        quantizer = self._kernel_quantizer(n)
+        quantizer = make_quantizer(self._kernel_quantizer, n)
         options = {
             "strides": strides,
             "groups": groups,

@@ -1,0 +1,39 @@
+"""Keeps the state of the selection out of `larq.models.summary`.
+
+larq takes every weight of a layer for a part of its kernel: it would count logits as 32-bit
+weights, and as operations, of a network that is deployed without them.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from keras_sparsebnn._keras import keras, lq
+from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
+
+__all__ = ["LayerProfile"]
+
+
+class LayerProfile(lq.models.LayerProfile):  # type: ignore[misc]
+    """larq's profile of a layer, of what is deployed of it."""
+
+    def __init__(self, layer: keras.layers.Layer) -> None:
+        super().__init__(layer)
+        quantizers = [part for part in layer.submodules if isinstance(part, SubsetKernel)]
+        state = {id(weight) for quantizer in quantizers for weight in quantizer.weights}
+        if not state:
+            return
+        profiles = list(self.weight_profiles)
+        deployed = [id(profile._weight) not in state for profile in profiles]
+        # One operation for each weight that is not a bias, or none at all.
+        counted = [keep for keep, p in zip(deployed, profiles, strict=True) if not p.is_bias()]
+        self.op_profiles: list[lq.models.OperationProfile] = list(
+            itertools.compress(self.op_profiles, counted)
+        )
+        self.weight_profiles: list[lq.models.WeightProfile] = list(
+            itertools.compress(profiles, deployed)
+        )
+
+
+# `larq.models.summary` looks the class up by its name.
+lq.models.LayerProfile = LayerProfile

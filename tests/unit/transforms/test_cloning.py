@@ -1,0 +1,218 @@
+"""Copies of models: wrappers, custom layers, functions, and the one line where it cannot be."""
+
+import numpy as np
+import pytest
+
+import keras_sparsebnn as ksb
+from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.quantizers import FixedSubset, SparseKernel, SubsetKernel
+
+OPTIONS = {
+    "padding": "same",
+    "pad_values": 1.0,
+    "input_quantizer": "ste_sign",
+    "use_bias": False,
+}
+SIGN = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
+
+
+def sparse(**options):
+    return SparseBinaryConv2D(8, 3, **{"codewords": 16, **OPTIONS, **options})
+
+
+def larq_sparse():
+    return lq.layers.QuantConv2D(
+        8, 3, kernel_quantizer=SparseKernel(16), kernel_constraint="weight_clip", **OPTIONS
+    )
+
+
+def one_bit():
+    return lq.layers.QuantConv2D(8, 3, **SIGN, **OPTIONS)
+
+
+@keras.utils.register_keras_serializable("test_cloning")
+class Block(keras.layers.Layer):
+    """A custom layer that makes its layers itself."""
+
+    def __init__(self, make="sparse", **kwargs):
+        super().__init__(**kwargs)
+        self.make = make
+        self.conv = sparse() if make == "sparse" else one_bit()
+
+    def call(self, inputs):
+        return inputs + self.conv(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "make": self.make}
+
+
+def block_model(make="sparse", *before):
+    return keras.Sequential([keras.layers.Input((6, 6, 8)), *before, Block(make, name="block")])
+
+
+def frames_model(conv):
+    return keras.Sequential(
+        [
+            keras.layers.Input((3, 6, 6, 8)),
+            keras.layers.TimeDistributed(conv, name="timed"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3),
+        ]
+    )
+
+
+def quantizers(model):
+    return [part for part in model.submodules if isinstance(part, SubsetKernel)]
+
+
+class TestWrappers:
+    @pytest.mark.parametrize("make", [sparse, larq_sparse])
+    def test_freeze(self, make, rng, seeded):
+        model = frames_model(make())
+        x = rng.normal(size=(2, 3, 6, 6, 8)).astype(np.float32)
+        frozen = ksb.freeze(model)
+        assert not quantizers(frozen)
+        assert type(frozen.get_layer("timed").layer) is lq.layers.QuantConv2D
+        np.testing.assert_allclose(frozen(x), model(x), rtol=1e-6)
+
+    def test_restrict(self, rng, seeded):
+        model = frames_model(one_bit())
+        restricted = ksb.restrict(model, 16)
+        (quantizer,) = quantizers(restricted)
+        assert quantizer.codewords == 16
+        with lq.context.quantized_scope(False):
+            kernels = [m.get_layer("timed").layer.kernel.numpy() for m in (model, restricted)]
+        np.testing.assert_array_equal(*kernels)
+        np.testing.assert_array_equal(
+            model.layers[-1].kernel.numpy(), restricted.layers[-1].kernel.numpy()
+        )
+
+    def test_a_wrapper_with_weights_of_its_own(self, rng, seeded):
+        @keras.utils.register_keras_serializable("test_cloning")
+        class Scaled(keras.layers.Wrapper):
+            def build(self, input_shape):
+                super().build(input_shape)
+                self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
+
+            def call(self, inputs):
+                return self.scale * self.layer(inputs)
+
+        scaled = Scaled(sparse(), name="scaled")
+        model = keras.Sequential([keras.layers.Input((6, 6, 8)), scaled])
+        scaled.scale.assign(3.0)
+        x = rng.normal(size=(2, 6, 6, 8)).astype(np.float32)
+        np.testing.assert_allclose(ksb.freeze(model)(x), model(x), rtol=1e-6)
+
+    @pytest.mark.parametrize("suffix", [".keras", ".h5"])
+    @pytest.mark.parametrize("make", [sparse, larq_sparse])
+    def test_load_without_custom_objects(self, make, suffix, rng, seeded, tmp_path, recwarn):
+        model = frames_model(make())
+        model.save(tmp_path / f"model{suffix}")
+        loaded = keras.models.load_model(tmp_path / f"model{suffix}")
+        x = rng.normal(size=(2, 3, 6, 6, 8)).astype(np.float32)
+        np.testing.assert_array_equal(model(x), loaded(x))
+
+    def test_summary_counts(self, seeded):
+        found = ksb.summary(frames_model(sparse()))
+        assert [layer.codewords for layer in found.layers] == [16]
+        assert found.totals.weights == 9 * 8 * 8
+        assert found.other_parameters == 3 * 6 * 6 * 8 * 3 + 3
+
+
+class TestCustomLayers:
+    def test_freeze_and_restrict_name_the_cause(self, seeded):
+        message = r"got .*conv.* inside Block \(layer block\), whose code cannot be changed"
+        with pytest.raises(ValueError, match=message):
+            ksb.freeze(block_model())
+        with pytest.raises(ValueError, match=message):
+            ksb.restrict(block_model("one_bit"))
+        with pytest.raises(ValueError, match=message):
+            ksb.restrict(block_model("one_bit", one_bit()))
+
+    def test_one_without_sparse_layers_is_copied(self, rng, seeded):
+        model = block_model("one_bit", sparse())
+        x = rng.normal(size=(2, 6, 6, 8)).astype(np.float32)
+        np.testing.assert_allclose(ksb.freeze(model)(x), model(x), rtol=1e-6)
+
+    def test_summary_counts(self, seeded):
+        found = ksb.summary(block_model("sparse", sparse()))
+        assert [layer.codewords for layer in found.layers] == [16, 16]
+        assert [layer.bops is None for layer in found.layers] == [False, True]
+        assert found.other_parameters == 0
+
+    def test_plain_names_are_registered(self, seeded):
+        for name in ("SparseBinaryConv2D", "RPReLU", "LearnableShift", "TwoSidedPReLU"):
+            assert keras.utils.get_registered_object(name).__name__ == name
+        layer = keras.layers.deserialize(
+            {"class_name": "SparseBinaryConv2D", "config": sparse().get_config()}
+        )
+        assert layer.kernel_quantizer.codewords == 16
+
+
+def test_quantizers_that_are_no_kernel_quantizer(seeded):
+    model = keras.Sequential(
+        [
+            keras.layers.Input((6, 6, 8)),
+            lq.layers.QuantDepthwiseConv2D(
+                3,
+                depthwise_quantizer=FixedSubset(16),
+                depthwise_constraint="weight_clip",
+                name="depthwise",
+            ),
+        ]
+    )
+    with pytest.raises(ValueError, match=r"got FixedSubset elsewhere \(layer depthwise/"):
+        ksb.freeze(model)
+
+
+def test_transposed_convolutions_stay_what_they_are(rng, seeded):
+    layer = lq.layers.QuantConv2DTranspose(
+        8, 3, kernel_quantizer=FixedSubset(16), kernel_constraint="weight_clip"
+    )
+    model = keras.Sequential([keras.layers.Input((6, 6, 8)), layer])
+    x = rng.normal(size=(2, 6, 6, 8)).astype(np.float32)
+    np.testing.assert_allclose(ksb.freeze(model)(x), model(x), rtol=1e-5, atol=1e-5)
+
+
+class TestFunctions:
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: keras.layers.Lambda(tf.math.square),
+            lambda: keras.layers.Lambda(lambda x: 2 * x),
+            lambda: keras.layers.Lambda(tf.add, arguments={"y": 1.0}),
+            lambda: keras.layers.Activation(tf.math.square),
+            lambda: keras.layers.Conv2D(8, 1, activation=tf.math.square),
+        ],
+        ids=["tf_function", "lambda", "arguments", "activation", "layer_activation"],
+    )
+    def test_are_handed_on(self, make, rng, seeded):
+        x = rng.normal(size=(2, 6, 6, 8)).astype(np.float32)
+        model = keras.Sequential([keras.layers.Input((6, 6, 8)), make(), sparse()])
+        np.testing.assert_allclose(ksb.freeze(model)(x), model(x), rtol=1e-6)
+        model = keras.Sequential([keras.layers.Input((6, 6, 8)), make(), one_bit()])
+        assert len(quantizers(ksb.restrict(model, 16))) == 1
+
+    def test_a_layer_that_its_configuration_does_not_describe(self, seeded):
+        class Factor(keras.layers.Layer):
+            def __init__(self, factor, **kwargs):
+                super().__init__(**kwargs)
+                self.factor = factor
+
+            def call(self, inputs):
+                return self.factor * inputs
+
+        layers = [keras.layers.Input((6, 6, 8)), Factor(tf.ones([]), name="twice"), sparse()]
+        message = r"made again from its get_config\(\), got Factor \(layer twice\)"
+        with pytest.raises(ValueError, match=message):
+            ksb.freeze(keras.Sequential(layers))
+
+
+@pytest.mark.parametrize("transform", [ksb.freeze, ksb.restrict])
+def test_nan_is_named(transform, seeded):
+    conv = sparse(name="conv") if transform is ksb.freeze else one_bit()
+    model = keras.Sequential([keras.layers.Input((6, 6, 8)), conv, keras.layers.Dense(2)])
+    model.layers[0].kernel.assign(tf.fill(conv.kernel.shape, np.nan))
+    with pytest.raises(ValueError, match=rf"got NaN in kernel \(layer {conv.name}\)"):
+        transform(model)
