@@ -80,7 +80,7 @@ class BinaryConv:
 
     @property
     def bops(self) -> float:
-        """Binary operations of one picture."""
+        """Binary operations of one image."""
         pixels = self.height * self.width
         of_a_group = self.channels_out // self.groups
         if self.codewords in (None, 2**self.taps) or of_a_group <= self.codewords:
@@ -98,7 +98,7 @@ class Totals:
         weights: binary weights.
         mbit: megabits (1e6) of weights, without codebooks.
         codebook_mbit: megabits of codebooks.
-        gbops: 1e9 binary operations a picture.
+        gbops: 1e9 binary operations a image.
         bits_per_weight: mean over weights, without codebooks.
     """
 

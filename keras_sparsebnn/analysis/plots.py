@@ -1,4 +1,4 @@
-"""Pictures of what a network selected: codeword usage, selection overlap, bits per layer.
+"""Images of what a network selected: codeword usage, selection overlap, bits per layer.
 
 Every function returns a matplotlib `Figure` and, given a path, saves it there; the suffix says
 the format. No global matplotlib state is touched and no display is needed.
@@ -65,7 +65,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def tidy(axes: Any) -> None:
-    """The look of all pictures: two spines, a pale grid behind."""
+    """The look of all images: two spines, a pale grid behind."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, which="major", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -116,7 +116,7 @@ def codeword_usage(models: Mapping[str, Any], path: Path | None = None) -> Figur
     Args:
         models: what to call it -> a Keras model, or `{layer name: [512] codeword counts}`. Two
             or three: a trained 1-bit model against a selected one.
-        path: where to save the picture; not at all if None.
+        path: where to save the image; not at all if None.
 
     Raises:
         SparseBNNError: a model has no binary 3x3 layer, or there are none or too many models.
@@ -128,9 +128,7 @@ def codeword_usage(models: Mapping[str, Any], path: Path | None = None) -> Figur
     counts = {label: _layer_counts(label, source) for label, source in models.items()}
     heights = [4.2, 0.2 + 0.95 * len(counts)]
     figure = new_figure(8, sum(heights))
-    (curve_area,), (picture_area,) = figure.subfigures(
-        2, 1, height_ratios=heights, squeeze=False
-    )
+    (curve_area,), (image_area,) = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)
     axes = curve_area.subplots()
     size = codebook.codebook_size(3)
     for (label, layers), colour in zip(counts.items(), COLOURS, strict=False):
@@ -170,12 +168,12 @@ def codeword_usage(models: Mapping[str, Any], path: Path | None = None) -> Figur
     axes.set_title("Codeword usage", loc="left", weight="bold")
     axes.legend(frameon=False, loc="upper right")
     tidy(axes)
-    _draw_favourites(picture_area, counts)
+    _draw_favourites(image_area, counts)
     return saved(figure, path)
 
 
 def _draw_favourites(area: Any, counts: Mapping[str, Counts]) -> None:
-    """One row of small pictures per model: its most used codewords, all layers together."""
+    """One row of small images per model: its most used codewords, all layers together."""
     from matplotlib.colors import ListedColormap
 
     rows = area.subplots(len(counts), TOP + 1, squeeze=False, width_ratios=[2.4] + [1] * TOP)
@@ -184,7 +182,7 @@ def _draw_favourites(area: Any, counts: Mapping[str, Counts]) -> None:
     )
     for row, (label, layers), colour in zip(rows, counts.items(), COLOURS, strict=False):
         total = np.sum([np.asarray(c) for c in layers.values()], axis=0)
-        # Ties by id, so that the picture is the same each time.
+        # Ties by id, so that the image is the same each time.
         favourites = np.lexsort((np.arange(len(total)), -total))[:TOP]
         row[0].axis("off")
         row[0].text(1, 0.5, label, ha="right", va="center", color=colour, weight="bold")
@@ -242,7 +240,7 @@ def selection_overlap(history: Sequence[Mapping[str, Any]], path: Path | None = 
     Args:
         history: `metrics.json`'s "history": per epoch `{"epoch": e, "selection": {layer:
             [ids]}}`; epochs without a selection are left out.
-        path: where to save the picture; not at all if None.
+        path: where to save the image; not at all if None.
 
     Raises:
         SparseBNNError: fewer than 2 epochs, or no selections.
@@ -303,7 +301,7 @@ def bits_per_layer(summary: Mapping[str, Any], path: Path | None = None) -> Figu
 
     Args:
         summary: `keras_sparsebnn.summary(model).to_dict()`.
-        path: where to save the picture; not at all if None.
+        path: where to save the image; not at all if None.
 
     Raises:
         SparseBNNError: there is no binary layer in it.

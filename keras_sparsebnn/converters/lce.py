@@ -46,7 +46,6 @@ from keras_sparsebnn.converters.verification.conversion_check import (
 )
 from keras_sparsebnn.converters.verification.layer_calls import (
     LayerCall,
-    quantized_kernel,
     run_layer_by_layer,
     zero_inputs,
 )
@@ -55,6 +54,7 @@ from keras_sparsebnn.runtime.lce_backend import import_lce
 from keras_sparsebnn.tflite_file import read
 from keras_sparsebnn.transforms.binarity import has_binary_kernel, stays_float
 from keras_sparsebnn.transforms.freezing import freeze
+from keras_sparsebnn.transforms.kernels import quantized_kernel
 from keras_sparsebnn.transforms.walk import all_layers, leaf_layers
 
 __all__ = ["TARGETS", "ConversionError", "convert_keras_model"]

@@ -2,7 +2,7 @@
 
 Each is `builder(input_shape, classes, *, codewords=32, kernel_quantizer=SparseKernel,
 activation_quantizer="approx_sign", name=..., ...)`. The float network of the same family, for
-a teacher, is `builder(..., kernel_quantizer=lambda n: None, activation_quantizer=None)`.
+a teacher, is `builder(..., kernel_quantizer=None, activation_quantizer=None)`.
 """
 
 from collections.abc import Callable

@@ -39,18 +39,18 @@ def ftbnn18(
     """FTBNN's baseline: ResNet-18's 16 binary layers, each followed by a non-linear module.
 
     Args:
-        input_shape: height, width, channels of the pictures.
+        input_shape: height, width, channels of the images.
         classes: how many.
         codewords: n, or a mapping of layer names (`stage{s}_{index}`, `stem_binary`) and glob
             patterns to n.
-        kernel_quantizer: n -> the quantizer of one layer: `SparseKernel`, `FixedSubset`,
-            `lambda n: "ste_sign"`; `lambda n: None` for float kernels.
+        kernel_quantizer: a name ("ste_sign", "frequent"), a class (`SparseKernel`), a function
+            of n, or None for float kernels; each layer gets a quantizer of its own.
         activation_quantizer: a sign; None for ReLU.
         non_linearity: "prelu", "two_sided_prelu", "hardtanh", "relu" or None.
         placement: "after_shortcut" or "before_shortcut".
         binary_shortcuts: binary 1x1 convolutions in the three shortcuts that need one.
         binary_stem: a float 3x3 convolution of half the width, and a binary 3x3 one, instead
-            of the float stem; stride 2 each for pictures of 64 pixels or more.
+            of the float stem; stride 2 each for images of 64 pixels or more.
         groups: of each 3x3 binary layer but the stem's.
         width: channels of the first stage; doubles from stage to stage.
         depths: binary layers of each stage.
@@ -65,15 +65,15 @@ def ftbnn18(
         binary_shortcut=binary_shortcuts,
         groups=groups,
     )
-    pictures = keras.layers.Input(input_shape)
+    images = keras.layers.Input(input_shape)
     with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
         if binary_stem:
-            x = _binary_stem(pictures, width, layers, non_linearity)
+            x = _binary_stem(images, width, layers, non_linearity)
         else:
-            x = stem(pictures, width)
+            x = stem(images, width)
         widths = [width * 2**stage for stage in range(len(depths))]
         x = residual_stages(x, partial(block, layers=layers), widths, depths)
-    return keras.Model(pictures, classifier(x, classes), name=name)
+    return keras.Model(images, classifier(x, classes), name=name)
 
 
 def ftbnn18_grouped(
@@ -106,12 +106,12 @@ def ftbnn18_grouped(
 
 
 def _binary_stem(
-    pictures: Any, width: int, layers: BinaryLayers, non_linearity: str | None
+    images: Any, width: int, layers: BinaryLayers, non_linearity: str | None
 ) -> Any:
-    stride = 2 if is_large(pictures) else 1
+    stride = 2 if is_large(images) else 1
     x = keras.layers.Conv2D(
         width // 2, 3, strides=stride, padding="same", use_bias=False, name="stem"
-    )(pictures)
+    )(images)
     x = keras.layers.BatchNormalization(name="stem_bn")(x)
     x = non_linear(x, non_linearity, "stem_f")
     x = layers.conv(x, width, strides=stride, name="stem_binary")

@@ -29,15 +29,15 @@ def quicknet(
     ReLU comes right after the convolution, where LCE fuses it: clamp, multiplier and bias are
     one operator, and only the addition is a float one between two binary layers. The stem is a
     3x3 convolution of few channels and a depthwise one, which together take a fraction of a
-    7x7 stem's operations; they have stride 2 each for pictures of 64 pixels or more.
+    7x7 stem's operations; they have stride 2 each for images of 64 pixels or more.
 
     Args:
-        input_shape: height, width, channels of the pictures.
+        input_shape: height, width, channels of the images.
         classes: how many.
         codewords: n, or a mapping of layer names (`stage{s}_{index}`) and glob patterns to n.
-        kernel_quantizer: n -> the quantizer of one layer: `SparseKernel`, `FixedSubset`,
-            `lambda n: "ste_sign"`; `lambda n: None` for float kernels. A `magnitude_scale`
-            keeps ReLU from fusing.
+        kernel_quantizer: a name ("ste_sign", "frequent"), a class (`SparseKernel`), a function
+            of n, or None for float kernels; each layer gets a quantizer of its own. A
+            `magnitude_scale` keeps ReLU from fusing.
         activation_quantizer: a sign; None for ReLU.
         widths: channels of each stage, the first a multiple of 8.
         depths: binary layers of each stage.
@@ -48,11 +48,11 @@ def quicknet(
     max pool -> float 1x1 -> BN, without the paper's blur; pads with +1.
     """
     layers_ = keras.layers
-    pictures = layers_.Input(input_shape)
-    stride = 2 if is_large(pictures) else 1
+    images = layers_.Input(input_shape)
+    stride = 2 if is_large(images) else 1
     x = layers_.Conv2D(
         widths[0] // 8, 3, strides=stride, padding="same", use_bias=False, name="stem"
-    )(pictures)
+    )(images)
     x = layers_.BatchNormalization(name="stem_bn")(x)
     x = layers_.ReLU(name="stem_relu")(x)
     x = layers_.DepthwiseConv2D(
@@ -74,7 +74,7 @@ def quicknet(
                 y = layers_.BatchNormalization(name=f"{block}_bn")(y)
                 x = layers_.Add(name=f"{block}_add")([x, y])
     x = layers_.ReLU(name="last_relu")(x)
-    return keras.Model(pictures, classifier(x, classes), name=name)
+    return keras.Model(images, classifier(x, classes), name=name)
 
 
 def _transition(x: Any, filters: int, name: str) -> Any:

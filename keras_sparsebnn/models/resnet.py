@@ -34,17 +34,17 @@ def residual_network(
     """Float stem -> stages of blocks with one binary 3x3 layer each -> pool -> dense.
 
     Where the width grows, the stride is 2 and the shortcut is average pool + float 1x1 + BN.
-    The stem is 7x7 with stride 2 and a max pool for pictures of 64 pixels or more, else 3x3
+    The stem is 7x7 with stride 2 and a max pool for images of 64 pixels or more, else 3x3
     with stride 1.
 
     Args:
-        input_shape: height, width, channels of the pictures.
+        input_shape: height, width, channels of the images.
         classes: how many.
         widths: channels of each stage.
         depths: binary layers of each stage; the layers are named `stage{s}_{index}`.
         codewords: n, or a mapping of layer names and glob patterns to n.
-        kernel_quantizer: n -> the quantizer of one layer: `SparseKernel`, `FixedSubset`,
-            `lambda n: "ste_sign"`; `lambda n: None` for float kernels.
+        kernel_quantizer: a name ("ste_sign", "frequent"), a class (`SparseKernel`), a function
+            of n, or None for float kernels; each layer gets a quantizer of its own.
         activation_quantizer: a sign; None for ReLU.
         block: "react" (RSign and RPReLU) or "bireal".
         name: the model's name.
@@ -56,11 +56,11 @@ def residual_network(
         raise SparseBNNError(
             f"Expected `block` to be one of {', '.join(map(repr, _BLOCKS))}, got {block!r}."
         )
-    pictures = keras.layers.Input(input_shape)
-    x = stem(pictures, widths[0])
+    images = keras.layers.Input(input_shape)
+    x = stem(images, widths[0])
     with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
         x = residual_stages(x, partial(_BLOCKS[block], layers=layers), widths, depths)
-    return keras.Model(pictures, classifier(x, classes), name=name)
+    return keras.Model(images, classifier(x, classes), name=name)
 
 
 def resnet18(
@@ -75,7 +75,7 @@ def resnet18(
     """ResNet-18: 16 binary 3x3 layers in stages of 64, 128, 256 and 512 channels.
 
     Args:
-        input_shape: height, width, channels of the pictures.
+        input_shape: height, width, channels of the images.
         classes: how many.
         width: channels of the first stage; doubles from stage to stage.
         depths: binary layers of each stage.

@@ -1,4 +1,4 @@
-"""A small residual network for small pictures."""
+"""A small residual network for small images."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ def small(
     Where the width grows, the stride is 2 and the shortcut is average pool + float 1x1.
 
     Args:
-        input_shape: height, width, channels of the pictures.
+        input_shape: height, width, channels of the images.
         classes: how many.
         codewords: n, or a mapping of layer names (`binary0`, ...) and glob patterns to n.
-        kernel_quantizer: n -> the quantizer of one layer: `SparseKernel`, `FixedSubset`,
-            `lambda n: "ste_sign"`; `lambda n: None` for float kernels.
+        kernel_quantizer: a name ("ste_sign", "frequent"), a class (`SparseKernel`), a function
+            of n, or None for float kernels; each layer gets a quantizer of its own.
         activation_quantizer: a sign; None for ReLU.
         widths: output channels of each binary layer.
-        stem_stride: of the float stem; if None, 2 for pictures over 16 pixels, else 1.
+        stem_stride: of the float stem; if None, 2 for images over 16 pixels, else 1.
         name: the model's name.
     """
-    pictures = keras.layers.Input(input_shape)
+    images = keras.layers.Input(input_shape)
     if stem_stride is None:
         stem_stride = 2 if min(input_shape[:2]) > 16 else 1
     x = keras.layers.Conv2D(
         widths[0], 3, strides=stem_stride, padding="same", use_bias=False, name="stem"
-    )(pictures)
+    )(images)
     x = keras.layers.BatchNormalization(name="stem_bn")(x)
     with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
         for index, filters in enumerate(widths):
             stride = 2 if filters != x.shape[-1] else 1
             x = bireal_block(x, filters, layers=layers, stride=stride, name=f"binary{index}")
-    return keras.Model(pictures, classifier(x, classes), name=name)
+    return keras.Model(images, classifier(x, classes), name=name)

@@ -28,12 +28,12 @@ def vgg_small(
     shortcuts nothing needs floats: LCE hands bits from layer to layer, and pools bits.
 
     Args:
-        input_shape: height, width, channels of the pictures.
+        input_shape: height, width, channels of the images.
         classes: how many.
         codewords: n, or a mapping of layer names (`conv0_1`, `conv1_0`, ...: stage and index)
             and glob patterns to n.
-        kernel_quantizer: n -> the quantizer of one layer: `SparseKernel`, `FixedSubset`,
-            `lambda n: "ste_sign"`; `lambda n: None` for float kernels.
+        kernel_quantizer: a name ("ste_sign", "frequent"), a class (`SparseKernel`), a function
+            of n, or None for float kernels; each layer gets a quantizer of its own.
         activation_quantizer: a sign; None for ReLU.
         widths: channels of each stage.
         name: the model's name.
@@ -43,13 +43,13 @@ def vgg_small(
     size and operations are published). Deviates: batch norm before the max pool, so that LCE
     pools bits; no Hardtanh, whose gradient mask `approx_sign` has; pads with +1.
     """
-    pictures = keras.layers.Input(input_shape)
-    x = pictures
+    images = keras.layers.Input(input_shape)
+    x = images
     with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
         for stage, filters in enumerate(widths):
             for index in range(2):
                 layer = f"conv{stage}_{index}"
-                if x is pictures:
+                if x is images:
                     x = keras.layers.Conv2D(
                         filters, 3, padding="same", use_bias=False, name="stem"
                     )(x)
@@ -60,7 +60,7 @@ def vgg_small(
     x = keras.layers.Flatten(name="flatten")(x)
     # Float32 whatever the policy: the loss needs the range.
     logits = keras.layers.Dense(classes, dtype="float32", name="classifier")(x)
-    return keras.Model(pictures, logits, name=name)
+    return keras.Model(images, logits, name=name)
 
 
 def small_vgg(

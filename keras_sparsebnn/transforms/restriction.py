@@ -82,7 +82,7 @@ def restrict(
 
     Example:
         >>> from keras_sparsebnn.models import small
-        >>> model = small((8, 8, 1), 10, kernel_quantizer=lambda n: "ste_sign")
+        >>> model = small((8, 8, 1), 10, kernel_quantizer="ste_sign")
         >>> restrict(model, 16).get_layer("binary0").kernel_quantizer.codewords
         16
     """

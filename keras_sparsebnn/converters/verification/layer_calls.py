@@ -6,13 +6,10 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.transforms.walk import leaf_layers
 
-__all__ = ["LayerCall", "quantized_kernel", "run_layer_by_layer", "zero_inputs"]
+__all__ = ["LayerCall", "run_layer_by_layer", "zero_inputs"]
 
 
 @dataclass(frozen=True)
@@ -37,16 +34,6 @@ class LayerCall:
 def zero_inputs(model: keras.Model) -> list[tf.Tensor]:
     """One all-zero input per model input, batch 1 where the model leaves it open."""
     return [tf.zeros([extent or 1 for extent in x.shape], x.dtype) for x in model.inputs]
-
-
-def quantized_kernel(layer: keras.layers.Layer) -> npt.NDArray[np.float32]:
-    """What a larq layer convolves with.
-
-    Shape:
-        -> `[Kh, Kw, Cin / groups, Cout]`.
-    """
-    with lq.context.quantized_scope(True):
-        return np.asarray(tf.convert_to_tensor(layer.kernel), np.float32)
 
 
 def run_layer_by_layer(

@@ -10,14 +10,14 @@ from keras_sparsebnn._keras import keras
 __all__ = ["classifier", "downsampled", "is_large", "residual_stages", "stem"]
 
 
-def is_large(pictures: Any) -> bool:
-    """Whether pictures are of ImageNet's kind (64 pixels or more) and not of CIFAR's."""
-    return bool(min(pictures.shape[1:3]) >= 64)
+def is_large(images: Any) -> bool:
+    """Whether images are of ImageNet's kind (64 pixels or more) and not of CIFAR's."""
+    return bool(min(images.shape[1:3]) >= 64)
 
 
-def stem(pictures: Any, width: int) -> Any:
-    """Float 7x7 with stride 2 and a max pool for large pictures, else 3x3; then batch norm."""
-    large = is_large(pictures)
+def stem(images: Any, width: int) -> Any:
+    """Float 7x7 with stride 2 and a max pool for large images, else 3x3; then batch norm."""
+    large = is_large(images)
     x = keras.layers.Conv2D(
         width,
         7 if large else 3,
@@ -25,7 +25,7 @@ def stem(pictures: Any, width: int) -> Any:
         padding="same",
         use_bias=False,
         name="stem",
-    )(pictures)
+    )(images)
     x = keras.layers.BatchNormalization(name="stem_bn")(x)
     if large:
         x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)

@@ -17,6 +17,7 @@ from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import SubsetKernel
 from keras_sparsebnn.quantizers.incremental import ALL_KERNELS
 from keras_sparsebnn.training.keras.event_log import write_epoch
+from keras_sparsebnn.transforms.walk import all_layers
 
 if TYPE_CHECKING:
     from keras_sparsebnn.training.keras.stages import StageSchedule
@@ -134,11 +135,10 @@ def total_steps_of(schedule: SelectionSchedule | StageSchedule) -> int:
 
 
 def _subset_quantizers(model: keras.Model) -> Iterator[SubsetKernel]:
-    """Those that are built, nested models included."""
-    for layer in model._flatten_layers(include_self=False):
-        quantizer = sparse_quantizer(layer)
-        if quantizer is not None and quantizer.built:
-            yield quantizer
+    """Those that are built, wherever they are in the model."""
+    for _, layer in all_layers(model):
+        if isinstance(layer, SubsetKernel) and layer.built:
+            yield layer
 
 
 def selections(model: keras.Model) -> dict[str, list[int]]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import STAGES, SubsetKernel
 from keras_sparsebnn.training.keras.callbacks import Logs, total_steps_of
+from keras_sparsebnn.transforms.kernels import latent_kernel
+from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["StageSchedule"]
 
 
 def _staged(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, SubsetKernel]]:
-    """Layers whose quantizer has stages, nested models included."""
-    for layer in model._flatten_layers(include_self=False):
+    """Layers whose quantizer has stages, wherever they are in the model."""
+    for _, layer in all_layers(model):
         quantizer = sparse_quantizer(layer)
         if quantizer is not None and quantizer.built and quantizer.has_stages:
             yield layer, quantizer
@@ -82,7 +84,5 @@ class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             return
         for layer, quantizer in _staged(self.model):
             if quantizer.stage != stage:
-                with lq.context.quantized_scope(False):
-                    latent = tf.convert_to_tensor(layer.kernel)
-                quantizer.enter(stage, latent)
+                quantizer.enter(stage, latent_kernel(layer))
         self._entered = stage
