@@ -7,8 +7,6 @@ could be checked.
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.activations.per_channel import PerChannel
 
@@ -33,10 +31,10 @@ class HardTanh(keras.layers.Layer):  # type: ignore[misc]
     Reference: see the module. Deviates: nothing.
     """
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return tf.clip_by_value(inputs, -1.0, 1.0)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         return input_shape
 
 
@@ -63,5 +61,5 @@ class TwoSidedPReLU(PerChannel):
 
     parameters = (("right", 1.0), ("left", 0.25))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return self.right * tf.nn.relu(inputs) + -self.left * tf.nn.relu(-inputs)

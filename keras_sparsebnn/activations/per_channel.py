@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, tf
 
 __all__ = ["PerChannel"]
 
@@ -21,7 +19,7 @@ class PerChannel(keras.layers.Layer):  # type: ignore[misc]
 
     parameters: tuple[tuple[str, float], ...] = ()
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tf.TensorShape) -> None:
         channels = input_shape[-1]
         if channels is None:
             raise ValueError(
@@ -36,5 +34,5 @@ class PerChannel(keras.layers.Layer):  # type: ignore[misc]
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: channels})
         super().build(input_shape)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         return input_shape

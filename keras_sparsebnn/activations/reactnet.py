@@ -7,8 +7,6 @@ shifts at 0, as in the authors' code.
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.activations.per_channel import PerChannel
 
@@ -40,7 +38,7 @@ class LearnableShift(PerChannel):
 
     parameters = (("shift", 0.0),)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return inputs + self.shift
 
 
@@ -68,7 +66,7 @@ class RPReLU(PerChannel):
 
     parameters = (("gamma", 0.0), ("beta", 0.25), ("zeta", 0.0))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         x = inputs - self.gamma
         # Keras's own form of PReLU, slopes of rank 3 included: TFLite's converter knows it.
         beta = tf.reshape(self.beta, [1] * (inputs.shape.rank - 2) + [-1])

@@ -9,24 +9,27 @@ section 3.3. Deviates: there it is for activations only; larq's `approx_sign` is
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from keras_sparsebnn._keras import tf
 
 __all__ = ["approx_identity"]
 
 
-@tf.custom_gradient
-def approx_identity(x: Any) -> Any:
+def approx_identity(x: tf.Tensor) -> tf.Tensor:
     """`x`, with the gradient of the approximated sign.
 
     Shape:
         any -> the same.
     """
 
-    def grad(upstream: Any) -> Any:
-        distance = tf.abs(x)
-        inside = distance <= 1.0
-        return tf.where(inside, (1 - distance) * 2 * upstream, tf.zeros_like(upstream))
+    @tf.custom_gradient
+    def identity(x: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
+        def grad(upstream: tf.Tensor) -> tf.Tensor:
+            distance = tf.abs(x)
+            inside = distance <= 1.0
+            return tf.where(inside, (1 - distance) * 2 * upstream, tf.zeros_like(upstream))
 
-    return tf.identity(x), grad
+        return tf.identity(x), grad
+
+    return identity(x)

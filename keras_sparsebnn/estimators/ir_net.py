@@ -21,7 +21,7 @@ of it), where the code of ResNet-20 starts at 0.001.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from keras_sparsebnn._keras import tf
 
@@ -32,7 +32,7 @@ T_MIN, T_MAX = 0.1, 10.0
 _TINY = 1e-12  # a channel of equal weights has no deviation
 
 
-def standardized(kernel: Any) -> Any:
+def standardized(kernel: tf.Tensor) -> tf.Tensor:
     """Zero mean and unit variance per output channel.
 
     Shape:
@@ -44,7 +44,7 @@ def standardized(kernel: Any) -> Any:
     return centred * tf.math.rsqrt(variance + _TINY)
 
 
-def ede_identity(x: Any, t: Any) -> Any:
+def ede_identity(x: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     """`x`, with EDE's gradient.
 
     Args:
@@ -56,8 +56,8 @@ def ede_identity(x: Any, t: Any) -> Any:
     """
 
     @tf.custom_gradient
-    def identity(x: Any) -> Any:
-        def grad(upstream: Any) -> Any:
+    def identity(x: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
+        def grad(upstream: tf.Tensor) -> tf.Tensor:
             slope = tf.maximum(1.0, t) * (1 - tf.square(tf.tanh(t * x)))  # k t = max(1, t)
             return upstream * slope
 

@@ -23,7 +23,7 @@ Neural Networks", ICCV 2021, arXiv:2110.09195, and its public code. Deviates: se
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import tf
@@ -32,7 +32,7 @@ from keras_sparsebnn.estimators.permutation_ste import ids_of
 __all__ = ["refined_patterns", "refinement_ste"]
 
 
-def refinement_ste(patterns: Any, u: Any, due: Any) -> Any:
+def refinement_ste(patterns: tf.Tensor, u: tf.Tensor, due: tf.Tensor) -> tf.Tensor:
     """`u`, with `due`'s share of its gradient handed to the latent patterns.
 
     Args:
@@ -45,15 +45,20 @@ def refinement_ste(patterns: Any, u: Any, due: Any) -> Any:
     """
 
     @tf.custom_gradient
-    def codewords_of(patterns: Any) -> Any:
+    def codewords_of(patterns: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
         return tf.identity(u), lambda upstream: due * tf.transpose(upstream)
 
     return codewords_of(patterns)
 
 
 def refined_patterns(
-    patterns: Any, ids: Any, key: Any, *, hysteresis: float = 1e-3, bound: float = 3.0
-) -> tuple[Any, Any]:
+    patterns: tf.Tensor,
+    ids: tf.Tensor,
+    key: tf.Tensor,
+    *,
+    hysteresis: float = 1e-3,
+    bound: float = 3.0,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """`(p, ids)` after an update of `p`: clipped, with distinct codewords.
 
     Args:

@@ -21,7 +21,7 @@ and n = 512 would not equal `ste_sign`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def ids_of(negative: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(negative, tf.int64) * places[:, np.newaxis], axis=0)
 
 
-def nearest_slot(kernels: Any, ids: Any) -> Any:
+def nearest_slot(kernels: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     """Which of the selected codewords each kernel uses; ties go to the lowest id.
 
     Shape:
@@ -58,7 +58,9 @@ def nearest_slot(kernels: Any, ids: Any) -> Any:
     return tf.gather(order, tf.argmax(scores, axis=1))
 
 
-def nearest_codeword_ste(kernels: Any, u: Any, ids: Any, clip_value: float | None = 1.0) -> Any:
+def nearest_codeword_ste(
+    kernels: tf.Tensor, u: tf.Tensor, ids: tf.Tensor, clip_value: float | None = 1.0
+) -> tf.Tensor:
     r"""Each kernel's nearest codeword, with gradients for the kernels and the codewords.
 
     Args:
@@ -72,10 +74,10 @@ def nearest_codeword_ste(kernels: Any, u: Any, ids: Any, clip_value: float | Non
     """
 
     @tf.custom_gradient
-    def assign(kernels: Any, u: Any) -> Any:
+    def assign(kernels: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
         slot = nearest_slot(kernels, ids)
 
-        def grad(upstream: Any) -> Any:
+        def grad(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             to_kernels = upstream
             if clip_value is not None:
                 inside = tf.abs(kernels) <= clip_value
@@ -88,7 +90,7 @@ def nearest_codeword_ste(kernels: Any, u: Any, ids: Any, clip_value: float | Non
     return assign(kernels, u)
 
 
-def select_ste(p: Any, ids: Any, kernel_size: int = 3) -> Any:
+def select_ste(p: tf.Tensor, ids: tf.Tensor, kernel_size: int = 3) -> tf.Tensor:
     r"""`U = B P V`: the selected codewords, with the gradient `g(P_GS) = B^T g(U) V^T`.
 
     Args:
@@ -102,8 +104,8 @@ def select_ste(p: Any, ids: Any, kernel_size: int = 3) -> Any:
     table = tf.constant(codebook.codewords(kernel_size))  # B^T: [N, k*k]
 
     @tf.custom_gradient
-    def select(p: Any) -> Any:
-        def grad(upstream: Any) -> Any:
+    def select(p: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
+        def grad(upstream: tf.Tensor) -> tf.Tensor:
             to_slots = tf.matmul(table, upstream)
             return tf.pad(to_slots, [[0, 0], [0, p.shape[1] - ids.shape[0]]])
 
@@ -112,7 +114,9 @@ def select_ste(p: Any, ids: Any, kernel_size: int = 3) -> Any:
     return select(p)
 
 
-def permutation_ste(kernels: Any, p: Any, ids: Any, clip_value: float | None = 1.0) -> Any:
+def permutation_ste(
+    kernels: tf.Tensor, p: tf.Tensor, ids: tf.Tensor, clip_value: float | None = 1.0
+) -> tf.Tensor:
     r"""The PSTE: latent kernels to selected codewords.
 
     Args:

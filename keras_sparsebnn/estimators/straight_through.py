@@ -9,14 +9,14 @@ Reference: Courbariaux et al., "Binarized Neural Networks", 2016, arXiv:1602.028
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from keras_sparsebnn._keras import tf
 
 __all__ = ["clipped_identity"]
 
 
-def clipped_identity(x: Any, clip_value: float | None = 1.0) -> Any:
+def clipped_identity(x: tf.Tensor, clip_value: float | None = 1.0) -> tf.Tensor:
     """`x`, whose gradient passes where `|x| <= clip_value`; everywhere if None.
 
     Shape:
@@ -26,8 +26,8 @@ def clipped_identity(x: Any, clip_value: float | None = 1.0) -> Any:
         return x
 
     @tf.custom_gradient
-    def identity(x: Any) -> Any:
-        def grad(upstream: Any) -> Any:
+    def identity(x: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
+        def grad(upstream: tf.Tensor) -> tf.Tensor:
             return tf.where(tf.abs(x) <= clip_value, upstream, tf.zeros_like(upstream))
 
         return tf.identity(x), grad

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.blocks.ftbnn_block import ftbnn_block, non_linear
 from keras_sparsebnn.models.blocks.residual_stages import (
@@ -26,7 +26,7 @@ def ftbnn18(
     *,
     codewords: int | Mapping[str, int] = 32,
     kernel_quantizer: KernelQuantizer = SparseKernel,
-    activation_quantizer: Any = "approx_sign",
+    activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
     non_linearity: str | None = "prelu",
     placement: str = "after_shortcut",
     binary_shortcuts: bool = False,
@@ -35,7 +35,7 @@ def ftbnn18(
     width: int = 64,
     depths: Sequence[int] = (4, 4, 4, 4),
     name: str = "ftbnn18",
-) -> Any:
+) -> keras.Model:
     """FTBNN's baseline: ResNet-18's 16 binary layers, each followed by a non-linear module.
 
     Args:
@@ -86,7 +86,7 @@ def ftbnn18_grouped(
     binary_stem: bool = True,
     name: str = "ftbnn18_grouped",
     **options: Any,
-) -> Any:
+) -> keras.Model:
     """`ftbnn18` twice as wide in four groups, with binary shortcuts and stem.
 
     Its 3x3 layers in the stages have as many weights as `ftbnn18`'s. LCE's optimised kernel
@@ -106,8 +106,8 @@ def ftbnn18_grouped(
 
 
 def _binary_stem(
-    images: Any, width: int, layers: BinaryLayers, non_linearity: str | None
-) -> Any:
+    images: tf.Tensor, width: int, layers: BinaryLayers, non_linearity: str | None
+) -> tf.Tensor:
     stride = 2 if is_large(images) else 1
     x = keras.layers.Conv2D(
         width // 2, 3, strides=stride, padding="same", use_bias=False, name="stem"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.blocks.residual_stages import classifier, is_large
 from keras_sparsebnn.quantizers import SparseKernel
@@ -19,11 +18,11 @@ def quicknet(
     *,
     codewords: int | Mapping[str, int] = 32,
     kernel_quantizer: KernelQuantizer = SparseKernel,
-    activation_quantizer: Any = "approx_sign",
+    activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
     widths: Sequence[int] = (64, 128, 256, 512),
     depths: Sequence[int] = (4, 4, 4, 4),
     name: str = "quicknet",
-) -> Any:
+) -> keras.Model:
     """A QuickNet-like network: [sign -> binary conv -> ReLU -> BN -> + x], made for LCE.
 
     ReLU comes right after the convolution, where LCE fuses it: clamp, multiplier and bias are
@@ -77,7 +76,7 @@ def quicknet(
     return keras.Model(images, classifier(x, classes), name=name)
 
 
-def _transition(x: Any, filters: int, name: str) -> Any:
+def _transition(x: tf.Tensor, filters: int, name: str) -> tf.Tensor:
     """Half the size, another width: ReLU -> max pool -> float 1x1 -> batch norm."""
     x = keras.layers.ReLU(name=f"{name}_relu")(x)
     x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name=f"{name}_pool")(x)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.blocks.bireal_block import bireal_block
@@ -27,10 +27,10 @@ def residual_network(
     depths: Sequence[int],
     codewords: int | Mapping[str, int] = 32,
     kernel_quantizer: KernelQuantizer = SparseKernel,
-    activation_quantizer: Any = "approx_sign",
+    activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
     block: str = "react",
     name: str = "residual_network",
-) -> Any:
+) -> keras.Model:
     """Float stem -> stages of blocks with one binary 3x3 layer each -> pool -> dense.
 
     Where the width grows, the stride is 2 and the shortcut is average pool + float 1x1 + BN.
@@ -71,7 +71,7 @@ def resnet18(
     depths: Sequence[int] = (4, 4, 4, 4),
     name: str = "resnet18",
     **options: Any,
-) -> Any:
+) -> keras.Model:
     """ResNet-18: 16 binary 3x3 layers in stages of 64, 128, 256 and 512 channels.
 
     Args:
@@ -100,7 +100,7 @@ def resnet34(
     depths: Sequence[int] = (6, 8, 12, 6),
     name: str = "resnet34",
     **options: Any,
-) -> Any:
+) -> keras.Model:
     """ResNet-34: 32 binary 3x3 layers, in stages of 6, 8, 12 and 6.
 
     Arguments and reference as in `resnet18`.
@@ -119,7 +119,7 @@ def resnet20(
     depths: Sequence[int] = (6, 6, 6),
     name: str = "resnet20",
     **options: Any,
-) -> Any:
+) -> keras.Model:
     """ResNet-20 for CIFAR: 18 binary 3x3 layers in stages of 16, 32 and 64 channels.
 
     So narrow that fewer codewords save no operations down to n = 64, see docs/networks.md.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.blocks.bireal_block import bireal_block
 from keras_sparsebnn.models.blocks.residual_stages import classifier
@@ -20,11 +19,11 @@ def small(
     *,
     codewords: int | Mapping[str, int] = 32,
     kernel_quantizer: KernelQuantizer = SparseKernel,
-    activation_quantizer: Any = "approx_sign",
+    activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
     widths: Sequence[int] = (32, 32, 64, 64, 64),
     stem_stride: int | None = None,
     name: str = "small",
-) -> Any:
+) -> keras.Model:
     """A Bi-Real network of five binary 3x3 layers, 32 to 64 channels.
 
     Float stem -> [sign -> binary 3x3 conv -> BN -> + shortcut] x 5 -> average pool -> dense.

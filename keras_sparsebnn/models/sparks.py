@@ -25,6 +25,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from keras_sparsebnn._keras import keras
 from keras_sparsebnn.analysis.accounting import BinaryConv, Totals, totals
 from keras_sparsebnn.models.resnet import residual_network
 
@@ -93,7 +94,7 @@ def sparks_wide(
     depths: Sequence[int] = _RESNET18[1],
     name: str = "sparks_wide",
     **options: Any,
-) -> Any:
+) -> keras.Model:
     """ReActNet-18, 1.34 times as wide: at n = 32 as many bits as 1-bit ReActNet-18.
 
     Arguments as in `residual_network`; the module says how the widths follow.
@@ -111,7 +112,7 @@ def sparks_deep(
     depths: Sequence[int] = DEPTHS,
     name: str = "sparks_deep",
     **options: Any,
-) -> Any:
+) -> keras.Model:
     """ReActNet with 28 binary layers: at n = 32 as many bits as 1-bit ReActNet-18.
 
     Arguments as in `residual_network`; the module says how the depths follow.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.quantizers import SparseKernel
 
@@ -18,10 +18,10 @@ def vgg_small(
     *,
     codewords: int | Mapping[str, int] = 32,
     kernel_quantizer: KernelQuantizer = SparseKernel,
-    activation_quantizer: Any = "approx_sign",
+    activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
     widths: Sequence[int] = (128, 256, 512),
     name: str = "vgg_small",
-) -> Any:
+) -> keras.Model:
     """VGG-small: a float and five binary 3x3 layers, of 128 to 512 channels.
 
     [conv -> BN] x 2 -> max pool, three times; the very first convolution is float. Without
@@ -70,7 +70,7 @@ def small_vgg(
     widths: Sequence[int] = (32, 64, 128),
     name: str = "small_vgg",
     **options: Any,
-) -> Any:
+) -> keras.Model:
     """`vgg_small` at a quarter of its width, for experiments: 29 M binary operations at 28x28.
 
     The last stage has four times as many outputs as the default n = 32, so that selection

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.quantizers.facility_location import FacilityLocation
 from keras_sparsebnn.quantizers.register import register_quantizer
@@ -43,7 +41,7 @@ class Incremental(FacilityLocation):
     Deviates from it: portions by distance instead of magnitude, and kernels stay trainable.
     """
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tf.TensorShape) -> None:
         super().build(input_shape)
         if not self.covers_codebook:
             self.tolerance = self._add_state("tolerance", 0.0, tf.float32)
@@ -56,7 +54,7 @@ class Incremental(FacilityLocation):
             return restricted
         return restricted and float(keras.backend.get_value(self.tolerance)) >= 2
 
-    def _nearest(self, latent: Any, training: Any) -> Any:
+    def _nearest(self, latent: tf.Tensor, training: bool | tf.Tensor | None) -> tf.Tensor:
         nearest = super()._nearest(latent, training)
         magnitude = tf.reduce_sum(tf.abs(latent), axis=[0, 1])
         missed = magnitude - tf.reduce_sum(nearest * latent, axis=[0, 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class LearnedSubset(SubsetKernel):
         """`u`; takes down that a gradient was asked for, which an update should follow."""
 
         @tf.custom_gradient
-        def identity(u: tf.Tensor) -> Any:
+        def identity(u: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
             def grad(upstream: tf.Tensor) -> tf.Tensor:
                 self._gradient_in = _graph()
                 return upstream
@@ -76,7 +77,7 @@ class LearnedSubset(SubsetKernel):
                 stacklevel=3,
             )
 
-    def _codewords(self, training: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def _codewords(self, training: bool | tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         # A step that is being traced may evaluate between gradient and update.
         if not tf.is_tensor(training) and not training and self._gradient_in != _graph():
             self._warn_without_update()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_sparsebnn import codebook
+from keras_sparsebnn._keras import tf
 from keras_sparsebnn.quantizers.register import register_quantizer
 from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 
@@ -40,7 +41,7 @@ class OneBit(SubsetKernel):
     def __init__(self, codewords: int = 512, **kwargs: Any) -> None:
         super().__init__(codewords, **kwargs)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tf.TensorShape) -> None:
         super().build(input_shape)
         if not self.covers_codebook:
             size = codebook.codebook_size(self.kernel_size)

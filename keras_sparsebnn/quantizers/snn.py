@@ -66,7 +66,7 @@ class SNN(LearnedSubset):
         self.refinement_interval = int(refinement_interval)
         self.pattern_scale = float(pattern_scale)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tf.TensorShape) -> None:
         super().build(input_shape)
         if self.covers_codebook or not self.refinement_interval:
             return
@@ -74,7 +74,7 @@ class SNN(LearnedSubset):
         self.patterns = self._add_trained("patterns", self.pattern_scale * start)
         self.step = self._add_state("step", np.int64(0), tf.int64)
 
-    def _codewords(self, training: Any) -> tuple[Any, Any]:
+    def _codewords(self, training: bool | tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         u, ids = super()._codewords(training)
         if not self.refinement_interval:
             return u, ids

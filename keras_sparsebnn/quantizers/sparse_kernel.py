@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,13 @@ __all__ = ["SparseKernel"]
 
 
 def _plan(
-    logits: Any, noise_scale: Any, temperature: Any, seed: Any, step: Any, iterations: int
-) -> Any:
+    logits: tf.Tensor,
+    noise_scale: tf.Tensor,
+    temperature: tf.Tensor,
+    seed: tf.Tensor,
+    step: tf.Tensor,
+    iterations: int,
+) -> tf.Tensor:
     """`P_GS = S^k((X + noise_scale eps) / tau)`, `eps` of (seed, step)."""
     codewords, columns = logits.shape
     noise = noise_scale * gumbel_noise(logits.shape, seed, step)
@@ -29,12 +35,12 @@ def _plan(
     return sinkhorn(scaled, iterations, partial=columns < codewords)
 
 
-def _matched_plan(prices: Any, *args: Any) -> Any:
+def _matched_plan(prices: tf.Tensor, *args: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """`Hungarian(P_GS)` and its prices, see `_plan` and `match_from`."""
     return match_from(_plan(*args), prices)
 
 
-def _logits_gradient(upstream: Any, logits: Any, *args: Any) -> Any:
+def _logits_gradient(upstream: tf.Tensor, logits: tf.Tensor, *args: Any) -> tf.Tensor:
     """`g(X)` from `g(P_GS)`."""
     with tf.GradientTape() as tape:
         tape.watch(logits)
@@ -49,7 +55,7 @@ _matched_plan_compiled = tf.function(_matched_plan, jit_compile=True)
 _logits_gradient_compiled = tf.function(_logits_gradient, jit_compile=True)
 
 
-def _plan_ste(logits: Any, *args: Any) -> Any:
+def _plan_ste(logits: tf.Tensor, *args: Any) -> tf.Tensor:
     """`P_GS` for `select_ste`, which uses its gradient only: the value is all zeros.
 
     The gradient is one function, not what TensorFlow would make of a compiled forward pass.
@@ -59,7 +65,7 @@ def _plan_ste(logits: Any, *args: Any) -> Any:
     """
 
     @tf.custom_gradient
-    def plan(logits: Any) -> Any:
+    def plan(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
         return tf.zeros_like(logits), lambda upstream: _logits_gradient_compiled(
             upstream, logits, *args
         )
@@ -175,7 +181,7 @@ class SparseKernel(LearnedSubset):
         }
         return cls(codewords, **{**setting, **kwargs})
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tf.TensorShape) -> None:
         super().build(input_shape)
         if self.covers_codebook:
             return
@@ -248,7 +254,9 @@ class SparseKernel(LearnedSubset):
         self.selection.assign(silent)
         self.prices.assign(prices)
 
-    def _matched(self, logits: npt.NDArray[np.float32], *, noisy: bool) -> Any:
+    def _matched(
+        self, logits: npt.NDArray[np.float32], *, noisy: bool
+    ) -> npt.NDArray[np.int64]:
         initial = self._initial
         with tf.init_scope():
             ids, _ = self._match(
@@ -258,13 +266,18 @@ class SparseKernel(LearnedSubset):
                 tf.constant(initial["temperature"], tf.float32),
                 tf.constant(0, tf.int64),
             )
-            return ids.numpy()
+            return np.asarray(ids, np.int64)
 
     # One optimizer update.
 
     def _match(
-        self, logits: Any, prices: Any, noise_scale: Any, temperature: Any, step: Any
-    ) -> tuple[Any, Any]:
+        self,
+        logits: tf.Tensor,
+        prices: tf.Tensor,
+        noise_scale: tf.Tensor,
+        temperature: tf.Tensor,
+        step: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The n selected ids for logits `X`, and the prices to start the next matching from."""
         seed = tf.constant(self.seed, tf.int64)
         args = (logits, noise_scale, temperature, seed, step, self.sinkhorn_iterations)
@@ -281,7 +294,7 @@ class SparseKernel(LearnedSubset):
         interval = self.refresh_interval
         due = tf.logical_and(interval > 0, tf.equal(step % tf.maximum(interval, 1), 0))
 
-        def refresh() -> tuple[Any, Any, Any]:
+        def refresh() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             temperature = tf.convert_to_tensor(self.temperature)
             noise_scale = tf.convert_to_tensor(self.noise_scale)
             before = tf.convert_to_tensor(self.prices)
@@ -294,7 +307,7 @@ class SparseKernel(LearnedSubset):
             )
             return selection, noisy, prices
 
-        def keep() -> tuple[Any, Any, Any]:
+        def keep() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             return (
                 tf.convert_to_tensor(self.selection),
                 tf.convert_to_tensor(self.training_selection),
@@ -307,7 +320,7 @@ class SparseKernel(LearnedSubset):
         self.prices.assign(prices)
         return logits
 
-    def _codewords(self, training: Any) -> tuple[Any, Any]:
+    def _codewords(self, training: bool | tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         if training is None:
             training = keras.backend.learning_phase()
         if tf.is_tensor(training):

@@ -138,7 +138,7 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             )
         _LAYER_OF[self] = weakref.ref(layer)
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: tf.Tensor, *args: Any, **kwargs: Any) -> tf.Tensor:
         layer = _CALL_CONTEXT().layer
         # Whatever the layer calls it: kernel_quantizer, depthwise_quantizer, ...
         if layer is not None and any(value is self for value in vars(layer).values()):
@@ -150,7 +150,7 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             )
         return super().__call__(inputs, *args, **kwargs)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tf.TensorShape) -> None:
         shape = tuple(tf.TensorShape(input_shape).as_list())
         if len(shape) != 4 or shape[0] != shape[1]:
             raise ValueError(
@@ -166,7 +166,7 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             self.ede_t = self._add_state("ede_t", T_MIN, tf.float32)
         super().build(input_shape)
 
-    def _add_state(self, name: str, value: Any, dtype: Any) -> Any:
+    def _add_state(self, name: str, value: npt.ArrayLike, dtype: tf.DType) -> tf.Variable:
         value = np.asarray(value)
         return self.add_weight(
             name=name,
@@ -200,7 +200,7 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
         """Whether evaluation uses codewords of the selection only."""
         return self.stage == "codewords" or (self.stage == "sign" and self.covers_codebook)
 
-    def enter(self, stage: str, kernel: Any) -> None:
+    def enter(self, stage: str, kernel: tf.Tensor) -> None:
         """Goes over to a stage, eagerly, between two steps.
 
         On entering "codewords" the selection is chosen anew if the method chooses it from
@@ -237,13 +237,13 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             return np.arange(size)
         return np.random.default_rng(self.seed).choice(size, self.codewords, replace=False)
 
-    def _codewords(self, training: Any) -> tuple[Any, Any]:
+    def _codewords(self, training: bool | tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """`(U [k*k, n], ids [n])` for this call."""
         table = tf.constant(codebook.codewords(self.kernel_size))
         ids = tf.convert_to_tensor(self.selection)
         return tf.transpose(tf.gather(table, ids)), ids
 
-    def call(self, inputs: Any, training: Any = None) -> Any:
+    def call(self, inputs: tf.Tensor, training: bool | tf.Tensor | None = None) -> tf.Tensor:
         latent = tf.cast(inputs, tf.float32)
         binarised = self._binarised_latent(latent)
         shaped = self._shaped(binarised)
@@ -270,18 +270,18 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
         every = keras.layers.Layer.non_trainable_weights.fget(self)
         return [v for v in every if id(v) not in hidden]
 
-    def _nearest(self, latent: Any, training: Any) -> Any:
+    def _nearest(self, latent: tf.Tensor, training: bool | tf.Tensor | None) -> tf.Tensor:
         """The nearest selected codeword of each kernel; gradients pass unchanged."""
         u, ids = self._codewords(training)
         flat = tf.reshape(latent, [self.kernel_size**2, -1])
         kernel = nearest_codeword_ste(flat, u, ids, clip_value=None)
         return tf.reshape(kernel, tf.shape(latent))
 
-    def _binarised_latent(self, latent: Any) -> Any:
+    def _binarised_latent(self, latent: tf.Tensor) -> tf.Tensor:
         """What the codewords are to be near to."""
         return standardized(latent) if self.standardize else latent
 
-    def _shaped(self, latent: Any) -> Any:
+    def _shaped(self, latent: tf.Tensor) -> tf.Tensor:
         """The same, with the gradient's shape."""
         if self.gradient == "ede":
             return ede_identity(latent, tf.convert_to_tensor(self.ede_t))
@@ -304,7 +304,7 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
         }
 
 
-def sign(latent: Any) -> Any:
+def sign(latent: tf.Tensor) -> tf.Tensor:
     """The sign, +1 for 0; gradients pass unchanged."""
     return lq.quantizers.ste_sign(latent, clip_value=None)
 

@@ -13,7 +13,7 @@ Permutations with Gumbel-Sinkhorn Networks", ICLR 2018, arXiv:1802.08665.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from keras_sparsebnn._keras import tf
 __all__ = ["gumbel_noise", "hungarian", "match", "match_from", "sinkhorn"]
 
 
-def gumbel_noise(shape: tuple[int, ...], seed: Any, step: Any) -> Any:
+def gumbel_noise(shape: tuple[int, ...], seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     r"""`eps = -log(-log u)`, `u ~ Uniform(0, 1)`, a pure function of (seed, step).
 
     Never of the call: larq re-runs a quantizer at every read of a kernel, and all replicas of
@@ -35,7 +35,7 @@ def gumbel_noise(shape: tuple[int, ...], seed: Any, step: Any) -> Any:
     return -tf.math.log(-tf.math.log(uniform))
 
 
-def sinkhorn(logits: Any, iterations: int = 10, *, partial: bool = False) -> Any:
+def sinkhorn(logits: tf.Tensor, iterations: int = 10, *, partial: bool = False) -> tf.Tensor:
     r"""`S^k(Z)`: `S^0 = exp(Z)`, `S^t = T_col(T_row(S^{t-1}))`, in log space throughout.
 
     `T_row` scales every row to sum 1. `T_col` scales every column to sum 1; with `partial`,
@@ -57,21 +57,21 @@ def sinkhorn(logits: Any, iterations: int = 10, *, partial: bool = False) -> Any
     return _normalised(logits, log_mass, iterations)[:, :columns]
 
 
-def _normalised(logits: Any, log_mass: Any, iterations: int) -> Any:
+def _normalised(logits: tf.Tensor, log_mass: tf.Tensor, iterations: int) -> tf.Tensor:
     """`S^k` with an explicit gradient, both as loops: k steps cost one step's code.
 
     S^t = exp(Z - row_t - column_t), where only the two potentials change:
     row_t = lse_j(Z - column_{t-1}) and column_t = lse_i(Z - row_t) - log_mass, column_0 = 0.
     """
 
-    def put(buffer: Any, t: Any, value: Any) -> Any:
+    def put(buffer: tf.Tensor, t: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
         return tf.tensor_scatter_nd_update(buffer, [[t]], [value])
 
     @tf.custom_gradient
-    def normalise(logits: Any) -> Any:
+    def normalise(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
         shape = logits.shape
 
-        def step(t: Any, row: Any, column: Any) -> Any:
+        def step(t: tf.Tensor, row: tf.Tensor, column: tf.Tensor) -> tuple[tf.Tensor, ...]:
             new_row = tf.reduce_logsumexp(logits - tf.gather(column, t), axis=1)
             new_column = tf.reduce_logsumexp(logits - new_row[:, tf.newaxis], axis=0)
             return t + 1, put(row, t, new_row), put(column, t + 1, new_column - log_mass)
@@ -86,8 +86,10 @@ def _normalised(logits: Any, log_mass: Any, iterations: int) -> Any:
         )
         plan = tf.exp(logits - row[-1][:, tf.newaxis] - column[-1])
 
-        def grad(upstream: Any) -> Any:
-            def back(t: Any, to_logits: Any, to_row: Any, to_column: Any) -> Any:
+        def grad(upstream: tf.Tensor) -> tf.Tensor:
+            def back(
+                t: tf.Tensor, to_logits: tf.Tensor, to_row: tf.Tensor, to_column: tf.Tensor
+            ) -> tuple[tf.Tensor, ...]:
                 this_row = tf.gather(row, t)[:, tf.newaxis]
                 # d column_t / dZ = -d column_t / d row_t: the column-wise softmax of Z - row_t.
                 share = to_column * tf.exp(
@@ -132,7 +134,7 @@ def hungarian(scores: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return np.asarray(rows, np.int64)
 
 
-def match(scores: Any) -> Any:
+def match(scores: tf.Tensor) -> tf.Tensor:
     r"""`argmax_P Tr(P^T scores)` without leaving the graph.
 
     Shortest augmenting paths with dual variables (Jonker and Volgenant), every scan over the
@@ -149,7 +151,7 @@ def match(scores: Any) -> Any:
     return match_from(scores, tf.zeros([scores.shape[0]]))[0]
 
 
-def match_from(scores: Any, prices: Any) -> tuple[Any, Any]:
+def match_from(scores: tf.Tensor, prices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     r"""`match`, started from the dual variables of an earlier, similar problem.
 
     The outcome is optimal whatever the prices; good ones leave few slots to search. Only the
@@ -180,23 +182,37 @@ def match_from(scores: Any, prices: Any) -> tuple[Any, Any]:
     slot_of = tf.where(owner < slots, owner, -1)
     codeword_of = tf.where(tf.gather(slot_of, favourite) == slot_range, favourite, -1)
 
-    def set_at(vector: Any, index: Any, value: Any) -> Any:
+    def set_at(vector: tf.Tensor, index: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
         return tf.tensor_scatter_nd_update(vector, [[index]], [value])
 
-    def unmatched(u: Any, v: Any, codeword_of: Any, slot_of: Any) -> Any:
+    def unmatched(
+        u: tf.Tensor, v: tf.Tensor, codeword_of: tf.Tensor, slot_of: tf.Tensor
+    ) -> tf.Tensor:
         return tf.reduce_any(codeword_of < 0)
 
-    def augment(u: Any, v: Any, codeword_of: Any, slot_of: Any) -> Any:
+    def augment(
+        u: tf.Tensor, v: tf.Tensor, codeword_of: tf.Tensor, slot_of: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         start = tf.argmin(codeword_of, output_type=tf.int32)
 
         def searching(
-            slot: Any, sink: Any, reached: Any, distance: Any, parent: Any, done: Any
-        ) -> Any:
+            slot: tf.Tensor,
+            sink: tf.Tensor,
+            reached: tf.Tensor,
+            distance: tf.Tensor,
+            parent: tf.Tensor,
+            done: tf.Tensor,
+        ) -> tf.Tensor:
             return sink < 0
 
         def scan(
-            slot: Any, sink: Any, reached: Any, distance: Any, parent: Any, done: Any
-        ) -> Any:
+            slot: tf.Tensor,
+            sink: tf.Tensor,
+            reached: tf.Tensor,
+            distance: tf.Tensor,
+            parent: tf.Tensor,
+            done: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:
             reduced = reached + tf.gather(cost, slot) - tf.gather(u, slot) - v
             shorter = tf.logical_and(tf.logical_not(done), reduced < distance)
             parent = tf.where(shorter, slot, parent)
@@ -232,10 +248,14 @@ def match_from(scores: Any, prices: Any) -> tuple[Any, Any]:
         u += tf.where(codeword_of >= 0, tf.gather(slack, tf.maximum(codeword_of, 0)), 0.0)
         u = set_at(u, start, tf.gather(u, start) + reached)
 
-        def flipping(codeword: Any, codeword_of: Any, slot_of: Any) -> Any:
+        def flipping(
+            codeword: tf.Tensor, codeword_of: tf.Tensor, slot_of: tf.Tensor
+        ) -> tf.Tensor:
             return codeword >= 0
 
-        def flip(codeword: Any, codeword_of: Any, slot_of: Any) -> Any:
+        def flip(
+            codeword: tf.Tensor, codeword_of: tf.Tensor, slot_of: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
             slot = tf.gather(parent, codeword)
             released = tf.gather(codeword_of, slot)
             return (

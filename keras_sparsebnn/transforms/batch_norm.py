@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.transforms.cloning import clone_with
 
@@ -17,7 +17,7 @@ __all__ = ["reestimate_batch_norm"]
 class _BatchStatistics(keras.layers.BatchNormalization):  # type: ignore[misc]
     """Normalises by the batch; its moving statistics are those of the last batch alone."""
 
-    def call(self, inputs: Any, training: Any = None, **kwargs: Any) -> Any:
+    def call(self, inputs: tf.Tensor, training: bool | None = None, **kwargs: Any) -> tf.Tensor:
         return super().call(inputs, training=True, **kwargs)
 
 

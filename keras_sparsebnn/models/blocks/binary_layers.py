@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_sparsebnn import codebook
-from keras_sparsebnn._keras import keras, lq
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.models.blocks.layer_codewords import LayerCodewords
@@ -31,7 +31,7 @@ class BinaryLayers:
         self,
         codewords: int | Mapping[str, int],
         kernel_quantizer: KernelQuantizer,
-        activation_quantizer: Any,
+        activation_quantizer: lq.quantizers.Quantizer | str | None,
     ) -> None:
         self._codewords = LayerCodewords(codewords)
         self._kernel_quantizer = kernel_quantizer
@@ -46,15 +46,15 @@ class BinaryLayers:
 
     def conv(
         self,
-        x: Any,
+        x: tf.Tensor,
         filters: int,
         kernel_size: int = 3,
         *,
         name: str,
         strides: int = 1,
         groups: int = 1,
-        activation: Any = None,
-    ) -> Any:
+        activation: str | None = None,
+    ) -> tf.Tensor:
         """sign -> binary convolution; or ReLU -> convolution where activations are float.
 
         Padding is with +1 where activations are binary, which LCE folds into the convolution.
@@ -78,7 +78,7 @@ class BinaryLayers:
         size = codebook.codebook_size(kernel_size)
         n = self._codewords(name) if kernel_size == 3 else size
         quantizer = make_quantizer(self._kernel_quantizer, n)
-        options = {
+        options: dict[str, Any] = {
             "strides": strides,
             "groups": groups,
             "padding": "same",

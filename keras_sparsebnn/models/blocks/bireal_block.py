@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers
 from keras_sparsebnn.models.blocks.residual_stages import downsampled
 
@@ -12,8 +10,8 @@ __all__ = ["bireal_block"]
 
 
 def bireal_block(
-    x: Any, filters: int, *, layers: BinaryLayers, name: str, stride: int = 1
-) -> Any:
+    x: tf.Tensor, filters: int, *, layers: BinaryLayers, name: str, stride: int = 1
+) -> tf.Tensor:
     """sign -> binary 3x3 convolution -> batch norm -> + shortcut.
 
     Shape:

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import HardTanh, TwoSidedPReLU
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers
@@ -47,7 +47,7 @@ NON_LINEARITIES: dict[str, Callable[..., Any]] = {
 PLACEMENTS = ("after_shortcut", "before_shortcut")
 
 
-def non_linear(x: Any, kind: str | None, name: str) -> Any:
+def non_linear(x: tf.Tensor, kind: str | None, name: str) -> tf.Tensor:
     """`f(x)`; `x` itself if `kind` is None.
 
     Raises:
@@ -64,7 +64,7 @@ def non_linear(x: Any, kind: str | None, name: str) -> Any:
 
 
 def ftbnn_block(
-    x: Any,
+    x: tf.Tensor,
     filters: int,
     *,
     layers: BinaryLayers,
@@ -74,7 +74,7 @@ def ftbnn_block(
     placement: str = "after_shortcut",
     binary_shortcut: bool = False,
     groups: int = 1,
-) -> Any:
+) -> tf.Tensor:
     """One binary 3x3 layer with its shortcut and its module f, see the module's docstring.
 
     Args:
@@ -113,7 +113,9 @@ def ftbnn_block(
     return x
 
 
-def _binary_shortcut(x: Any, filters: int, stride: int, layers: BinaryLayers, name: str) -> Any:
+def _binary_shortcut(
+    x: tf.Tensor, filters: int, stride: int, layers: BinaryLayers, name: str
+) -> tf.Tensor:
     """`downsampled` with a binary 1x1 convolution."""
     if stride == 1 and filters == x.shape[-1]:
         return x

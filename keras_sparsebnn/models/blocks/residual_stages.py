@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keras_sparsebnn._keras import keras
+from keras_sparsebnn._keras import keras, tf
 
 __all__ = ["classifier", "downsampled", "is_large", "residual_stages", "stem"]
 
 
-def is_large(images: Any) -> bool:
+def is_large(images: tf.Tensor) -> bool:
     """Whether images are of ImageNet's kind (64 pixels or more) and not of CIFAR's."""
     return bool(min(images.shape[1:3]) >= 64)
 
 
-def stem(images: Any, width: int) -> Any:
+def stem(images: tf.Tensor, width: int) -> tf.Tensor:
     """Float 7x7 with stride 2 and a max pool for large images, else 3x3; then batch norm."""
     large = is_large(images)
     x = keras.layers.Conv2D(
@@ -33,8 +33,8 @@ def stem(images: Any, width: int) -> Any:
 
 
 def residual_stages(
-    x: Any, block: Callable[..., Any], widths: Sequence[int], depths: Sequence[int]
-) -> Any:
+    x: tf.Tensor, block: Callable[..., Any], widths: Sequence[int], depths: Sequence[int]
+) -> tf.Tensor:
     """`depths[s]` blocks of `widths[s]` channels a stage, named `stage{s}_{index}`.
 
     Every stage but the first begins with stride 2.
@@ -52,7 +52,7 @@ def residual_stages(
     return x
 
 
-def downsampled(x: Any, filters: int, stride: int, name: str) -> Any:
+def downsampled(x: tf.Tensor, filters: int, stride: int, name: str) -> tf.Tensor:
     """The shortcut: `x`, or average pool -> float 1x1 -> batch norm where shapes change."""
     if stride == 1 and filters == x.shape[-1]:
         return x
@@ -64,7 +64,7 @@ def downsampled(x: Any, filters: int, stride: int, name: str) -> Any:
     return keras.layers.BatchNormalization(name=f"{name}_shortcut_bn")(x)
 
 
-def classifier(x: Any, classes: int) -> Any:
+def classifier(x: tf.Tensor, classes: int) -> tf.Tensor:
     """Global average pool -> dense, float32 whatever the policy: the loss needs the range."""
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.layers.Dense(classes, dtype="float32", name="classifier")(x)
