@@ -1,4 +1,4 @@
-"""Registers the Keras classes as soon as Keras is there, and not before.
+"""Registers the Keras classes as soon as Keras is loaded, and not before.
 
 `load_model` finds custom classes by name, so they must be registered; registering imports
 TensorFlow, which the light half must not. So: at once if TensorFlow is loaded already, else
@@ -34,11 +34,11 @@ def _register() -> None:
 
 
 class _AfterKeras:
-    """Finds nothing itself: lets the other finders find a module, and hooks its end.
+    """Lets the other finders find a module, and registers after its import has ended.
 
-    larq imports Keras in its middle, and this package's modules import both in theirs, where
-    registering would import half-made modules: only the end of the outermost of these imports
-    registers, once Keras is among them.
+    larq imports Keras, and modules of this package import both. Registering inside such an
+    import would import modules that are only half executed, so registering waits for the end
+    of the outermost of these imports that loads Keras.
     """
 
     watched = frozenset({"keras", "tf_keras", "larq"})

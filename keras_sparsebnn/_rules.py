@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 Rule = tuple[str, Callable[[Any], bool]]
-"""What is expected, in words, and the test for it."""
+"""What is expected, in words, and a function that tests for it."""
 
 
 def check(name: str, value: object, rule: Rule) -> None:

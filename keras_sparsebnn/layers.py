@@ -1,4 +1,4 @@
-"""Layers: larq's with a codebook, and the activations around them."""
+"""Sparse convolutions, and the activations around them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all activations share that have parameters per channel."""
+"""The base class of activations with parameters per channel."""
 
 from __future__ import annotations
 

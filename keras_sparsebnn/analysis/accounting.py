@@ -4,7 +4,7 @@ For a `k x k` layer with n codewords, `Cin` inputs (of a group), `Cout` outputs 
 `H x W` output map:
 
 * bits per weight: `log2(n) / k^2`; storage `Cin Cout log2(n)` bits, plus `n k^2` bits of
-  codebook, which published tables leave out and ours prints;
+  codebook, which published tables omit and ours prints;
 * binary operations (BOPs): `Cin Cout k^2 H W` for plain binary kernels. With n < Cout
   codewords, each input channel is convolved with the n codewords once and the results are
   looked up and added: `H W Cin (k^2 n + Cout / 2)`. The whole codebook is plain kernels.

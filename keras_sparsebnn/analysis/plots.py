@@ -1,4 +1,4 @@
-"""Images of what a network selected: codeword usage, selection overlap, bits per layer.
+"""Figures of what a network selected: codeword usage, selection overlap, bits per layer.
 
 Every function returns a matplotlib `Figure` and, given a path, saves it there; the suffix says
 the format. No global matplotlib state is touched and no display is needed.
@@ -31,7 +31,7 @@ __all__ = [
     "tidy",
 ]
 
-# Okabe and Ito's palette: told apart with any colour vision.
+# Okabe and Ito's palette: distinct for any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#999999"
 
@@ -239,7 +239,7 @@ def selection_overlap(history: Sequence[Mapping[str, Any]], path: Path | None = 
 
     Args:
         history: `metrics.json`'s "history": per epoch `{"epoch": e, "selection": {layer:
-            [ids]}}`; epochs without a selection are left out.
+            [ids]}}`; epochs without a selection are skipped.
         path: where to save the image; not at all if None.
 
     Raises:
@@ -297,14 +297,14 @@ def selection_overlap(history: Sequence[Mapping[str, Any]], path: Path | None = 
 
 
 def bits_per_layer(summary: Mapping[str, Any], path: Path | None = None) -> Figure:
-    """What selection saves, layer by layer, against 1 bit a weight.
+    """What selection saves, layer by layer, against 1 bit per weight.
 
     Args:
         summary: `keras_sparsebnn.summary(model).to_dict()`.
         path: where to save the image; not at all if None.
 
     Raises:
-        SparseBNNError: there is no binary layer in it.
+        SparseBNNError: the model has no binary layer.
     """
     layers = summary.get("layers")
     if not layers:

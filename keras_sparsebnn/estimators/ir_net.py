@@ -14,7 +14,7 @@ derivative of sign.
 
 Reference: Qin et al., "Forward and Backward Information Retention for Accurate Binary Neural
 Networks", CVPR 2020, arXiv:1909.10788, and its public code (whose standard deviation divides
-by count - 1, as here). Deviates: the power-of-two scale per channel is left out, batch norm
+by count - 1, as here). Deviates: there is no power-of-two scale per channel, because batch norm
 follows anyway (`magnitude_scale` is there); t goes from 0.1 to 10 as in the paper (from memory
 of it), where the code of ResNet-20 starts at 0.001.
 """

@@ -1,4 +1,4 @@
-r"""Sparks-wide and Sparks-deep: what the bits saved buy, in width or in depth.
+r"""Sparks-wide and Sparks-deep: the saved bits spent on width or on depth.
 
 The budget is 1-bit ReActNet-18's: 10.985 Mbit of binary kernels, and 1.676 GBOPs at 224x224.
 At n = 32 a kernel costs 5 bits instead of 9, codebook included as `accounting` counts it.

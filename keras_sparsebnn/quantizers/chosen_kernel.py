@@ -1,4 +1,4 @@
-"""What methods share that choose their codewords once, from a trained 1-bit network."""
+"""The base class of methods that choose codewords once, from a trained 1-bit network."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["ChosenKernel"]
 class ChosenKernel(SubsetKernel):
     r"""n codewords, chosen once from the latent kernels and then fixed.
 
-    Trains as plain 1-bit (or as float) until `enter("codewords", kernel)`; that moment chooses
-    the selection from the latent kernels there are, and training goes on with it.
+    Trains as plain 1-bit (or as float) until `enter("codewords", kernel)`, which chooses the
+    selection from the latent kernels; training then goes on with it.
     `training.StageSchedule({0.3: "codewords"})` does so after 30 % of training.
 
     Forward and backward as in `SubsetKernel`. Subclasses define `choice`.
@@ -28,7 +28,7 @@ class ChosenKernel(SubsetKernel):
     Other arguments, shape and errors as in `SubsetKernel`.
 
     Raises:
-        ValueError: if it should start with codewords, which nothing would have chosen.
+        ValueError: if it should start with codewords, before any were chosen.
     """
 
     def __init__(self, codewords: int = 32, *, starts_as: str = "sign", **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
 """Keeps the state of the selection out of `larq.models.summary`.
 
-larq takes every weight of a layer for a part of its kernel: it would count logits as 32-bit
-weights, and as operations, of a network that is deployed without them.
+larq treats every weight of a layer as part of its kernel, so it would count the logits as
+32-bit weights and operations, although the deployed network has none of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["LayerProfile"]
 
 
 class LayerProfile(lq.models.LayerProfile):  # type: ignore[misc]
-    """larq's profile of a layer, of what is deployed of it."""
+    """larq's profile of a layer, without the state of its selection."""
 
     def __init__(self, layer: keras.layers.Layer) -> None:
         super().__init__(layer)

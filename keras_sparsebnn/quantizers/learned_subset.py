@@ -20,9 +20,9 @@ class LearnedSubset(SubsetKernel):
 
     The selection is state, not a function of the call: it changes right after an optimizer
     update of the variable, through the variable's Keras `constraint`, which runs exactly once
-    an update. So a kernel that is read twice is the same twice, and replicas agree. Keras's
-    optimizers, old and new, and larq's all apply constraints; one that does not would leave
-    the selection as it is, and so there is a warning, in evaluation, freezing or saving.
+    an update. So a kernel that is read twice is the same twice, and replicas agree. The
+    optimizers of Keras, legacy ones too, and of larq apply constraints. With one that does
+    not, the selection would never change: evaluation, freezing and saving warn of it.
 
     Subclasses add the variable by `_add_trained`, define `_after_update`, and pass their
     codewords through `_noting_gradients`. Their state has a variable `step`, which counts
@@ -55,7 +55,7 @@ class LearnedSubset(SubsetKernel):
         return value
 
     def _noting_gradients(self, u: tf.Tensor) -> tf.Tensor:
-        """`u`; takes down that a gradient was asked for, which an update should follow."""
+        """`u`; records that its gradient was requested, after which an update is due."""
 
         @tf.custom_gradient
         def identity(u: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:

@@ -1,9 +1,9 @@
 """The one table of methods: names, classes, options with their rules and defaults.
 
-A method is a way by which a layer comes by its codewords. Its quantizer, `RunConfig`, the
-recipes and the command line all read this table, and so it imports no TensorFlow. To add a
-method, write `quantizers/<alias>.py`, whose class is decorated with `register_quantizer`, and
-add its line here; the decorator checks that the two agree.
+A method determines the codewords of a layer. Quantizers, `RunConfig`, recipes and the command
+line all read this table, so it imports no TensorFlow. To add a method, write
+`quantizers/<alias>.py`, whose class is decorated with `register_quantizer`, and add its line
+here; the decorator checks that the two agree.
 """
 
 from __future__ import annotations

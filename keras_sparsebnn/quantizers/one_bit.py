@@ -28,7 +28,7 @@ class OneBit(SubsetKernel):
     Other arguments, shape and errors as in `SubsetKernel`.
 
     Raises:
-        ValueError: at build, for an n that leaves codewords out.
+        ValueError: at build, for an n below N.
 
     Example:
         >>> OneBit().codewords

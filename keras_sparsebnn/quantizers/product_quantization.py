@@ -26,8 +26,8 @@ class ProductQuantization(ChosenKernel):
 
     Reference: Jegou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search", TPAMI
     2011; for convolutions, Stock et al., "And the Bit Goes Down", ICLR 2020, arXiv:1907.05686.
-    Deviates: centroids are binarised, and kept as they are afterwards, because a centroid that
-    is trained on is no codeword.
+    Deviates: centroids are binarised, and kept as they are afterwards, because a
+    centroid that is trained further is not a codeword.
     """
 
     def choice(self, kernels: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:

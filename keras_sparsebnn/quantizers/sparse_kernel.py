@@ -48,8 +48,8 @@ def _logits_gradient(upstream: tf.Tensor, logits: tf.Tensor, *args: Any) -> tf.T
     return tape.gradient(plan, logits, upstream)
 
 
-# One operation each in the training graph, and compiled once a shape, not once a layer:
-# thousands of small operations a layer would take minutes to trace and longer to run.
+# Each is one operation in the training graph, compiled once per shape and not once per layer:
+# thousands of small operations per layer would take minutes to trace and longer to run.
 _plan_compiled = tf.function(_plan, jit_compile=True)
 _matched_plan_compiled = tf.function(_matched_plan, jit_compile=True)
 _logits_gradient_compiled = tf.function(_logits_gradient, jit_compile=True)
@@ -95,8 +95,8 @@ class SparseKernel(LearnedSubset):
         refresh_interval: updates between two matchings, 1 = each; 0 freezes the selection.
         sinkhorn_iterations: k >= 1.
         logit_scale: standard deviation of the initial `X`, > 0. Adam moves a logit by about
-            the learning rate an update, so this sets how much evidence a swap takes.
-        initial_selection: "random" starts from any codewords, "covering" from such as lie
+            the learning rate per update, so this sets how much evidence a swap takes.
+        initial_selection: "random" starts from any codewords, "covering" from some that lie
             close to every kernel (`codebook.covering`), "facility_location" from those close to
             the latent kernels on entering the stage "codewords" (see `FacilityLocation`).
         matcher: "graph" needs no Python callback and works on every device and in every

@@ -1,4 +1,4 @@
-"""What all quantizers share that restrict a layer's kernels to n codewords."""
+"""The base class of quantizers that restrict a layer's kernels to n codewords."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CALL_CONTEXT = importlib.import_module(
 ).call_context
 
 STAGES = ("float", "sign", "codewords")
-"""What a layer's kernels are, in the order in which training passes through them."""
+"""What a layer's kernels are, in the order of training."""
 
 
 def validate_codewords(codewords: int, kernel_size: int = 3, where: str = "") -> int:
@@ -59,7 +59,7 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
     Forward:   `what_c = alpha_o argmin_{u in U} ||u - w_c||^2`, `U` the n selected codewords.
     Backward:  `g(w_c) = alpha_o g(what_c) 1[|w_c| <= clip_value]`, or as `gradient` says.
 
-    Subclasses say which codewords: `selection` holds their ids, sorted by nothing. With
+    Subclasses say which codewords: `selection` holds their ids, in no particular order. With
     n = N, the whole codebook, this is `ste_sign`, forward and backward.
 
     Training may pass through stages before it restricts kernels: `"float"` hands the latent
@@ -78,8 +78,8 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             per output channel, as IR-Net does. Kernels in the stage "float" stay as they are.
         magnitude_scale: multiply by `alpha_o = mean |W_o|` per output channel (its gradient
             stopped), as in ReActNet. Folds into batch norm at conversion.
-        starts_as: the stage at the start, a key of `STAGES`. With "codewords" there is no such
-            state, and no cost.
+        starts_as: the stage at the start, a key of `STAGES`. With "codewords" the
+            quantizer has no stages, and no variable for them.
         seed: of everything random here; drawn from Python's `random` if None, so
             `tf.keras.utils.set_random_seed` governs it.
         **kwargs: `metrics=["flip_ratio"]` and `name`, as of larq's quantizers.

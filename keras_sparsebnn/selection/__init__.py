@@ -1,1 +1,1 @@
-"""Which codewords a layer keeps: algorithms, without layers."""
+"""Algorithms that select codewords; they know no layers."""

@@ -1,4 +1,4 @@
-r"""Which codewords a layer may use: Gumbel-Sinkhorn and the assignment problem.
+r"""Selecting codewords by matching: Gumbel-Sinkhorn and the assignment problem.
 
 Two formulations of the selection `U = B P V` with logits `X`:
 
@@ -26,8 +26,8 @@ __all__ = ["gumbel_noise", "hungarian", "match", "match_from", "sinkhorn"]
 def gumbel_noise(shape: tuple[int, ...], seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     r"""`eps = -log(-log u)`, `u ~ Uniform(0, 1)`, a pure function of (seed, step).
 
-    Never of the call: larq re-runs a quantizer at every read of a kernel, and all replicas of
-    a distributed run must see the same noise.
+    It does not depend on the call: larq runs a quantizer at every read of a kernel, and all
+    replicas of a distributed run must see the same noise.
     """
     key = tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)])
     tiny = np.finfo(np.float32).tiny

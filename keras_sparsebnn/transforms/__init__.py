@@ -1,1 +1,1 @@
-"""From one model to another: copies with other layers, weights or statistics."""
+"""Transforms of models: copies with other layers or weights, new statistics."""

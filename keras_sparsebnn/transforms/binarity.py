@@ -34,8 +34,8 @@ def stays_float(layer: keras.layers.Layer) -> str | None:
     """Why a layer with binary kernels runs in float after conversion.
 
     Larq Compute Engine has one binary operator, a 2D convolution of binary kernels with binary
-    inputs; everything else with binary kernels becomes a float operator, with all the size and
-    time of one.
+    inputs; everything else with binary kernels becomes a float operator, as large and as slow
+    as any.
 
     Args:
         layer: any layer. If it takes its signs from the layer before it, it has to be part

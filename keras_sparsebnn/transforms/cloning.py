@@ -17,9 +17,9 @@ Pairs = list[tuple[keras.layers.Layer, keras.layers.Layer]]
 """Layers of a model, each with its copy."""
 
 Config = dict[str, Any]
-"""What Keras makes a layer from."""
+"""A layer's configuration."""
 
-# What making a layer from its configuration raises, depending on what the latter lacks.
+# What Keras raises where a configuration does not describe its layer.
 _NOT_FROM_CONFIG = (
     *(AttributeError, KeyError, NameError, NotImplementedError, TypeError, ValueError),
 )
@@ -146,14 +146,14 @@ def _wraps_one(layer: keras.layers.Layer) -> bool:
 def check_replaceable(
     model: keras.Model, concerns: Callable[[keras.layers.Layer], bool]
 ) -> None:
-    """Refuses a model with a layer to replace inside another layer's own code.
+    """Refuses a model if a layer to be replaced is inside a custom layer.
 
     Args:
         model: any model.
-        concerns: whether a layer is to be replaced.
+        concerns: tells whether a layer is to be replaced.
 
     Raises:
-        SparseBNNError: there is such a layer; names it and the one it is in.
+        SparseBNNError: if so; names both layers.
     """
     reachable = set()
     for _, layer in leaf_layers(model):

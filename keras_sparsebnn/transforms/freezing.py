@@ -1,4 +1,4 @@
-"""Trained sparse layers to plain larq layers with +-1 kernels."""
+"""Replaces trained sparse layers by plain larq layers with +-1 kernels."""
 
 from __future__ import annotations
 

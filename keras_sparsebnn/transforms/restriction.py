@@ -1,4 +1,4 @@
-"""Trained 1-bit networks to networks of n codewords a layer, ready to be trained on."""
+"""Restricts trained 1-bit networks to n codewords per layer, for further training."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def restrict(
     *,
     kernel_quantizer: KernelQuantizer = FacilityLocation,
 ) -> keras.Model:
-    r"""A copy of a trained 1-bit `model` whose binary 3x3 kernels are n codewords a layer.
+    r"""A copy of a trained 1-bit `model` whose binary 3x3 kernels are n codewords per layer.
 
     Every `QuantConv2D` with a 3x3 kernel and larq's `ste_sign`, `approx_sign` or
     `magnitude_aware_sign`, or our `OneBit`, gets a quantizer of this package instead, already
@@ -66,8 +66,8 @@ def restrict(
 
         U = argmax_U sum_c max_{u in U} <u, w_c>,    what_c = argmax_{u in U} <u, w_c>.
 
-    All weights are kept, so training can go on from there; without it, accuracy suffers.
-    docs/results.md compares ways of choosing. Other layers stay as they are.
+    All weights are kept, so that training can go on; without further training, accuracy
+    suffers. docs/results.md compares ways of choosing. Other layers stay as they are.
 
     Args:
         model: built, Sequential or functional; unchanged.

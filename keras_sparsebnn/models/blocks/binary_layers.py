@@ -24,7 +24,7 @@ class BinaryLayers:
         activation_quantizer: binarises the input of every layer; None for ReLU, so a float
             network.
 
-    Used as a context: leaving it checks that every key of `codewords` was of use.
+    Use it as a context manager: on exit it checks that every key of `codewords` was used.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class BinaryLayers:
             `[B, H, W, C]` -> `[B, H / strides, W / strides, filters]`.
 
         Raises:
-            SparseBNNError: for groups of other than multiples of 32 channels; see
+            SparseBNNError: for groups whose channels are not a multiple of 32; see
                 `LayerCodewords` for the rest.
         """
         binary = self.activation_quantizer is not None

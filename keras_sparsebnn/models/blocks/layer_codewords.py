@@ -14,13 +14,14 @@ __all__ = ["LayerCodewords"]
 class LayerCodewords:
     """One n for all layers, or a mapping of layer names and glob patterns to n.
 
-    A layer's own name goes before patterns; of several patterns that match, the first counts.
+    A layer's own name takes precedence over patterns; of several patterns that match, the
+    first counts.
 
     Args:
         codewords: n, or `{"stage0_*": 128, "stage3_3": 8, "*": 32}`.
 
     Raises:
-        SparseBNNError: for a layer that no key matches, or a key that decides for no layer.
+        SparseBNNError: for a layer that no key matches, or a key that matches no layer.
 
     Example:
         >>> choose = LayerCodewords({"first": 128, "*": 32})

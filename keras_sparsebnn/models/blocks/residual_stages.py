@@ -1,4 +1,4 @@
-"""What the residual networks share: stem, stages, classifier."""
+"""Stem, stages and classifier of residual networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["classifier", "downsampled", "is_large", "residual_stages", "stem"]
 
 
 def is_large(images: tf.Tensor) -> bool:
-    """Whether images are of ImageNet's kind (64 pixels or more) and not of CIFAR's."""
+    """Whether images have 64 pixels or more, as ImageNet's and unlike CIFAR's."""
     return bool(min(images.shape[1:3]) >= 64)
 
 
