@@ -15,8 +15,8 @@ def network(layer):
     layers = [
         keras.layers.Input((8, 8, 8)),
         layer,
-        keras.layers.Flatten(),
-        keras.layers.Dense(2),
+        keras.layers.Flatten(name="flat"),
+        keras.layers.Dense(2, name="dense"),
     ]
     return keras.Sequential(layers, name="network")
 
