@@ -8,6 +8,7 @@ from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.converters.errors import ConversionError
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import SubsetKernel
+from keras_sparsebnn.transforms.kernels import check_finite
 from keras_sparsebnn.transforms.walk import leaf_layers
 
 __all__ = ["check_frozen_model", "check_trained_model", "is_binary_convolution"]
@@ -29,7 +30,7 @@ def check_trained_model(model: keras.Model) -> None:
             operator can come of it: in another layer than a `QuantConv2D`.
     """
     for path, layer in leaf_layers(model):
-        _check_weights(path, layer)
+        check_finite(path, layer, ConversionError)
         if sparse_quantizer(layer) and not isinstance(layer, lq.layers.QuantConv2D):
             raise _no_such_layer(
                 f"kernels from a codebook in QuantConv2D only, got {type(layer).__name__}", path
@@ -89,19 +90,6 @@ def _check_layout(path: str, layer: keras.layers.Layer) -> None:
             f"{path}). LCE and TFLite have no other: build the model again with channels_last; "
             "the weights fit."
         )
-
-
-def _check_weights(path: str, layer: keras.layers.Layer) -> None:
-    for weight in layer.weights:
-        values = weight.numpy()
-        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-            what = "NaN" if np.isnan(values).any() else "infinity"
-            name = weight.name.rpartition("/")[2].partition(":")[0]
-            raise ConversionError(
-                f"Expected finite weights, got {what} in {name} (layer {path}). Training "
-                "diverged: go back to an earlier checkpoint, or train with a smaller learning "
-                "rate."
-            )
 
 
 def _check_binary_convolution(path: str, layer: keras.layers.Layer) -> None:

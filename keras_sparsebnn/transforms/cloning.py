@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.transforms.kernels import check_no_nan
+from keras_sparsebnn.transforms.kernels import check_finite
 from keras_sparsebnn.transforms.walk import all_layers, leaf_layers
 
 __all__ = ["Pairs", "check_replaceable", "clone_with"]
@@ -50,7 +50,7 @@ def clone_with(
 
     Raises:
         SparseBNNError: the model is subclassed, so that Keras cannot clone it, or not built;
-            a layer cannot be made from its configuration, or has NaN in its weights.
+            a layer cannot be made from its configuration, or has weights that are not finite.
     """
     if not isinstance(model, keras.Model) or not (
         isinstance(model, keras.Sequential) or getattr(model, "_is_graph_network", False)
@@ -65,7 +65,7 @@ def clone_with(
             "Call it once, or model.build(input_shape)."
         )
     for path, layer in leaf_layers(model):
-        check_no_nan(path, layer)
+        check_finite(path, layer)
     pairs: Pairs = []
     plain: Pairs = []
     wrappers: Pairs = []

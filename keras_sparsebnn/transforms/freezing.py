@@ -39,7 +39,7 @@ def freeze(model: keras.Model) -> keras.Model:
 
     Raises:
         SparseBNNError: the model is subclassed, so that Keras cannot clone it, or not built; a
-            layer is still in a stage before its codewords, has NaN in its weights, or has a
+            layer is still in a stage before its codewords, has weights that are not finite, or has a
             codebook quantizer where it cannot be replaced: inside a custom layer, or as
             another than the `kernel_quantizer`.
     """

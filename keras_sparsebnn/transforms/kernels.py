@@ -9,7 +9,7 @@ from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers import sparse_quantizer
 
-__all__ = ["check_no_nan", "frozen_kernel", "latent_kernel", "quantized_kernel"]
+__all__ = ["check_finite", "frozen_kernel", "latent_kernel", "quantized_kernel"]
 
 
 def latent_kernel(layer: keras.layers.Layer) -> tf.Tensor:
@@ -52,15 +52,18 @@ def frozen_kernel(layer: keras.layers.Layer) -> npt.NDArray[np.float32]:
     return np.asarray(tf.cast(quantizer(latent, training=False), tf.float32))
 
 
-def check_no_nan(path: str, layer: keras.layers.Layer) -> None:
-    """Raises a `SparseBNNError` that names the layer if one of its weights is NaN."""
+def check_finite(
+    path: str, layer: keras.layers.Layer, error: type[SparseBNNError] = SparseBNNError
+) -> None:
+    """Raises `error`, which names the layer, if one of its weights is NaN or infinite."""
     with lq.context.quantized_scope(False):
         for weight in layer.weights:
-            if weight.dtype.is_floating and bool(
-                tf.reduce_any(tf.math.is_nan(tf.convert_to_tensor(weight)))
-            ):
+            values = np.asarray(tf.convert_to_tensor(weight))
+            if weight.dtype.is_floating and not np.isfinite(values).all():
+                what = "NaN" if np.isnan(values).any() else "infinity"
                 name = weight.name.rpartition("/")[2].partition(":")[0]
-                raise SparseBNNError(
-                    f"Expected weights that are numbers, got NaN in {name} (layer {path}). "
-                    "Training diverged: train again, with a lower learning rate."
+                raise error(
+                    f"Expected finite weights, got {what} in {name} (layer {path}). Training "
+                    "diverged: go back to an earlier checkpoint, or train with a smaller "
+                    "learning rate."
                 )

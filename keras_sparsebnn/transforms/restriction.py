@@ -77,7 +77,7 @@ def restrict(
 
     Raises:
         SparseBNNError: nothing to restrict, a model that cannot be cloned, a layer to
-            restrict inside a custom layer, or NaN in a layer's weights.
+            restrict inside a custom layer, or weights that are not finite.
         ValueError: for an impossible `codewords`.
 
     Example:
