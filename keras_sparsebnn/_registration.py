@@ -26,7 +26,7 @@ def _register() -> None:
         quantizers = importlib.import_module("keras_sparsebnn.quantizers")
         # Loads the classes of all methods.
         _ = quantizers.METHODS
-        importlib.import_module("keras_sparsebnn.quantizers.larq_summary")
+        importlib.import_module("keras_sparsebnn.quantizers.larq_mends")
         importlib.import_module("keras_sparsebnn.training.keras")
     except ImportError:
         # No usable Keras here; whoever asks for the Keras half is told why.

@@ -69,6 +69,7 @@ def codeword_counts(layer: keras.layers.Layer) -> npt.NDArray[np.int64]:
         SparseBNNError: as `kernel_patterns`.
 
     Example:
+        >>> import larq as lq
         >>> layer = lq.layers.QuantConv2D(
         ...     2, 3, kernel_quantizer="ste_sign", kernel_constraint="weight_clip",
         ...     kernel_initializer="ones")

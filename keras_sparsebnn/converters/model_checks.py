@@ -35,6 +35,20 @@ def check_trained_model(model: keras.Model) -> None:
             raise _no_such_layer(
                 f"kernels from a codebook in QuantConv2D only, got {type(layer).__name__}", path
             )
+        _check_quantizers(path, layer)
+
+
+def _check_quantizers(path: str, layer: keras.layers.Layer) -> None:
+    """Of a layer and of the layers inside it, if it is a wrapper."""
+    parts = (layer, *layer.submodules)
+    of_kernels = [x.kernel_quantizer for x in parts if isinstance(x, lq.layers.QuantConv2D)]
+    for part in parts:
+        if isinstance(part, SubsetKernel) and not any(part is x for x in of_kernels):
+            raise _no_such_layer(
+                "codebook quantizers as `kernel_quantizer` of QuantConv2D only, got one inside "
+                f"{type(layer).__name__}",
+                path,
+            )
 
 
 def check_frozen_model(model: keras.Model) -> None:
@@ -74,12 +88,6 @@ def _check_parts(path: str, layer: keras.layers.Layer) -> None:
                 f"Expected float32 layers, got {dtype.name} (layer {path}). Give that "
                 'layer dtype="float32".'
             )
-    if any(isinstance(part, SubsetKernel) for part in layer.submodules):
-        raise _no_such_layer(
-            "codebook quantizers as `kernel_quantizer` of QuantConv2D only, got one inside "
-            f"{type(layer).__name__}",
-            path,
-        )
 
 
 def _check_layout(path: str, layer: keras.layers.Layer) -> None:

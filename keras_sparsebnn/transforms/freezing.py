@@ -39,9 +39,9 @@ def freeze(model: keras.Model) -> keras.Model:
 
     Raises:
         SparseBNNError: the model is subclassed, so that Keras cannot clone it, or not built; a
-            layer is still in a stage before its codewords, has weights that are not finite, or has a
-            codebook quantizer where it cannot be replaced: inside a custom layer, or as
-            another than the `kernel_quantizer`.
+            layer is still in a stage before its codewords, has weights that are not finite, or
+            has a codebook quantizer that cannot be replaced: inside a custom layer, or for
+            another weight than the `kernel`.
     """
 
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:

@@ -108,7 +108,7 @@ def test_clones(trained, rng):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_float_variant(name, rng):
-    model = build(name, kernel_quantizer=lambda n: None, activation_quantizer=None)
+    model = build(name, kernel_quantizer=None, activation_quantizer=None)
     assert not any(isinstance(x, lq.layers.QuantConv2D) for x in model.layers)
     binary = [x.name for x in binary_layers(build(name))]
     for layer in map(model.get_layer, binary):
@@ -193,7 +193,7 @@ class TestQuantizers:
 
     def test_binary_activations_with_float_kernels(self, rng):
         """Step 1 of two-step training."""
-        model = build("resnet18", kernel_quantizer=lambda n: None)
+        model = build("resnet18", kernel_quantizer=None)
         layer = model.get_layer("stage0_0")
         assert type(layer) is lq.layers.QuantConv2D
         assert layer.kernel_quantizer is None

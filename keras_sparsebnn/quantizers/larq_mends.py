@@ -1,17 +1,21 @@
-"""Keeps the state of the selection out of `larq.models.summary`.
+"""Mends of larq, in place.
 
-larq treats every weight of a layer as part of its kernel, so it would count the logits as
-32-bit weights and operations, although the deployed network has none of them.
+* `larq.models.summary` treats every weight of a layer as part of its kernel, so it would count
+  the logits as 32-bit weights and operations, although the deployed network has none of them.
+* `larq.context.quantized_scope` stays as it is when an error leaves it, so that after an error
+  in a layer's call, every kernel in the process would be read, trained and saved quantized.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 
-__all__ = ["LayerProfile"]
+__all__ = ["LayerProfile", "quantized_scope"]
 
 
 class LayerProfile(lq.models.LayerProfile):  # type: ignore[misc]
@@ -35,5 +39,18 @@ class LayerProfile(lq.models.LayerProfile):  # type: ignore[misc]
         )
 
 
-# `larq.models.summary` looks the class up by its name.
+@contextmanager
+def quantized_scope(quantize: bool) -> Iterator[bool]:
+    """larq's, with the state restored after an error, too."""
+    state = lq.context._quantized_scope  # of this thread
+    before = lq.context.should_quantize()
+    state.should_quantize = quantize
+    try:
+        yield quantize
+    finally:
+        state.should_quantize = before
+
+
+# larq looks both up by their names.
 lq.models.LayerProfile = LayerProfile
+lq.context.quantized_scope = quantized_scope

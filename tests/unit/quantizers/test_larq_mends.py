@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import keras_sparsebnn as ksb
-from keras_sparsebnn._keras import keras, lq
+from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import METHODS, SparseKernel
 
@@ -64,6 +64,20 @@ class TestSummary:
         inputs = keras.layers.Input((8, 8, 8))
         theirs = larq_summary(keras.Model(inputs, inner(inputs), name="outer"))
         assert re.findall(r"\S+ KiB", ours) == re.findall(r"\S+ KiB", theirs)
+
+
+def test_an_error_leaves_no_scope_behind():
+    shared = SparseKernel(16)
+    x = tf.ones([1, 8, 8, 8])
+    first = conv(shared)
+    first(x)
+    with pytest.raises(ValueError, match="a quantizer of its own"):
+        conv(shared)(x)
+    assert not lq.context.should_quantize()
+    with lq.context.quantized_scope(True), pytest.raises(ValueError, match="a quantizer of"):
+        conv(shared)(x)
+        assert lq.context.should_quantize()
+    assert not lq.context.should_quantize()
 
 
 class TestFlipRatio:
