@@ -74,8 +74,9 @@ def test_an_error_leaves_no_scope_behind():
     with pytest.raises(ValueError, match="a quantizer of its own"):
         conv(shared)(x)
     assert not lq.context.should_quantize()
-    with lq.context.quantized_scope(True), pytest.raises(ValueError, match="a quantizer of"):
-        conv(shared)(x)
+    with lq.context.quantized_scope(True):
+        with pytest.raises(ValueError, match="a quantizer of its own"):
+            conv(shared)(x)
         assert lq.context.should_quantize()
     assert not lq.context.should_quantize()
 
