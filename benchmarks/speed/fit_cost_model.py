@@ -11,7 +11,7 @@ block.
 
 The lines that it prints belong in `delegate/kernels/bconv2d/kernel_list.inc`, the two constants
 in `delegate/kernels/codebook/raster.h`; the head of kernel_choice.cc explains the terms.
-`--check` fits nothing: it writes benchmarks/results/cost_model-<date>.json, what the compiled-in
+`--check` fits nothing: it writes benchmarks/results/cost_model-<date>.json, what the built-in
 weights choose and how much slower that is than the best kernel.
 """
 

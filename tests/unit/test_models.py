@@ -144,7 +144,7 @@ class TestCodewords:
     @pytest.mark.parametrize("key", ["binary7", "stage*", "binary?"])
     def test_a_key_without_a_layer(self, key):
         with pytest.raises(
-            SparseBNNError, match=r"every key .*, which does for none of binary0"
+            SparseBNNError, match=r"every key .*, which applies to none of binary0"
         ):
             build("small", codewords={"binary*": 16, key: 32})
 

@@ -58,7 +58,7 @@ class LayerCodewords:
         unused = [key for key in self._codewords if key not in self._used]
         if unused:
             raise SparseBNNError(
-                f"Expected every key of `codewords` to decide for a layer, got {unused[0]!r}, "
-                f"which does for none of {', '.join(self._layers) or 'no binary layers'}. "
+                f"Expected every key of `codewords` to apply to a layer, got {unused[0]!r}, "
+                f"which applies to none of {', '.join(self._layers) or 'no binary layers'}. "
                 "The first pattern that matches counts."
             )
