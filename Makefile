@@ -107,16 +107,17 @@ test-sanitized: $(VENV)/ready
 	$(BIN)/cmake --build build/native-$(CLANG)-$(SANITIZERS)
 	$(BIN)/ctest --test-dir build/native-$(CLANG)-$(SANITIZERS) --output-on-failure
 
-# Each of delegate/fuzz/*.cc for FUZZ_SECONDS, from delegate/fuzz/corpus/NAME; what it finds goes
-# to build/fuzz. The C++ tests run the corpus.
+# Each of delegate/fuzz/*.cc for FUZZ_SECONDS, from its seed corpus and its regressions; what it
+# finds goes to build/fuzz. The C++ tests run the same inputs.
 FUZZ_SECONDS ?= 60
 fuzz: $(VENV)/ready
 	$(CMAKE_CLANG) -B build/fuzz -DSPARSEBNN_FUZZ=ON
 	$(BIN)/cmake --build build/fuzz
 	set -e; for source in delegate/fuzz/*.cc; do name=$$(basename $$source .cc); \
-	  mkdir -p build/fuzz/corpus/$$name delegate/fuzz/corpus/$$name; \
+	  mkdir -p build/fuzz/corpus/$$name build/fuzz/seeds/$$name; \
 	  build/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/$$name- \
-	    build/fuzz/corpus/$$name delegate/fuzz/corpus/$$name; done
+	    build/fuzz/corpus/$$name build/fuzz/seeds/$$name \
+	    $$(find delegate/fuzz/regressions -mindepth 1 -name $$name); done
 
 # Installs the wheel beside every TFLite package it claims to work with.
 test-runtimes: wheel

@@ -9,9 +9,9 @@
 
 #include "kernels/quantize/quantize.h"
 #include "sparsebnn_delegate.h"
-#include "testing/delegate_model.h"
 #include "testing/fake_runtime.h"
 #include "testing/flexbuffer_writer.h"
+#include "testing/fuzz_model.h"
 #include "tflite/arena.h"
 #include "tflite/binary_filter.h"
 #include "tflite/flexbuffer.h"

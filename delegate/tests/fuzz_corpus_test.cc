@@ -1,13 +1,14 @@
-// Runs the fuzzers' corpus through the same code, with any compiler and any sanitizer. The
-// inputs that once failed are among it, under names.
+// Runs the fuzzers' inputs through the same code, with any compiler and any sanitizer.
+//
+//   fuzz_corpus_test FOLDER ...      each with a folder for each fuzzer
 #include <dirent.h>
 
 #include <cstdio>
 #include <string>
 #include <vector>
 
-#include "testing/delegate_model.h"
 #include "testing/flexbuffer_lookup.h"
+#include "testing/fuzz_model.h"
 
 namespace sparsebnn {
 namespace {
@@ -40,15 +41,15 @@ int RunFolder(const std::string& folder, const Run& run) {
 }  // namespace
 }  // namespace sparsebnn
 
-int main() {
-  const std::string source = __FILE__;
-  const std::string corpus =
-      source.substr(0, source.rfind("tests/fuzz_corpus_test.cc")) + "fuzz/corpus/";
-  const int models = sparsebnn::RunFolder(corpus + "fuzz_delegate", sparsebnn::RunFuzzBytes);
-  const int options =
-      sparsebnn::RunFolder(corpus + "fuzz_flexbuffer", sparsebnn::LookUpAllOptions);
+int main(int argc, char** argv) {
+  int models = 0, options = 0;
+  for (int i = 1; i < argc; ++i) {
+    const std::string folder = argv[i];
+    models += sparsebnn::RunFolder(folder + "/fuzz_delegate", sparsebnn::RunFuzzBytes);
+    options += sparsebnn::RunFolder(folder + "/fuzz_flexbuffer", sparsebnn::LookUpAllOptions);
+  }
   std::printf("%d models, %d options\n", models, options);
   if (models >= 100 && options >= 20) return 0;
-  std::fprintf(stderr, "Expected the corpus in %s, got too few files.\n", corpus.c_str());
+  std::fprintf(stderr, "Expected folders of inputs as arguments, got too few files.\n");
   return 1;
 }
