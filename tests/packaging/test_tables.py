@@ -9,7 +9,7 @@ import pytest
 from docs.generate import pages, tables
 
 ROOT = Path(__file__).resolve().parents[2]
-# tests/unit/test_models_cost.py builds all networks once, and checks this one.
+# tests/unit/models/test_cost.py builds all networks once, and checks this one.
 SLOW = {"networks"}
 TABLES = {name: table for name, table in tables.TABLES.items() if name not in SLOW}
 

@@ -20,7 +20,7 @@ from keras_sparsebnn.converters.filters.sub_bit import (
 )
 from keras_sparsebnn.tflite_file import Table, operator_code, read, write_tables
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 SELECTED = (GOLDEN / "lce_selected.tflite").read_bytes()
 SPECIFICATION = (GOLDEN.parents[1] / "converters" / "FORMAT.md").read_text(encoding="utf-8")
 SUB_BIT = (GOLDEN / "subbit_v1.tflite").read_bytes()

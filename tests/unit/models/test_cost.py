@@ -13,7 +13,7 @@ from keras_sparsebnn.analysis.accounting import totals
 from keras_sparsebnn.analysis.summaries import summary
 from keras_sparsebnn.quantizers import FixedSubset
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 BITS = (None, 7, 6, 5, 4)
 TABLE = {

@@ -15,7 +15,7 @@ from keras_sparsebnn.converters import ModelFileError, inspect
 from keras_sparsebnn.converters.filters.packed import codeword_ids, packed_filters, unpack
 from keras_sparsebnn.tflite_file import read
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 SELECTED = (GOLDEN / "lce_selected.tflite").read_bytes()
 
 

@@ -21,7 +21,7 @@ tfds = pytest.importorskip("tensorflow_datasets")
 
 _TFDS = Path(
     os.environ.get("KERAS_SPARSEBNN_TFDS")
-    or Path(__file__).resolve().parents[2].parent / "shared" / "tfds"
+    or Path(__file__).resolve().parents[3].parent / "shared" / "tfds"
 )
 needs_fashion_mnist = pytest.mark.skipif(
     not (_TFDS / "fashion_mnist").is_dir(),

@@ -18,7 +18,7 @@ from keras_sparsebnn.runtime import interpreter as interpreter_module
 from keras_sparsebnn.runtime.benchmark import comparable_runtimes
 from keras_sparsebnn.runtime.interpreter import choose_runtime
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 LCE_FILE = GOLDEN / "lce_selected.tflite"
 SUBBIT_FILE = GOLDEN / "subbit_v1.tflite"
 FLOAT_FILE = GOLDEN / "float_only.tflite"
