@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from keras_sparsebnn import codebook
 from keras_sparsebnn.quantizers.chosen_kernel import ChosenKernel
 from keras_sparsebnn.quantizers.register import register_quantizer
 from keras_sparsebnn.selection.frequency import most_frequent
@@ -28,4 +29,6 @@ class Frequent(ChosenKernel):
     """
 
     def choice(self, kernels: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        return most_frequent(kernels, self.codewords, self.kernel_size, seed=self.seed)
+        ids = codebook.encode(kernels, self.kernel_size)
+        size = codebook.codebook_size(self.kernel_size)
+        return most_frequent(ids, self.codewords, size, seed=self.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from keras_sparsebnn import codebook
 from keras_sparsebnn.quantizers.chosen_kernel import ChosenKernel
 from keras_sparsebnn.quantizers.register import register_quantizer
 from keras_sparsebnn.selection.product_quantization import binarised_centroids
@@ -31,4 +32,5 @@ class ProductQuantization(ChosenKernel):
     """
 
     def choice(self, kernels: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        return binarised_centroids(kernels, self.codewords, self.kernel_size, seed=self.seed)
+        table = codebook.codewords(self.kernel_size)
+        return binarised_centroids(kernels, self.codewords, table, seed=self.seed)

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-
-from keras_sparsebnn import codebook
 
 __all__ = ["most_frequent"]
 
 
 def most_frequent(
-    kernels: codebook.Floats, n: int, kernel_size: int = 3, *, seed: int = 0
+    ids: npt.NDArray[np.integer[Any]], n: int, size: int, *, seed: int = 0
 ) -> npt.NDArray[np.int64]:
     """The n sign patterns that most kernels have, most frequent first.
 
     Args:
-        kernels: latent kernels.
+        ids: the sign pattern of each kernel, as `codebook.encode` numbers them.
         n: how many, at most N.
-        kernel_size: k.
+        size: N, the patterns that there are.
         seed: decides between equally frequent ones; the order of ids would favour patterns
             with positive late taps.
 
     Shape:
-        `[C, k*k]` -> `[n]`.
+        `[C]` -> `[n]`.
 
     Example:
-        >>> most_frequent(codebook.codewords()[[5, 7, 7, 7, 5, 9]], 2).tolist()
+        >>> most_frequent(np.array([5, 7, 7, 7, 5, 9]), 2, 512).tolist()
         [7, 5]
     """
-    size = codebook.codebook_size(kernel_size)
-    counts = np.bincount(codebook.encode(kernels, kernel_size), minlength=size)
+    counts = np.bincount(ids, minlength=size)
     ties = np.random.default_rng(seed).permutation(size)
     return np.asarray(np.lexsort((ties, -counts))[:n], np.int64)

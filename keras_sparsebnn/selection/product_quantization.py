@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-
-from keras_sparsebnn import codebook
 
 __all__ = ["binarised_centroids"]
 
@@ -14,7 +14,11 @@ _ITERATIONS = 100
 
 
 def binarised_centroids(
-    kernels: codebook.Floats, n: int, kernel_size: int = 3, *, seed: int = 0
+    kernels: npt.NDArray[np.floating[Any]],
+    n: int,
+    table: npt.NDArray[np.float32],
+    *,
+    seed: int = 0,
 ) -> npt.NDArray[np.int64]:
     r"""n distinct codewords next to the centroids of k-means with n clusters.
 
@@ -24,14 +28,16 @@ def binarised_centroids(
     Args:
         kernels: latent kernels; a random 65,536 of them if there are more.
         n: how many, at most N.
-        kernel_size: k.
+        table: the codebook.
         seed: of k-means++ and of the sample.
 
     Shape:
-        `[C, k*k]` -> `[n]`, larger clusters first.
+        `[C, k*k]`, `[N, k*k]` -> `[n]`, larger clusters first.
 
     Example:
-        >>> sorted(binarised_centroids(codebook.codewords()[[5, 5, 7, 7]], 2).tolist())
+        >>> from keras_sparsebnn.codebook import codewords
+        >>> kernels = codewords()[[5, 5, 7, 7]]
+        >>> sorted(binarised_centroids(kernels, 2, codewords()).tolist())
         [5, 7]
     """
     from sklearn.cluster import KMeans
@@ -50,7 +56,6 @@ def binarised_centroids(
     # Fewer different kernels than n: what is left goes to any free codewords.
     centroids = np.concatenate([centroids, rng.standard_normal((n - clusters, data.shape[1]))])
     sizes = np.bincount(means.labels_, minlength=n)
-    table = codebook.codewords(kernel_size)
     chosen: list[int] = []
     for centroid in centroids[np.argsort(-sizes, kind="stable")]:
         scores = table @ centroid
