@@ -316,7 +316,7 @@ int CheckCase(unsigned seed) {
 }  // namespace sparsebnn
 
 int main(int argc, char** argv) {
-  const int layers = argc > 1 ? std::atoi(argv[1]) : 300;
+  const int layers = argc > 1 ? std::atoi(argv[1]) : 150;
   const unsigned seed = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 1;
   int failures = 0;
   for (int i = 0; i < layers; ++i) failures += sparsebnn::CheckCase(seed + i);
