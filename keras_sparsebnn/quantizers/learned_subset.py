@@ -30,9 +30,12 @@ class LearnedSubset(SubsetKernel):
     """
 
     step: tf.Variable
-    _gradient_in: int | None = None
+    _trained: str
+    # Step and trained variable when a gradient was requested that no update has followed yet.
+    _before_update: tuple[int, bytes] | None = None
 
     def _add_trained(self, name: str, value: npt.NDArray[np.float32]) -> tf.Variable:
+        self._trained = name
         return self.add_weight(
             name=name,
             shape=value.shape,
@@ -51,7 +54,7 @@ class LearnedSubset(SubsetKernel):
         step = self.step + 1
         value = self._after_update(tf.convert_to_tensor(value), step)
         self.step.assign(step)
-        self._gradient_in = None
+        self._before_update = None
         return value
 
     def _noting_gradients(self, u: tf.Tensor) -> tf.Tensor:
@@ -60,16 +63,29 @@ class LearnedSubset(SubsetKernel):
         @tf.custom_gradient
         def identity(u: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
             def grad(upstream: tf.Tensor) -> tf.Tensor:
-                self._gradient_in = _graph()
+                self._before_update = self._now()
                 return upstream
 
             return tf.identity(u), grad
 
         return identity(u)
 
+    def _now(self) -> tuple[int, bytes] | None:
+        """Step and trained variable; None where they cannot be read."""
+        if tf.distribute.has_strategy():
+            return None
+        with tf.init_scope():
+            if not tf.executing_eagerly():
+                return None
+            return int(self.step.numpy()), getattr(self, self._trained).numpy().tobytes()
+
     def _warn_without_update(self) -> None:
-        if self._gradient_in is not None:
-            self._gradient_in = None
+        before = self._before_update
+        if before is None or (now := self._now()) is None:
+            return
+        # A gradient alone is no training: saving traces them, too.
+        if now[0] == before[0] and now[1] != before[1]:
+            self._before_update = None
             warnings.warn(
                 f"The codewords of {self.name} did not follow training: the optimizer applies "
                 "no Keras constraints. Use an optimizer of Keras, or assign "
@@ -78,8 +94,7 @@ class LearnedSubset(SubsetKernel):
             )
 
     def _codewords(self, training: bool | tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-        # A step that is being traced may evaluate between gradient and update.
-        if not tf.is_tensor(training) and not training and self._gradient_in != _graph():
+        if not tf.is_tensor(training) and not training:
             self._warn_without_update()
         return super()._codewords(training)
 
@@ -92,8 +107,3 @@ class LearnedSubset(SubsetKernel):
     def get_config(self) -> dict[str, Any]:
         self._warn_without_update()
         return super().get_config()
-
-
-def _graph() -> int:
-    """Which graph is being traced; 0 if none is."""
-    return 0 if tf.executing_eagerly() else id(tf.compat.v1.get_default_graph())
