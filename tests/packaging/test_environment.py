@@ -86,7 +86,8 @@ def command_line(folder: Path) -> str:
     (folder / "model.keras").touch()
     return (
         "from keras_sparsebnn.cli import main\n"
-        "sys.exit(main(['convert', 'model.keras', '-o', 'model.tflite']))\n"
+        "sys.argv[1:] = ['convert', 'model.keras', '-o', 'model.tflite']\n"
+        "sys.exit(main())\n"
     )
 
 
