@@ -72,7 +72,7 @@ def tidy(axes: Any) -> None:
 
 
 def saved(figure: Figure, path: Path | None) -> Figure:
-    """The figure, written to `path` unless that is None.
+    """The figure, which is also written to `path` if one is given.
 
     Raises:
         SparseBNNError: a format that matplotlib cannot write.

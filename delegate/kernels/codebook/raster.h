@@ -30,12 +30,11 @@ struct Phase {
   int padding = 0;          // columns left of the image, which are not stored
 };
 
-// What the end of a raster costs. A pixel that the dense kernel does costs as much as so many
+// What the end of a raster costs. A pixel that the dense kernel does costs as much as that many
 // places of a block, and a half block this part of a whole one: more than half, because it sums
 // two chunks at once but lists as many patterns, adds its halves in the end and packs half-filled
 // registers. benchmarks/speed/fit_cost_model.py fits them together with the weights of
-// kernel_list.inc. On the recorded times of 2026-11-21 it finds 2.0 and 0.7; between 0.6 and 0.75
-// the choice of kernels is equally good, 0.8 % slower than the best on average.
+// kernel_list.inc. These two were set by hand before the script could fit them.
 constexpr double kDensePixelPlaces = 2;
 constexpr double kHalfBlockCost = 0.65;
 

@@ -10,7 +10,7 @@ enum class Isa { kScalar, kAvx2, kAvx512, kNeon };
 // "scalar", "avx2", "avx512", "neon".
 const char* IsaName(Isa isa);
 
-// False for a name that is none of the above.
+// False for any other name.
 bool ParseIsa(const char* name, Isa* isa);
 
 // Whether this build has kernels for `isa` and this processor runs them.
