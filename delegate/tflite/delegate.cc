@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "delegate.h"
 #include "delegate_options.h"
 #include "delegate_state.h"
 #include "op.h"
@@ -94,6 +95,19 @@ Delegate* Unwrap(::TfLiteDelegate* delegate) {
 }
 
 }  // namespace
+
+::TfLiteDelegate* CreateDelegate(const sparsebnn_delegate_options& options,
+                                 std::string* error) {
+  DelegateOptions parsed;
+  const std::string threads = std::to_string(options.num_threads);
+  const bool valid =
+      (options.num_threads == 0 || parsed.Set("num_threads", threads.c_str(), error)) &&
+      parsed.Set("kernel", options.kernel, error) && parsed.Set("isa", options.isa, error) &&
+      parsed.Set("profile", options.profile ? "1" : "0", error) &&
+      parsed.Set("verbose", options.verbose ? "1" : "0", error);
+  return valid ? Create(parsed, error) : nullptr;
+}
+
 }  // namespace sparsebnn
 
 // ---- The C interface ----
@@ -103,18 +117,9 @@ sparsebnn_delegate_options sparsebnn_delegate_options_default(void) {
 }
 
 TfLiteDelegate* sparsebnn_delegate_create(const sparsebnn_delegate_options* options) {
-  const sparsebnn_delegate_options given =
-      options != nullptr ? *options : sparsebnn_delegate_options_default();
-  sparsebnn::DelegateOptions parsed;
   std::string error;
-  const std::string threads = std::to_string(given.num_threads);
-  TfLiteDelegate* delegate = nullptr;
-  if ((given.num_threads == 0 || parsed.Set("num_threads", threads.c_str(), &error)) &&
-      parsed.Set("kernel", given.kernel, &error) && parsed.Set("isa", given.isa, &error) &&
-      parsed.Set("profile", given.profile ? "1" : "0", &error) &&
-      parsed.Set("verbose", given.verbose ? "1" : "0", &error)) {
-    delegate = sparsebnn::Create(parsed, &error);
-  }
+  TfLiteDelegate* delegate = sparsebnn::CreateDelegate(
+      options != nullptr ? *options : sparsebnn_delegate_options_default(), &error);
   if (delegate == nullptr) std::fprintf(stderr, "sparsebnn: %s.\n", error.c_str());
   return delegate;
 }

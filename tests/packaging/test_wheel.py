@@ -122,7 +122,7 @@ class TestSourceDistribution:
             *("delegate", "keras_sparsebnn", "keras_sparsebnn.egg-info"),
         }
         rooms = {name.split("/")[1] for name in names if re.match("delegate/[^/]+/", name)}
-        assert rooms == {"cmake", "include", "kernels", "tflite"}
+        assert rooms == {"android", "cmake", "include", "kernels", "tflite"}
         kinds = {".cc", ".h", ".inc", ".cmake", ".map", ".txt"}
         sources = {name for name in names if name.startswith("delegate/")}
         assert {Path(name).suffix for name in sources} - kinds <= {""}

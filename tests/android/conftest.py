@@ -1,0 +1,40 @@
+"""What the tests of the Android library need: a JDK, Maven's packages, the built delegate.
+
+Where one is missing they are skipped, with the reason. In CI (SPARSEBNN_ANDROID=required) they
+fail instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from android_demo.tools import ToolError, artifacts, jdk
+
+T = TypeVar("T")
+
+
+def need(make: Callable[..., T], *arguments: object) -> T:
+    """`make(*arguments)`, or why that is not possible here, as a skipped test."""
+    try:
+        return make(*arguments)
+    except ToolError as error:
+        if os.environ.get("SPARSEBNN_ANDROID") == "required":
+            raise
+        pytest.skip(str(error).splitlines()[0])
+
+
+@pytest.fixture(scope="session")
+def java_home() -> Path:
+    return need(jdk.home)
+
+
+@pytest.fixture(scope="session")
+def tflite(java_home: Path) -> dict[str, Path]:
+    """TFLite's packages for Android, unpacked, by name."""
+    fetched = need(artifacts.fetch, "tflite")
+    return {Path(name).stem: artifacts.unpack(path) for name, path in fetched.items()}
