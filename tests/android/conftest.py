@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import pytest
 
-from android_demo.tools import ToolError, artifacts, jdk
+from android_demo.tools import ToolError, artifacts, delegate, jdk
 
 T = TypeVar("T")
 
@@ -38,3 +38,9 @@ def tflite(java_home: Path) -> dict[str, Path]:
     """TFLite's packages for Android, unpacked, by name."""
     fetched = need(artifacts.fetch, "tflite")
     return {Path(name).stem: artifacts.unpack(path) for name, path in fetched.items()}
+
+
+@pytest.fixture(scope="session")
+def android_delegates(java_home: Path) -> dict[str, Path]:
+    """The libraries by ABI, built in the checkout's build/."""
+    return {abi: need(delegate.build, abi) for abi in delegate.ABIS}

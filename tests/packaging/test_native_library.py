@@ -1,4 +1,4 @@
-"""What the native library shows to the world and asks of it, read from the ELF file.
+"""What the native library for Linux shows to the world and asks of it, read from the file.
 
 `setup.py` builds it for this machine and for the boards; nothing here runs it.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.packaging.elf import Elf
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,67 +29,6 @@ NEWEST_GLIBC = (2, 17)  # what manylinux2014 promises
 
 # Target of setup.py -> (ELF class, machine).
 TARGETS = {"x86_64-linux": (64, 62), "aarch64-linux": (64, 183), "armv7-linux": (32, 40)}
-
-DYNAMIC, DYNSYM, GNU_VERNEED = 6, 11, 0x6FFFFFFE
-NEEDED = 1
-
-
-@dataclass
-class Elf:
-    """As much of an ELF file as these tests ask for."""
-
-    bits: int
-    machine: int
-    needed: list[str] = field(default_factory=list)
-    exported: set[str] = field(default_factory=set)
-    versions: set[str] = field(default_factory=set)
-
-    @classmethod
-    def read(cls, path: Path) -> Elf:
-        data = path.read_bytes()
-        assert data[:4] == b"\x7fELF"
-        assert data[5] == 1, "little-endian"
-        wide = data[4] == 2
-        elf = cls(64 if wide else 32, struct.unpack_from("<H", data, 18)[0])
-        word = "Q" if wide else "I"
-        (sections_at,) = struct.unpack_from(f"<{word}", data, 40 if wide else 32)
-        size, count = struct.unpack_from("<HH", data, 58 if wide else 46)
-        sections = []
-        for index in range(count):
-            at = sections_at + index * size
-            _, kind, _, _, offset, length, link = struct.unpack_from(
-                f"<II{4 * word}I", data, at
-            )
-            sections.append((kind, offset, length, link))
-
-        def text(strings: int, at: int) -> str:
-            start = sections[strings][1] + at
-            return data[start : data.index(b"\0", start)].decode()
-
-        for kind, offset, length, link in sections:
-            if kind == DYNAMIC:
-                for tag, value in struct.iter_unpack(
-                    f"<2{word}", data[offset : offset + length]
-                ):
-                    if tag == NEEDED:
-                        elf.needed.append(text(link, value))
-            elif kind == DYNSYM:
-                layout = "<IBBHQQ" if wide else "<IIIBBH"
-                for row in struct.iter_unpack(layout, data[offset : offset + length]):
-                    name, section = row[0], row[3] if wide else row[5]
-                    if section != 0 and name:
-                        elf.exported.add(text(link, name))
-            elif kind == GNU_VERNEED:
-                at, more = offset, True
-                while more:
-                    _, auxiliaries, _, first, following = struct.unpack_from("<HHIII", data, at)
-                    entry = at + first
-                    for _ in range(auxiliaries):
-                        _, _, _, name, step = struct.unpack_from("<IHHII", data, entry)
-                        elf.versions.add(text(link, name))
-                        entry += step
-                    at, more = at + following, following != 0
-        return elf
 
 
 @pytest.fixture(scope="module", params=TARGETS)
