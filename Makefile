@@ -11,7 +11,7 @@ DELEGATE = keras_sparsebnn/runtime/libsparsebnn_delegate.so
 DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
 
 .PHONY: help demo test test-fast slow-tests test-native test-sanitized fuzz test-runtimes \
-  test-oldest lint typecheck delegate docs notebooks clean
+  test-oldest lint typecheck delegate delegate-android aar docs notebooks clean
 
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
@@ -25,6 +25,7 @@ help:
 	@echo "make delegate     builds the native library; 'test' and 'demo' do so when it is stale"
 	@echo "make wheel        a wheel for this machine, in dist/"
 	@echo "make wheel-aarch64, wheel-armv7, delegate-aarch64, delegate-armv7: for boards"
+	@echo "make delegate-android, aar: the library for apps; needs a JDK, the AAR also Maven"
 	@echo "make lint         ruff, mypy and clang-format"
 	@echo "make docs         the documentation site, in build/site; any warning is an error"
 	@echo "make notebooks    runs the notebooks in docs/tutorials and stores their outputs"
@@ -54,6 +55,14 @@ $(DELEGATE): $(DELEGATE_SOURCES)
 delegate-%: $(VENV)/ready
 	SPARSEBNN_TARGET=$*-linux $(BIN)/python setup.py --quiet build_ext --build-lib build/lib-$*
 	@ls -l build/delegate-$*-linux/libsparsebnn_delegate.so
+
+# build/delegate-android-ABI/libsparsebnn_delegate.so, without the NDK.
+delegate-android: $(VENV)/ready
+	$(BIN)/python -m android_demo.tools.delegate
+
+# dist/sparsebnn-delegate-VERSION.aar and its sources, from Maven's packages.
+aar: $(VENV)/ready
+	$(BIN)/python -m android_demo.tools.aar
 
 # Without build/lib*, where files that no longer exist would live on.
 WHEEL = rm -rf build/lib.* build/lib build/bdist.* && \

@@ -20,6 +20,7 @@ from android_demo.tools import ROOT, ToolError, jdk, run
 
 ABIS = ("arm64-v8a", "x86_64")
 LIBRARY = "libsparsebnn_delegate.so"
+HEADER = ROOT / "delegate" / "include" / "sparsebnn_delegate.h"
 
 
 @contextlib.contextmanager

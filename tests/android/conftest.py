@@ -7,13 +7,14 @@ fail instead.
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from android_demo.tools import ToolError, artifacts, delegate, jdk
+from android_demo.tools import ToolError, aar, artifacts, delegate, jdk
 
 T = TypeVar("T")
 
@@ -44,3 +45,23 @@ def tflite(java_home: Path) -> dict[str, Path]:
 def android_delegates(java_home: Path) -> dict[str, Path]:
     """The libraries by ABI, built in the checkout's build/."""
     return {abi: need(delegate.build, abi) for abi in delegate.ABIS}
+
+
+@pytest.fixture(scope="session")
+def built(
+    android_delegates: dict[str, Path],
+    tflite: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Path]:
+    """The AAR and its sources."""
+    folder = tmp_path_factory.mktemp("aar")
+    return aar.build(folder / "dist", folder / "work")
+
+
+@pytest.fixture(scope="session")
+def unpacked(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The AAR's members."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(built[0]) as archive:
+        archive.extractall(folder)
+    return folder

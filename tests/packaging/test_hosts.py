@@ -16,6 +16,7 @@ PAGES = {
     "arxiv.org",
     "example.org",
     "keepachangelog.com",
+    "schemas.android.com",  # the name space of manifests
     "www.apache.org",
     "www.cs.toronto.edu",
     "www.tensorflow.org",
