@@ -28,6 +28,7 @@ ASSETS = BUILD / "assets"
 APK = ROOT / "dist" / "sparsebnn-demo-debug.apk"
 
 _PAGE = 16384
+_ALIGNMENT = 64
 _DATE = (1981, 1, 1, 1, 1, 2)
 _ALIGNMENT_EXTRA = 0xD935
 
@@ -96,9 +97,14 @@ def sources() -> list[Path]:
 
 
 def manifest(of: Facts) -> str:
-    """The manifest with the package's name, which Gradle takes from its own file."""
+    """The manifest with what Gradle adds to it."""
     text = (APP / "src" / "main" / "AndroidManifest.xml").read_text("utf-8")
-    return text.replace("<manifest ", f'<manifest package="{of.namespace}" ', 1)
+    package = f'package="{of.namespace}" android:versionCode="{of.version_code}" '
+    package += f'android:versionName="{of.version_name}" '
+    sdk = f'<uses-sdk android:minSdkVersion="{of.min_sdk}" '
+    sdk += f'android:targetSdkVersion="{of.target_sdk}" />'
+    text = text.replace("<manifest ", f"<manifest {package}", 1)
+    return text.replace("<application", f"{sdk}\n  <application", 1)
 
 
 def link(work: Path, assets: Path, of: Facts) -> Path:
@@ -167,8 +173,8 @@ def libraries(of: Facts) -> Iterator[tuple[str, Path]]:
 def pack(output: Path, files: Mapping[str, Path], base: Path | None = None) -> None:
     """A zip of these files, after those of `base`; the same bytes for the same contents.
 
-    Native libraries are stored on pages of 16 KiB, to be mapped; what else is stored begins at
-    a multiple of 4 bytes. Padding is an extra field, as zipalign writes it.
+    Native libraries are stored on pages of 16 KiB, to be mapped; what else is stored, as models
+    are, begins at a multiple of 64 bytes. Padding is an extra field, as zipalign writes it.
     """
     with zipfile.ZipFile(output, "w") as result:
         if base is not None:
@@ -188,7 +194,7 @@ def _add(result: zipfile.ZipFile, name: str, data: bytes, method: int) -> None:
     member.external_attr = 0o644 << 16
     member.create_system = 0
     if method == zipfile.ZIP_STORED and result.fp is not None:
-        alignment = _PAGE if name.endswith(".so") else 4
+        alignment = _PAGE if name.endswith(".so") else _ALIGNMENT
         begin = result.fp.tell() + 30 + len(name.encode())
         padding = -begin % alignment
         if 0 < padding < 6:  # an extra field has 6 bytes at least
@@ -241,27 +247,42 @@ def sign(apk: Path, of: Facts) -> None:
     run([tool("zipalign"), "-c", "-p", "4", apk], "zipalign")
 
 
-def build(apk: Path, *, assets: Path = ASSETS, work: Path | None = None) -> Path:
+def compile_app(work: Path, assets: Path = ASSETS) -> tuple[Path, Path]:
+    """Resources and class files, in `work`, which is made anew.
+
+    Args:
+        work: the folder.
+        assets: the folder of models and samples.
+
+    Returns:
+        The APK of resources, and the folder of class files.
+
+    Raises:
+        ToolError: if a tool or the assets are missing, or a tool fails.
+    """
+    if not (assets / "models.json").is_file():
+        raise ToolError(f"Expected models in {assets}, found none. Run: make android-assets")
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "generated").mkdir(parents=True)
+    return link(work, assets, facts()), compile_classes(work)
+
+
+def build(apk: Path, *, assets: Path = ASSETS, work: Path = BUILD / "apk") -> Path:
     """Makes the APK.
 
     Args:
         apk: where to write it.
         assets: the folder of models and samples.
-        work: a folder for what is between, made anew; build/android/apk if None.
+        work: a folder for what is between, made anew.
 
     Raises:
-        ToolError: if a tool, the assets or the delegate are missing, or a tool fails.
+        ToolError: if a tool or the assets are missing, or a tool fails.
     """
-    if not (assets / "models.json").is_file():
-        raise ToolError(f"Expected models in {assets}, found none. Run: make android-assets")
     of = facts()
-    work = work or BUILD / "apk"
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "generated").mkdir(parents=True)
-    base = link(work, assets, of)
-    code = dex(work, compile_classes(work), of)
+    base, classes = compile_app(work, assets)
+    files = {"classes.dex": dex(work, classes, of), **dict(libraries(of))}
     temporary = work / "app.apk"
-    pack(temporary, {"classes.dex": code, **dict(libraries(of))}, base)
+    pack(temporary, files, base)
     sign(temporary, of)
     apk.parent.mkdir(parents=True, exist_ok=True)
     temporary.replace(apk)

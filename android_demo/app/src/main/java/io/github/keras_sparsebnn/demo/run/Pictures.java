@@ -119,6 +119,7 @@ public final class Pictures {
 
   /** Luminance of a colour, 0 to 255: ITU-R BT.601, as Pillow and TensorFlow compute it. */
   static float luma(int color) {
-    return 0.299f * Color.red(color) + 0.587f * Color.green(color) + 0.114f * Color.blue(color);
+    // Whole numbers first, so that a grey is itself.
+    return (299 * Color.red(color) + 587 * Color.green(color) + 114 * Color.blue(color)) / 1000f;
   }
 }

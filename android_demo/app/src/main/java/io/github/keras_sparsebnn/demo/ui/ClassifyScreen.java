@@ -48,6 +48,7 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
   private final CompoundButton invert = find(R.id.invert);
   private final CompoundButton camera = find(R.id.camera);
   private final ViewGroup scores = find(R.id.scores);
+  private final TextView milliseconds = find(R.id.classify_ms);
   private final TextView runtime = find(R.id.classify_runtime);
   private final TextView error = find(R.id.classify_error);
   private final ModelAdapter adapter;
@@ -214,22 +215,20 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
       bar.setProgress(Math.round(1000 * score.score()));
       row.setContentDescription(activity.getString(R.string.score, score.label(), percent));
     }
-    String ms = Texts.ms(activity, result.milliseconds());
+    milliseconds.setText(Texts.ms(activity, result.milliseconds()));
     int operators = model.facts().operators();
+    int delegated = result.nodes().size();
     show(
         runtime,
-        result.nodes().isEmpty()
-            ? activity.getString(R.string.ran_tflite, ms, operators)
+        delegated == 0
+            ? activity.getString(R.string.ran_tflite, operators)
             : activity.getString(
-                R.string.ran_delegate,
-                ms,
-                result.nodes().size(),
-                operators,
-                Texts.kernels(result.nodes())));
+                R.string.ran_delegate, delegated, operators, Texts.kernels(result.nodes())));
   }
 
   private void fail(UserError problem) {
     scores.removeAllViews();
+    milliseconds.setText("");
     show(runtime, "");
     show(error, problem.line(activity));
   }

@@ -1,0 +1,130 @@
+package io.github.keras_sparsebnn.demo.run;
+
+import static io.github.keras_sparsebnn.demo.Fixture.app;
+import static org.junit.Assert.assertArrayEquals;
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertThrows;
+import static org.junit.Assert.assertTrue;
+
+import android.graphics.Bitmap;
+import android.graphics.BitmapFactory;
+import android.graphics.Color;
+import io.github.keras_sparsebnn.demo.Fixture;
+import io.github.keras_sparsebnn.demo.UserError;
+import io.github.keras_sparsebnn.demo.models.Model;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.util.Arrays;
+import java.util.Locale;
+import org.json.JSONArray;
+import org.json.JSONObject;
+import org.junit.Test;
+import org.junit.runner.RunWith;
+import org.robolectric.RobolectricTestRunner;
+import org.robolectric.annotation.Config;
+import org.robolectric.annotation.GraphicsMode;
+
+/** What the app says of a picture is what Python says of it. */
+@RunWith(RobolectricTestRunner.class)
+@Config(sdk = 35)
+@GraphicsMode(GraphicsMode.Mode.NATIVE)
+public class ClassifierTest {
+  private static Bitmap sample(int digit) throws Exception {
+    try (InputStream in = app().getAssets().open("samples/" + digit + ".png")) {
+      return BitmapFactory.decodeStream(in);
+    }
+  }
+
+  @Test
+  public void scoresArePythons() throws Exception {
+    JSONObject expected = Fixture.expected().getJSONObject("probabilities");
+    double largest = 0;
+    assertEquals(5, app().models().all().size());
+    for (Model model : app().models().all()) {
+      JSONArray digits = expected.getJSONArray(model.name());
+      for (String kernel : new String[] {"auto", "xnor", "codebook", "reference"}) {
+        Network.Options options = new Network.Options(2, kernel, false);
+        try (ImageClassifier classifier = new ImageClassifier(model, options)) {
+          for (int digit = 0; digit < 10; ++digit) {
+            ImageClassifier.Result result = classifier.classify(sample(digit), false, 10);
+            assertEquals(10, result.scores().size());
+            assertEquals(model.facts().binaryOperators(), result.nodes().size());
+            for (ImageClassifier.Score score : result.scores()) {
+              double python = digits.getJSONArray(digit).getDouble(score.index());
+              largest = Math.max(largest, Math.abs(score.score() - python));
+              assertEquals(String.valueOf(score.index()), score.label());
+            }
+          }
+        }
+      }
+    }
+    System.out.println(String.format(Locale.ROOT, "largest difference of a score: %.3g", largest));
+    // XNNPACK of another version may sum in another order; int8 may round to the next step.
+    assertTrue("largest difference " + largest, largest < 1e-4);
+  }
+
+  @Test
+  public void swapsDarkAndLight() throws Exception {
+    Model model = app().models().find("digits_subbit.tflite");
+    Bitmap digit = sample(3);
+    Bitmap negative = digit.copy(Bitmap.Config.ARGB_8888, true);
+    for (int y = 0; y < 8; ++y) {
+      for (int x = 0; x < 8; ++x) negative.setPixel(x, y, digit.getPixel(x, y) ^ 0xFFFFFF);
+    }
+    try (ImageClassifier classifier = new ImageClassifier(model, Network.Options.DEFAULT)) {
+      var plain = classifier.classify(digit, false, 10).scores();
+      assertEquals(plain, classifier.classify(negative, true, 10).scores());
+      assertTrue(!plain.equals(classifier.classify(negative, false, 10).scores()));
+    }
+  }
+
+  @Test
+  public void aLargerPictureIsTheMeanOfItsPixels() {
+    Bitmap large = Bitmap.createBitmap(64, 32, Bitmap.Config.ARGB_8888);
+    for (int y = 0; y < 32; ++y) {
+      for (int x = 0; x < 64; ++x) large.setPixel(x, y, (x / 4 + y / 4) % 2 == 0 ? -1 : Color.BLACK);
+    }
+    Bitmap small = Pictures.square(large, 8, 8);
+    assertEquals(8, small.getWidth());
+    assertEquals(Color.WHITE, small.getPixel(0, 0));
+    assertEquals(Color.BLACK, small.getPixel(1, 0));
+    Bitmap tiny = Pictures.square(large, 4, 4);
+    assertEquals(128, Color.red(tiny.getPixel(1, 2)), 1);
+  }
+
+  @Test
+  public void logitsBecomeProbabilities() {
+    float[] logits = ImageClassifier.probabilities(new float[] {0, (float) Math.log(3)});
+    assertArrayEquals(new float[] {0.25f, 0.75f}, logits, 1e-6f);
+    float[] already = {0.25f, 0.75f};
+    assertArrayEquals(already, ImageClassifier.probabilities(already), 0);
+  }
+
+  @Test
+  public void saysWhichInputsAModelTakes() throws Exception {
+    for (String name : new String[] {"two_inputs.tflite", "no_image.tflite"}) {
+      Model model;
+      try (InputStream in = Files.newInputStream(Fixture.path("models").resolve(name))) {
+        model = app().models().add(name, in);
+      }
+      UserError error =
+          assertThrows(
+              UserError.class, () -> new ImageClassifier(model, Network.Options.DEFAULT));
+      String line = error.line(app());
+      assertTrue(line, line.startsWith("Expected a model that takes one picture"));
+      assertTrue(line, line.contains(model.facts().inputs().get(0).toString()));
+    }
+  }
+
+  @Test
+  public void anUnknownKernelIsRefused() {
+    Model model = app().models().find("digits_1bit.tflite");
+    UserError error =
+        assertThrows(
+            UserError.class, () -> new Network(model, new Network.Options(1, "fast", false)));
+    String line = error.line(app());
+    assertTrue(line, line.startsWith("digits_1bit.tflite does not load: Expected"));
+    assertEquals(1, line.lines().count());
+    assertTrue(Arrays.asList(line.split(" ")).contains("fast,") || line.contains("fast"));
+  }
+}

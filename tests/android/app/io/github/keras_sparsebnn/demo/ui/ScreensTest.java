@@ -1,0 +1,298 @@
+package io.github.keras_sparsebnn.demo.ui;
+
+import static io.github.keras_sparsebnn.demo.Fixture.app;
+import static io.github.keras_sparsebnn.demo.Fixture.screenshot;
+import static io.github.keras_sparsebnn.demo.Fixture.settle;
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertTrue;
+import static org.robolectric.Shadows.shadowOf;
+
+import android.content.Intent;
+import android.content.pm.PackageManager;
+import android.os.BatteryManager;
+import android.os.Looper;
+import android.view.View;
+import android.view.ViewGroup;
+import android.widget.EditText;
+import android.widget.ScrollView;
+import android.widget.Spinner;
+import android.widget.TextView;
+import io.github.keras_sparsebnn.demo.R;
+import io.github.keras_sparsebnn.demo.Fixture;
+import org.junit.After;
+import org.junit.Test;
+import org.junit.runner.RunWith;
+import org.robolectric.Robolectric;
+import org.robolectric.RobolectricTestRunner;
+import org.robolectric.RuntimeEnvironment;
+import org.robolectric.android.controller.ActivityController;
+import org.robolectric.annotation.Config;
+import org.robolectric.annotation.GraphicsMode;
+
+/** Every screen does what it is for, in light and dark, upright and turned. */
+@RunWith(RobolectricTestRunner.class)
+@Config(sdk = 35, qualifiers = "w411dp-h891dp-xhdpi")
+@GraphicsMode(GraphicsMode.Mode.NATIVE)
+public class ScreensTest {
+  private ActivityController<MainActivity> controller;
+
+  @SuppressWarnings("deprecation") // Of sticky intents only Android itself sends more.
+  private MainActivity start() throws Exception {
+    shadowOf(app().getPackageManager()).setSystemFeature(PackageManager.FEATURE_CAMERA_ANY, true);
+    Intent battery =
+        new Intent(Intent.ACTION_BATTERY_CHANGED)
+            .putExtra(BatteryManager.EXTRA_LEVEL, 83)
+            .putExtra(BatteryManager.EXTRA_SCALE, 100)
+            .putExtra(BatteryManager.EXTRA_TEMPERATURE, 284);
+    app().sendStickyBroadcast(battery);
+    controller = Robolectric.buildActivity(MainActivity.class).setup();
+    settle();
+    return controller.get();
+  }
+
+  private static MainActivity activity(ActivityController<MainActivity> controller) {
+    return controller.get();
+  }
+
+  @After
+  public void close() throws Exception {
+    app().benchmark().cancel();
+    app().benchmark().join();
+    if (controller != null) controller.close();
+    settle();
+  }
+
+  private <T extends View> T find(int id) {
+    return activity(controller).findViewById(id);
+  }
+
+  private String text(int id) {
+    return ((TextView) find(id)).getText().toString();
+  }
+
+  private void click(int id) throws Exception {
+    find(id).performClick();
+    settle();
+  }
+
+  private void shoot(String name) throws Exception {
+    shadowOf(Looper.getMainLooper()).idle();
+    screenshot(activity(controller).getWindow().getDecorView(), name);
+  }
+
+  private String best() {
+    ViewGroup scores = find(R.id.scores);
+    return ((TextView) scores.getChildAt(0).findViewById(R.id.score_label)).getText().toString();
+  }
+
+  private void classify(String suffix) throws Exception {
+    start();
+    ViewGroup samples = find(R.id.samples);
+    assertEquals(10, samples.getChildCount());
+    Spinner models = find(R.id.classify_model);
+    for (int model = models.getCount() - 1; model >= 0; --model) {
+      models.setSelection(model);
+      settle();
+      assertEquals("", text(R.id.classify_error));
+      assertTrue(text(R.id.classify_ms), text(R.id.classify_ms).endsWith(" ms"));
+    }
+    models.setSelection(4);
+    samples.getChildAt(8).findViewById(R.id.sample_image).performClick();
+    settle();
+    assertEquals("8", best());
+    assertTrue(text(R.id.classify_runtime), text(R.id.classify_runtime).contains("delegate"));
+    shoot("classify" + suffix);
+  }
+
+  @Test
+  public void classifies() throws Exception {
+    classify("-light");
+  }
+
+  @Test
+  @Config(qualifiers = "+night")
+  public void classifiesInTheDark() throws Exception {
+    classify("-dark");
+  }
+
+  @Test
+  @Config(qualifiers = "w891dp-h411dp-land")
+  public void classifiesTurned() throws Exception {
+    classify("-landscape");
+  }
+
+  @Test
+  public void classifiesInLargeLetters() throws Exception {
+    RuntimeEnvironment.setFontScale(2f);
+    classify("-large-font");
+  }
+
+  private void benchmark(String suffix) throws Exception {
+    start();
+    click(R.id.tab_benchmark);
+    ((EditText) find(R.id.runs)).setText("60");
+    shoot("benchmark" + suffix);
+    click(R.id.start);
+    app().benchmark().join();
+    settle();
+    assertTrue(text(R.id.device_state).contains("83"));
+    assertEquals("", text(R.id.benchmark_error));
+    assertEquals(5, ((ViewGroup) find(R.id.result_rows)).getChildCount());
+    assertTrue(find(R.id.chart).getContentDescription().toString().contains("Sub-bit"));
+    ViewGroup rows = find(R.id.result_rows);
+    rows.getChildAt(3).findViewById(R.id.result_toggle).performClick();
+    settle();
+    ScrollView scroll = (ScrollView) ((ViewGroup) find(R.id.content)).getChildAt(1);
+    scroll.scrollTo(0, find(R.id.results_card).getTop() - 8);
+    shoot("results" + suffix);
+    scroll.scrollTo(0, find(R.id.result_rows).getTop() + find(R.id.results_card).getTop() + 1000);
+    shoot("layers" + suffix);
+    assertEquals(1, ((ViewGroup) find(R.id.history)).getChildCount());
+  }
+
+  @Test
+  public void measures() throws Exception {
+    benchmark("-light");
+  }
+
+  @Test
+  @Config(qualifiers = "+night")
+  public void measuresInTheDark() throws Exception {
+    benchmark("-dark");
+  }
+
+  private void models(String suffix) throws Exception {
+    start();
+    click(R.id.tab_models);
+    ViewGroup list = find(R.id.model_list);
+    assertEquals(5, list.getChildCount());
+    String facts = ((TextView) list.getChildAt(3).findViewById(R.id.row_facts)).getText().toString();
+    assertTrue(facts, facts.contains("10 classes with labels"));
+    shoot("models" + suffix);
+  }
+
+  @Test
+  public void lists() throws Exception {
+    models("-light");
+  }
+
+  @Test
+  @Config(qualifiers = "+night")
+  public void listsInTheDark() throws Exception {
+    models("-dark");
+  }
+
+  @Test
+  public void keepsWhatWasChosenWhenTurned() throws Exception {
+    start();
+    ((Spinner) find(R.id.classify_model)).setSelection(2);
+    ((ViewGroup) find(R.id.samples)).getChildAt(4).findViewById(R.id.sample_image).performClick();
+    settle();
+    click(R.id.tab_models);
+    RuntimeEnvironment.setQualifiers("+land");
+    controller.recreate();
+    settle();
+    assertEquals(View.VISIBLE, find(R.id.add_model).getVisibility());
+    assertTrue(find(R.id.tab_models).isSelected());
+    click(R.id.tab_classify);
+    assertEquals(2, ((Spinner) find(R.id.classify_model)).getSelectedItemPosition());
+    assertEquals("4", best());
+  }
+
+  @Test
+  public void goesOnMeasuringWhenTurned() throws Exception {
+    start();
+    click(R.id.tab_benchmark);
+    ((EditText) find(R.id.runs)).setText("3000");
+    click(R.id.start);
+    assertTrue(app().benchmark().state().running());
+    controller.recreate();
+    settle();
+    assertTrue(find(R.id.tab_benchmark).isSelected());
+    assertTrue(app().benchmark().state().running());
+    assertEquals(View.VISIBLE, find(R.id.running).getVisibility());
+    app().benchmark().join();
+    settle();
+    assertEquals(View.GONE, find(R.id.running).getVisibility());
+    assertTrue(app().benchmark().report().complete());
+    assertEquals(5, ((ViewGroup) find(R.id.result_rows)).getChildCount());
+  }
+
+  @Test
+  public void stopsMeasuringWhenTheAppIsLeft() throws Exception {
+    start();
+    click(R.id.tab_benchmark);
+    ((EditText) find(R.id.runs)).setText("1000000");
+    click(R.id.start);
+    while (app().benchmark().state().done() < 1000) Thread.sleep(5);
+    controller.pause().stop();
+    app().benchmark().join();
+    assertFalse(app().benchmark().report().complete());
+    controller.restart().start().resume();
+    settle();
+    ViewGroup history = find(R.id.history);
+    assertEquals(1, history.getChildCount());
+    String facts =
+        ((TextView) history.getChildAt(0).findViewById(R.id.history_facts)).getText().toString();
+    assertTrue(facts, facts.startsWith("Not finished."));
+  }
+
+  @Test
+  public void cancels() throws Exception {
+    start();
+    click(R.id.tab_benchmark);
+    ((EditText) find(R.id.runs)).setText("1000000");
+    click(R.id.start);
+    while (app().benchmark().state().done() < 1000) Thread.sleep(5);
+    shoot("running-light");
+    find(R.id.cancel).performClick();
+    app().benchmark().join();
+    settle();
+    assertEquals(5, ((ViewGroup) find(R.id.result_rows)).getChildCount());
+    assertEquals(View.VISIBLE, find(R.id.start).getVisibility());
+  }
+
+  @Test
+  public void saysWhatIsWrongWithTheSettings() throws Exception {
+    start();
+    click(R.id.tab_benchmark);
+    ((EditText) find(R.id.runs)).setText("0");
+    click(R.id.start);
+    assertEquals("Expected 1 to 1000000 runs.", text(R.id.benchmark_error));
+    ((EditText) find(R.id.runs)).setText("10");
+    ((EditText) find(R.id.warmup)).setText("");
+    click(R.id.start);
+    assertEquals("Expected 1 to 1000000 warm-up inferences.", text(R.id.benchmark_error));
+    ViewGroup choices = find(R.id.benchmark_models);
+    for (int i = 0; i < choices.getChildCount(); ++i) choices.getChildAt(i).performClick();
+    click(R.id.start);
+    assertEquals("Choose at least one model.", text(R.id.benchmark_error));
+    assertFalse(app().benchmark().state().running());
+  }
+
+  @Test
+  public void everythingThatCanBeTouchedHasAName() throws Exception {
+    start();
+    for (int tab : new int[] {R.id.tab_classify, R.id.tab_benchmark, R.id.tab_models}) {
+      click(tab);
+      check(activity(controller).getWindow().getDecorView());
+    }
+  }
+
+  private void check(View view) {
+    if (view.getVisibility() != View.VISIBLE) return;
+    if (view.isClickable() && !(view instanceof ViewGroup)) {
+      boolean named =
+          view.getContentDescription() != null
+              || view instanceof TextView label && label.getText().length() > 0
+              || view instanceof EditText;
+      assertTrue("without a name: " + view, named);
+      float density = view.getResources().getDisplayMetrics().density;
+      assertTrue("too small: " + view, view.getHeight() >= 47 * density);
+    }
+    if (view instanceof ViewGroup group) {
+      for (int i = 0; i < group.getChildCount(); ++i) check(group.getChildAt(i));
+    }
+  }
+}
