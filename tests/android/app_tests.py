@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ def prepare(folder: Path, work: Path) -> JavaTests:
     # Last: Robolectric loads its own form of these classes, the compiler needs this one.
     classpath = [work / "classes", *apk.tflite_classes(), *jars, apk.android_jar()]
     tests = jdk.compile_java(SOURCES.rglob("*.java"), folder / "classes", classpath=classpath)
+    shutil.copy(SOURCES / "robolectric.properties", tests)
     _describe(tests, work, of)
     java = jdk.home() / "bin" / "java"
     return JavaTests(java, (tests, *classpath), libraries, folder)

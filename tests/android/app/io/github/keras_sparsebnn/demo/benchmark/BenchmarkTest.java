@@ -17,11 +17,9 @@ import org.json.JSONObject;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.robolectric.RobolectricTestRunner;
-import org.robolectric.annotation.Config;
 
 /** What is measured, and how it is written down. */
 @RunWith(RobolectricTestRunner.class)
-@Config(sdk = 35)
 public class BenchmarkTest {
   private static Report measure(Settings settings) {
     Benchmark.Listener listener =

@@ -8,13 +8,9 @@ import java.nio.ByteBuffer;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.robolectric.RobolectricTestRunner;
-import org.robolectric.annotation.Config;
-import org.robolectric.annotation.GraphicsMode;
 
 /** Frames become pictures of the right colours, the right way up. */
 @RunWith(RobolectricTestRunner.class)
-@Config(sdk = 35)
-@GraphicsMode(GraphicsMode.Mode.NATIVE)
 public class YuvPictureTest {
   /** A plane of one value but for its first row, with bytes between samples and rows. */
   private static YuvPicture.Plane plane(int width, int height, int value, int first, int step) {

@@ -12,11 +12,9 @@ import org.json.JSONObject;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.robolectric.RobolectricTestRunner;
-import org.robolectric.annotation.Config;
 
 /** The reader agrees with Python's, and a damaged file does no harm. */
 @RunWith(RobolectricTestRunner.class)
-@Config(sdk = 35)
 public class ModelFactsTest {
   private static byte[] bytes(String path) throws Exception {
     return Files.readAllBytes(java.nio.file.Path.of(path));

@@ -21,13 +21,9 @@ import org.json.JSONObject;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.robolectric.RobolectricTestRunner;
-import org.robolectric.annotation.Config;
-import org.robolectric.annotation.GraphicsMode;
 
 /** What the app says of a picture is what Python says of it. */
 @RunWith(RobolectricTestRunner.class)
-@Config(sdk = 35)
-@GraphicsMode(GraphicsMode.Mode.NATIVE)
 public class ClassifierTest {
   private static Bitmap sample(int digit) throws Exception {
     try (InputStream in = app().getAssets().open("samples/" + digit + ".png")) {

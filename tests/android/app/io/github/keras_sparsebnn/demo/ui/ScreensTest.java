@@ -28,12 +28,9 @@ import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.android.controller.ActivityController;
 import org.robolectric.annotation.Config;
-import org.robolectric.annotation.GraphicsMode;
 
 /** Every screen does what it is for, in light and dark, upright and turned. */
 @RunWith(RobolectricTestRunner.class)
-@Config(sdk = 35, qualifiers = "w411dp-h891dp-xhdpi")
-@GraphicsMode(GraphicsMode.Mode.NATIVE)
 public class ScreensTest {
   private ActivityController<MainActivity> controller;
 
@@ -200,6 +197,13 @@ public class ScreensTest {
     assertEquals("4", best());
   }
 
+  private static void waitForSome() throws Exception {
+    while (app().benchmark().state().done() < 1000) {
+      assertTrue("ended: " + app().benchmark().report(), app().benchmark().state().running());
+      Thread.sleep(5);
+    }
+  }
+
   @Test
   public void goesOnMeasuringWhenTurned() throws Exception {
     start();
@@ -225,7 +229,7 @@ public class ScreensTest {
     click(R.id.tab_benchmark);
     ((EditText) find(R.id.runs)).setText("1000000");
     click(R.id.start);
-    while (app().benchmark().state().done() < 1000) Thread.sleep(5);
+    waitForSome();
     controller.pause().stop();
     app().benchmark().join();
     assertFalse(app().benchmark().report().complete());
@@ -244,7 +248,7 @@ public class ScreensTest {
     click(R.id.tab_benchmark);
     ((EditText) find(R.id.runs)).setText("1000000");
     click(R.id.start);
-    while (app().benchmark().state().done() < 1000) Thread.sleep(5);
+    waitForSome();
     shoot("running-light");
     find(R.id.cancel).performClick();
     app().benchmark().join();

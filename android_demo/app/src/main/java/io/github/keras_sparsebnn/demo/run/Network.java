@@ -41,7 +41,7 @@ public final class Network implements AutoCloseable {
   /**
    * Loads a model.
    *
-   * @throws UserError TFLite or the delegate refuses it, or there is no memory
+   * @throws UserError TFLite or the delegate refuses it or is missing, or there is no memory
    */
   public Network(Model model, Options options) throws UserError {
     this.model = model;
@@ -61,7 +61,7 @@ public final class Network implements AutoCloseable {
       for (int i = 0; i < opened.getOutputTensorCount(); ++i) {
         outputs.put(i, buffer(opened.getOutputTensor(i)));
       }
-    } catch (RuntimeException | OutOfMemoryError error) {
+    } catch (RuntimeException | OutOfMemoryError | LinkageError error) {
       if (opened != null) opened.close();
       if (made != null) made.close();
       if (error instanceof OutOfMemoryError) throw new UserError(error, R.string.error_memory);

@@ -55,9 +55,11 @@ final class Texts {
         : Formatter.formatShortFileSize(context, bytes);
   }
 
+  /** "99.2 %", and "100 %" without a decimal. */
   static String percent(Context context, double share) {
+    String format = share >= 0.9995 ? "%.0f" : "%.1f";
     return context.getString(
-        R.string.percent, String.format(Locale.getDefault(), "%.1f", 100 * share));
+        R.string.percent, String.format(Locale.getDefault(), format, 100 * share));
   }
 
   /** "codebook neon, xnor neon": the kernels of these nodes' convolutions. */
