@@ -11,7 +11,7 @@ DELEGATE = keras_sparsebnn/runtime/libsparsebnn_delegate.so
 DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
 
 .PHONY: help demo test test-fast slow-tests test-native test-sanitized fuzz test-runtimes \
-  test-oldest lint typecheck delegate delegate-android aar docs notebooks clean
+  test-oldest lint typecheck delegate delegate-android aar android-assets apk docs notebooks clean
 
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
@@ -26,6 +26,7 @@ help:
 	@echo "make wheel        a wheel for this machine, in dist/"
 	@echo "make wheel-aarch64, wheel-armv7, delegate-aarch64, delegate-armv7: for boards"
 	@echo "make delegate-android, aar: the library for apps; needs a JDK, the AAR also Maven"
+	@echo "make apk          the Android app; needs Debian's apksigner and zipalign, too"
 	@echo "make lint         ruff, mypy and clang-format"
 	@echo "make docs         the documentation site, in build/site; any warning is an error"
 	@echo "make notebooks    runs the notebooks in docs/tutorials and stores their outputs"
@@ -63,6 +64,13 @@ delegate-android: $(VENV)/ready
 # dist/sparsebnn-delegate-VERSION.aar and its sources, from Maven's packages.
 aar: $(VENV)/ready
 	$(BIN)/python -m android_demo.tools.aar
+
+# Models and pictures for the app, in build/android/assets; from the demo's runs.
+android-assets: delegate
+	$(BIN)/python -m android_demo.tools.assets
+
+apk: android-assets
+	$(BIN)/python -m android_demo.tools.apk
 
 # Without build/lib*, where files that no longer exist would live on.
 WHEEL = rm -rf build/lib.* build/lib build/bdist.* && \

@@ -1,6 +1,6 @@
 // tools/apk.py reads namespace, SDK levels, versions, ABIs and folders from here.
 plugins {
-    id("com.android.application") version "8.13.0"
+    id("com.android.application") version "8.7.3"
 }
 
 android {

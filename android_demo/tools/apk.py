@@ -10,6 +10,7 @@ same bytes.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -215,7 +216,9 @@ def keystore() -> Path:
         command += ["-storepass", "android", "-keypass", "android", "-alias", "debug"]
         command += ["-keyalg", "RSA", "-keysize", "2048", "-validity", "10000"]
         run([*command, "-dname", "CN=Android Debug"], "keytool")
-        temporary.replace(path)
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            path.hardlink_to(temporary)
+        temporary.unlink()
     return path
 
 
