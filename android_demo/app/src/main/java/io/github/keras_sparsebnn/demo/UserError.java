@@ -28,7 +28,7 @@ public final class UserError extends Exception {
   /** A message of another library as a part of one line: no line breaks, no full stop. */
   public static String reason(Throwable error) {
     String message = error.getMessage();
-    if (message == null || message.isBlank()) return error.getClass().getSimpleName();
+    if (message == null || message.trim().isEmpty()) return error.getClass().getSimpleName();
     message = message.trim().replaceAll("\\s+", " ");
     return message.endsWith(".") ? message.substring(0, message.length() - 1) : message;
   }

@@ -104,7 +104,7 @@ final class AppendedFiles {
   private static List<String> lines(byte[] content) {
     List<String> lines = new ArrayList<>();
     for (String line : new String(content, StandardCharsets.UTF_8).split("\\R")) {
-      if (!line.isBlank()) lines.add(line.trim());
+      if (!line.trim().isEmpty()) lines.add(line.trim());
     }
     return lines;
   }

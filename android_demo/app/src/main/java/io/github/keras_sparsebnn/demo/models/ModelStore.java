@@ -125,7 +125,7 @@ public final class ModelStore {
   private String free(String name) {
     String stem = name.replaceAll("[^\\w. -]", "_");
     if (stem.endsWith(SUFFIX)) stem = stem.substring(0, stem.length() - SUFFIX.length());
-    if (stem.isBlank() || stem.startsWith(".")) stem = "model" + stem;
+    if (stem.trim().isEmpty() || stem.startsWith(".")) stem = "model" + stem;
     if (stem.length() > 80) stem = stem.substring(0, 80);
     String result = stem + SUFFIX;
     for (int i = 2; find(result) != null; ++i) result = stem + " (" + i + ")" + SUFFIX;
