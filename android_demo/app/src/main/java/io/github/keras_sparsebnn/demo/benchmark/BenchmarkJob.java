@@ -47,7 +47,7 @@ public final class BenchmarkJob {
     this.history = history;
   }
 
-  /** Who is told of changes; null for nobody. On the main thread. */
+  /** Who is told of changes until another one is; null for nobody. On the main thread. */
   public void observe(Observer newObserver) {
     observer = newObserver;
   }

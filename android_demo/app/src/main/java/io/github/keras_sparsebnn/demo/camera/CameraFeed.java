@@ -219,7 +219,8 @@ public final class CameraFeed implements AutoCloseable {
       closed = true;
       if (device != null) device.close();
     }
-    if (reader != null) reader.close();
+    // After the frame that is perhaps being read: its memory goes with the reader.
+    if (reader != null) handler.post(reader::close);
     thread.quitSafely();
   }
 }

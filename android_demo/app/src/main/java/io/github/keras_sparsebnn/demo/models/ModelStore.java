@@ -2,6 +2,7 @@ package io.github.keras_sparsebnn.demo.models;
 
 import android.content.Context;
 import android.content.res.AssetFileDescriptor;
+import android.util.Log;
 import io.github.keras_sparsebnn.demo.R;
 import io.github.keras_sparsebnn.demo.UserError;
 import io.github.keras_sparsebnn.demo.file.BadFile;
@@ -9,6 +10,7 @@ import io.github.keras_sparsebnn.demo.file.ModelFacts;
 import io.github.keras_sparsebnn.demo.run.Network;
 import java.io.File;
 import java.io.FileInputStream;
+import java.io.FileNotFoundException;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -16,6 +18,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
+import java.nio.channels.ReadableByteChannel;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -49,7 +52,7 @@ public final class ModelStore {
       try {
         models.add(added(file));
       } catch (IOException | BadFile error) {
-        android.util.Log.w("sparsebnn", file + ": " + error.getMessage());
+        Log.w("sparsebnn", file + ": " + error.getMessage());
       }
     }
   }
@@ -177,16 +180,17 @@ public final class ModelStore {
 
   /** Mapped if it lies in the APK as it is, read if it is compressed there. */
   private ByteBuffer asset(String name) throws IOException {
-    try (AssetFileDescriptor at = context.getAssets().openFd(name);
-        FileInputStream in = at.createInputStream()) {
-      return in.getChannel()
+    try (AssetFileDescriptor at = context.getAssets().openFd(name)) {
+      // Of the whole APK; `at` closes it.
+      FileChannel whole = new FileInputStream(at.getFileDescriptor()).getChannel();
+      return whole
           .map(FileChannel.MapMode.READ_ONLY, at.getStartOffset(), at.getLength())
           .order(ByteOrder.nativeOrder());
-    } catch (java.io.FileNotFoundException compressed) {
+    } catch (FileNotFoundException compressed) {
       try (InputStream in = context.getAssets().open(name)) {
         ByteBuffer bytes =
             ByteBuffer.allocateDirect(in.available()).order(ByteOrder.nativeOrder());
-        var channel = Channels.newChannel(in);
+        ReadableByteChannel channel = Channels.newChannel(in);
         while (bytes.hasRemaining() && channel.read(bytes) >= 0) {}
         bytes.rewind();
         return bytes;

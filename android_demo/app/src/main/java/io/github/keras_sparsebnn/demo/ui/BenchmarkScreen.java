@@ -1,5 +1,6 @@
 package io.github.keras_sparsebnn.demo.ui;
 
+import android.content.ClipData;
 import android.content.Intent;
 import android.net.Uri;
 import android.os.Bundle;
@@ -91,7 +92,7 @@ final class BenchmarkScreen extends Screen implements BenchmarkJob.Observer {
   }
 
   @Override
-  void hidden() {
+  void destroyed() {
     app.benchmark().observe(null);
   }
 
@@ -211,8 +212,7 @@ final class BenchmarkScreen extends Screen implements BenchmarkJob.Observer {
             .putExtra(Intent.EXTRA_STREAM, ReportProvider.uri(shown))
             .putExtra(Intent.EXTRA_SUBJECT, History.name(shown))
             .addFlags(Intent.FLAG_GRANT_READ_URI_PERMISSION);
-    send.setClipData(
-        android.content.ClipData.newRawUri(History.name(shown), ReportProvider.uri(shown)));
+    send.setClipData(ClipData.newRawUri(History.name(shown), ReportProvider.uri(shown)));
     activity.startActivity(Intent.createChooser(send, null));
   }
 
