@@ -24,7 +24,13 @@ def training_step() -> str:
     result = newest("training_step")
     columns = [*result["cases"], *result["memory"]]
     rows = []
-    for kind in ("ste_sign", "partial", "full"):
+    labels = {
+        "ste_sign": "plain `ste_sign`",
+        "structured": "selection, structured logits",
+        "partial": "selection, free logits, partial",
+        "full": "selection, free logits, full",
+    }
+    for kind, label in labels.items():
         times = (
             f"{case['median_ms'][kind]:.0f} ms, {case['time_ratio'][kind]:.2f}x"
             for case in result["cases"].values()
@@ -33,7 +39,6 @@ def training_step() -> str:
             f"{memory['peak_mib'][kind]:.0f} MiB, {memory['ratio'][kind]:.2f}x"
             for memory in result["memory"].values()
         )
-        label = {"ste_sign": "plain `ste_sign`"}.get(kind, f"selection, {kind}")
         rows.append([label, *times, *peaks])
     table = markdown(["kernels", *columns], rows)
     setting = result["setting"]

@@ -81,7 +81,8 @@ class LearnedSubset(SubsetKernel):
 
     def _warn_without_update(self) -> None:
         before = self._before_update
-        if before is None or (now := self._now()) is None:
+        now = None if before is None else self._now()
+        if before is None or now is None:
             return
         # A gradient alone is no training: saving traces them, too.
         if now[0] == before[0] and now[1] != before[1]:

@@ -24,6 +24,7 @@ from keras_sparsebnn._rules import (
     positive,
     strictly_between,
 )
+from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = [
     "METHODS",
@@ -32,7 +33,9 @@ __all__ = [
     "Method",
     "Option",
     "check_argument",
+    "check_logits",
     "choose_after",
+    "logits_of",
     "settle_after",
     "starts_as",
 ]
@@ -46,11 +49,13 @@ class Option:
         rule: which values are valid, in words and as a test.
         default: its value where nothing is given.
         scheduled: training acts on it over time; if not, the quantizer's constructor takes it.
+        logits: the form of logits that it is for; None: for every one.
     """
 
     rule: Rule
     default: object
     scheduled: bool = False
+    logits: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,18 +100,25 @@ def _staged(choose_after: float | None = None) -> dict[str, Option]:
     }
 
 
+def _of(logits: str, rule: Rule, default: object, *, scheduled: bool = False) -> Option:
+    return Option(rule, default, scheduled, logits)
+
+
 _LEARNED = {
-    "formulation": Option(one_of("partial", "full"), "partial"),
-    "freeze_after": Option(positive(1), None, scheduled=True),
+    "logits": Option(one_of("structured", "free"), "structured"),
     "initial_selection": Option(one_of("random", "covering", "facility_location"), "random"),
-    "logit_scale": Option(positive(1e6), 5.0),
-    "matcher": Option(one_of("graph", "scipy"), "graph"),
-    "noise_scale": Option(number(0, 1e6), 0.0),
-    "noise_scale_end": Option(number(0, 1e6), None, scheduled=True),
-    "refresh_interval": Option(integer(0, 10**9), 1),
-    "sinkhorn_iterations": Option(integer(1, 1000), 10),
-    "temperature": Option(positive(1e6), 5.0),
-    "temperature_end": Option(positive(1e6), None, scheduled=True),
+    "freeze_after": Option(or_none(positive(1)), None, scheduled=True),
+    "refresh_interval": Option(or_none(integer(0, 10**9)), None),
+    "travel": _of("structured", number(0, 1e6), 16.0),
+    "margin": _of("structured", number(0, 1e6), 0.1),
+    "formulation": _of("free", one_of("partial", "full"), "partial"),
+    "logit_scale": _of("free", positive(1e6), 5.0),
+    "matcher": _of("free", one_of("graph", "scipy"), "graph"),
+    "noise_scale": _of("free", number(0, 1e6), 0.0),
+    "noise_scale_end": _of("free", number(0, 1e6), None, scheduled=True),
+    "sinkhorn_iterations": _of("free", integer(1, 1000), 10),
+    "temperature": _of("free", positive(1e6), 5.0),
+    "temperature_end": _of("free", positive(1e6), None, scheduled=True),
 }
 _SNN = {
     "pattern_scale": Option(positive(3), 1.0),
@@ -130,9 +142,10 @@ METHODS: dict[str, Method] = {
 """By name.
 
 Scheduled options: `*_end` is reached in a straight line at `freeze_after` (or the end of
-training); `freeze_after` is the fraction of training after which nothing is matched. Until the
-fraction `choose_after`, layers are in the stage `starts_as`; then they enter the stage
-"codewords". `settle_after` is the share of the remaining training by the end of which all
+training); `freeze_after` is the fraction of training after which nothing is matched. Where it is
+not given, structured logits move for half of the training with codewords, free ones to its end.
+Until the fraction `choose_after`, layers are in the stage `starts_as`; then they enter the
+stage "codewords". `settle_after` is the share of the remaining training by the end of which all
 kernels are codewords."""
 
 OPTIONS: dict[str, Mapping[str, Option]] = {
@@ -157,6 +170,32 @@ def check_argument(name: str, value: Any) -> None:
     """
     plain = value.item() if hasattr(value, "item") else value  # NumPy's numbers are fine
     check(name, plain, _EVERY[name].rule)
+
+
+def logits_of(options: Mapping[str, Any]) -> str:
+    """The form of logits of the method "learned": "structured" or "free"."""
+    return str(options.get("logits", OPTIONS["learned"]["logits"].default))
+
+
+def check_logits(options: Mapping[str, Any]) -> None:
+    """Checks that no option of the method "learned" is for the other form of logits.
+
+    Raises:
+        SparseBNNError: one is, and it is not at its default.
+
+    Example:
+        >>> check_logits({"logits": "free", "temperature": 1.0})
+    """
+    known = OPTIONS["learned"]
+    logits = logits_of(options)
+    for name, value in options.items():
+        option = known.get(name)
+        if option is None or option.logits in (None, logits) or value == option.default:
+            continue
+        raise SparseBNNError(
+            f'Expected `{name}` with logits="{option.logits}" only, got {value!r:.60} with '
+            f'logits="{logits}". Set logits, too.'
+        )
 
 
 def _fraction(name: str, method: str, options: Mapping[str, Any]) -> float | None:

@@ -15,7 +15,7 @@ __all__ = ["register_quantizer"]
 Class = TypeVar("Class", bound=type)
 
 # Arguments that a run sets by itself, so that they are no options of a method.
-_SET_BY_A_RUN = {"codewords", "seed", "starts_as"}
+_SET_BY_A_RUN = {"codewords", "freeze_step", "seed", "starts_as"}
 
 
 def register_quantizer(

@@ -195,6 +195,12 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             return self.starts_as
         return STAGES[int(keras.backend.get_value(self._stage))]
 
+    def restricts(self) -> tf.Tensor:
+        """Whether the stage is "codewords", as a tensor of the training graph."""
+        if self._stage is None:
+            return tf.constant(True)
+        return tf.equal(tf.convert_to_tensor(self._stage), STAGES.index("codewords"))
+
     @property
     def is_restricted(self) -> bool:
         """Whether evaluation uses codewords of the selection only."""

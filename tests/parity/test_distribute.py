@@ -197,7 +197,8 @@ def operations(function):
 def test_a_training_step_is_one_xla_program_without_callbacks(distilled):
     """What a TPU needs; there is none here to try it on."""
     config = RunConfig(
-        codewords=16, options={"noise_scale": 0.3}, model_options={"widths": [8, 8]},
+        codewords=16, options={"logits": "free", "noise_scale": 0.3},
+        model_options={"widths": [8, 8]},
         teacher="auto" if distilled else None, first_step=0.5,
     )  # fmt: skip
     dataset = data.load("synthetic/8", image_size=16)

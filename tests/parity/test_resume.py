@@ -27,7 +27,7 @@ sys.exit(train.run(parser.parse_args()))
 _SETTINGS = (
     *("--epochs", "2", "--batch-size", "64", "--checkpoint-every", "4", "--seed", "5"),
     *("--codewords", "16", "--augmentation", "shift", "--warmup-epochs", "0.5"),
-    *("--set", "noise_scale=0.3", "--set", "noise_scale_end=0.1"),
+    *("--set", "logits=free", "--set", "noise_scale=0.3", "--set", "noise_scale_end=0.1"),
     *("--set", "refresh_interval=3", "--set", "freeze_after=0.9"),
 )
 _STEPS = 22  # 1442 pictures in batches of 64

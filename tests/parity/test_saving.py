@@ -12,8 +12,10 @@ from keras_sparsebnn.models import small
 from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
 
 QUANTIZERS = {
-    "sparse_kernel": lambda n: SparseKernel(16, noise_scale=0.5, logit_scale=0.1),
-    "sparse_kernel_full": lambda n: SparseKernel(16, formulation="full"),
+    "sparse_kernel": lambda n: SparseKernel(
+        16, noise_scale=0.5, logit_scale=0.1, logits="free"
+    ),
+    "sparse_kernel_full": lambda n: SparseKernel(16, formulation="full", logits="free"),
     "fixed_subset": lambda n: FixedSubset(16),
     "all_codewords": lambda n: SparseKernel(512),
     "string": lambda n: "sparse_kernel",

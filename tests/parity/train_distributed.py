@@ -38,7 +38,9 @@ def main(kind, out):
             (8, 8, 1),
             4,
             widths=(8, 16),
-            kernel_quantizer=lambda n: SparseKernel(32, noise_scale=1.0, logit_scale=0.1),
+            kernel_quantizer=lambda n: SparseKernel(
+                32, noise_scale=1.0, logit_scale=0.1, logits="free"
+            ),
         )
         model.compile(
             keras.optimizers.Adam(0.05),

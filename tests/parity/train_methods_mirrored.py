@@ -13,7 +13,7 @@ from keras_sparsebnn.training import StageSchedule
 
 # A few steps are enough to change codewords.
 LIVELY = {
-    "learned": {"logit_scale": 0.05, "temperature": 1.0, "noise_scale": 0.5},
+    "learned": {"refresh_interval": 1, "travel": 8.0, "freeze_step": 8},
     "snn": {"refinement_interval": 2, "pattern_scale": 0.05},
 }
 

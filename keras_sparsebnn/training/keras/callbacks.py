@@ -163,8 +163,8 @@ def selections(model: keras.Model) -> dict[str, list[int]]:
 class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
     r"""Anneals options of every quantizer of the model that has them.
 
-    Temperature, noise and refresh interval are options of `SparseKernel`; `ede_t` of every
-    quantizer with `gradient="ede"`.
+    Temperature, noise, refresh interval and `freeze_after` are of `SparseKernel`; `ede_t` is of
+    every quantizer with `gradient="ede"`.
 
     Each is a number, a function of progress in [0, 1] (`linear`, `cosine`, `freeze_after`) or
     a Keras `LearningRateSchedule`, a function of the step. What is set before step `t` depends
@@ -177,6 +177,8 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         refresh_interval: updates between two matchings, rounded; 0 freezes the selection, and
             training then uses the one that evaluation uses. Untouched if None.
         tolerance: `Incremental`'s, see `incremental`; untouched if None.
+        freeze_after: the fraction of training, in (0, 1], after which structured logits no
+            longer move: sets `freeze_step`. Untouched if None.
         ede_t: t of the error decay estimator, > 0; untouched if None. IR-Net:
             `geometric(0.1, 10)`.
         total_steps: where progress is 1; epochs x steps of the running `fit` if None.
@@ -197,6 +199,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         *,
         tolerance: Annealed | None = None,
         ede_t: Annealed | None = None,
+        freeze_after: float | None = None,
         total_steps: int | None = None,
     ) -> None:
         super().__init__()
@@ -208,6 +211,9 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             "ede_t": ede_t,
         }
         self.schedules = {k: v for k, v in schedules.items() if v is not None}
+        if freeze_after is not None:
+            fraction = _fraction("freeze_after", freeze_after)
+            self.schedules["freeze_step"] = lambda _: round(fraction * total_steps_of(self))
         self.total_steps = total_steps
         self._assigned: dict[str, float] = {}
         if total_steps is not None and total_steps < 1:
@@ -241,7 +247,8 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
                 variable = getattr(quantizer, name, None)
                 if isinstance(variable, tf.Variable):
                     variable.assign(tf.cast(value, variable.dtype))
-            if changed.get("refresh_interval") == 0 and hasattr(quantizer, "refresh_interval"):
+            noisy = hasattr(quantizer, "training_selection")
+            if changed.get("refresh_interval") == 0 and noisy:
                 # Without this, the last noisy selection would stay for the rest of training.
                 quantizer.training_selection.assign(quantizer.selection)
         self._assigned = values

@@ -6,7 +6,12 @@ from typing import Any
 
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.estimators.ir_net import T_MAX, T_MIN
-from keras_sparsebnn.quantizers.methods import choose_after, settle_after, starts_as
+from keras_sparsebnn.quantizers.methods import (
+    choose_after,
+    logits_of,
+    settle_after,
+    starts_as,
+)
 from keras_sparsebnn.training.keras.callbacks import (
     SelectionSchedule,
     freeze_after,
@@ -29,17 +34,21 @@ def part_starts(config: RunConfig, steps: int) -> tuple[int, ...]:
 def selection_schedules(config: RunConfig, total_steps: int) -> list[keras.callbacks.Callback]:
     """The callbacks that change the quantizers of a run's model over its steps."""
     options = config.options
-    until = options.get("freeze_after", 1.0)
-    schedules: dict[str, Any] = {}
+    stages = stage_starts(config)
+    structured = config.method == "learned" and logits_of(options) == "structured"
+    since = max((start for start, stage in stages.items() if stage == "codewords"), default=0.0)
+    halfway = since + 0.5 * (1 - since)
+    until = options.get("freeze_after") or (halfway if structured else 1.0)
+    schedules: dict[str, Any] = {"freeze_after": until} if structured else {}
     for name in ("temperature", "noise_scale"):
         if f"{name}_end" in options:
             schedules[name] = linear(options[name], options[f"{name}_end"], until=until)
     if options.get("gradient") == "ede":
         schedules["ede_t"] = geometric(T_MIN, T_MAX)
-    if "freeze_after" in options:
-        interval = options.get("refresh_interval", 1)
+    if options.get("freeze_after") and not structured:
+        interval = options.get("refresh_interval")
+        interval = 1 if interval is None else interval
         schedules["refresh_interval"] = freeze_after(until, interval)
-    stages = stage_starts(config)
     settled = settle_after(config.method, options)
     for since, stage in stages.items():
         if settled is not None and stage == "codewords":

@@ -24,7 +24,7 @@ from keras_sparsebnn._rules import (
 )
 from keras_sparsebnn.data.options import AUGMENTATIONS, IMAGE_SIZES
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.quantizers.methods import METHODS, OPTIONS, choose_after
+from keras_sparsebnn.quantizers.methods import METHODS, OPTIONS, check_logits, choose_after
 from keras_sparsebnn.training.settings.choices import (
     OPTIMIZERS,
     PRECISIONS,
@@ -32,9 +32,9 @@ from keras_sparsebnn.training.settings.choices import (
     STRATEGIES,
 )
 
-__all__ = ["RunConfig"]
+__all__ = ["RunConfig", "upgraded"]
 
-VERSION = 2
+VERSION = 3
 
 
 def _is_codewords(value: object) -> bool:
@@ -46,6 +46,22 @@ def _are_codewords(value: object) -> bool:
         return _is_codewords(value)
     keys = all(isinstance(key, str) and 0 < len(key) <= 200 for key in value)
     return bool(value) and keys and all(map(_is_codewords, value.values()))
+
+
+def upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A `run.json` of an earlier version as this version writes it; others unchanged.
+
+    Version 1 had one-step training with Adam only, which is what the defaults of the later
+    settings mean. Its finished runs can be read; its unfinished runs cannot go on, because
+    their checkpoints hold another optimizer. Versions 1 and 2 had free logits only.
+    """
+    version = data.get("version")
+    if not is_int(version) or not 1 <= version < VERSION:
+        return dict(data)
+    options = data.get("options", {})
+    if data.get("method", "learned") == "learned" and isinstance(options, dict):
+        options = {"logits": "free", **options}
+    return {**data, "version": VERSION, "options": options}
 
 
 _OBJECT: Rule = ("an object", lambda v: isinstance(v, dict))
@@ -209,6 +225,8 @@ class RunConfig:
                     f"Expected `{start}` together with `{name}`, got the end alone. "
                     f"Set {start}, too."
                 )
+        if self.method == "learned":
+            check_logits(self.options)
         if "starts_as" in self.options and choose_after(self.method, self.options) is None:
             raise SparseBNNError(
                 "Expected `choose_after` together with `starts_as`, got the start alone. "
@@ -278,7 +296,7 @@ class RunConfig:
         return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:
-        """As `run.json` has it: settings that are younger than version 2 only where set."""
+        """As `run.json` has it: settings that are younger than a version only where set."""
         settings = dataclasses.asdict(self)
         return {k: v for k, v in settings.items() if k not in _YOUNGER or v is not None}
 
@@ -286,9 +304,7 @@ class RunConfig:
     def from_dict(cls, data: Mapping[str, Any], where: str = "run.json") -> RunConfig:
         """The settings in a dictionary that `to_dict` made, or that claims to be one.
 
-        Version 1 had one-step training with Adam only, which is what the defaults of the later
-        settings mean. Its finished runs can be read; its unfinished runs cannot go on, because
-        their checkpoints hold another optimizer.
+        Earlier versions are read, see `upgraded`.
 
         Raises:
             SparseBNNError: unknown keys, wrong types, values out of range; names `where`.
@@ -298,8 +314,7 @@ class RunConfig:
             raise SparseBNNError(
                 f"Expected the keys of a run, got {unknown[0]!r:.60} ({where}). Remove it."
             )
-        if is_int(data.get("version")) and data["version"] == 1:
-            data = {**data, "version": VERSION}
+        data = upgraded(data)
         try:
             return cls(**data)
         except SparseBNNError as error:

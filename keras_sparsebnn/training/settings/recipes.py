@@ -11,7 +11,7 @@ from typing import Any
 from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers.methods import METHODS, OPTIONS
-from keras_sparsebnn.training.settings.config import RunConfig
+from keras_sparsebnn.training.settings.config import RunConfig, upgraded
 
 __all__ = ["RECIPES", "Recipe", "configured", "load_recipe"]
 
@@ -125,7 +125,7 @@ def load_recipe(name: str) -> Recipe:
         raise SparseBNNError(f"Expected a recipe, found no such file ({path}).")
     # Checked as a whole, with the version that the file says.
     RunConfig.from_dict(read := read_json(path), str(path))
-    settings = {k: v for k, v in read.items() if k not in ("version", "recipe")}
+    settings = {k: v for k, v in upgraded(read).items() if k not in ("version", "recipe")}
     return Recipe(name, f"settings from {path}", settings)
 
 
@@ -144,9 +144,9 @@ def configured(
             of range.
 
     Example:
-        >>> config = configured("one-step", {"epochs": 5, "temperature": 2.0})
+        >>> config = configured("one-step", {"epochs": 5, "travel": 8.0})
         >>> config.epochs, config.schedule, dict(config.options)
-        (5, 'linear', {'temperature': 2.0})
+        (5, 'linear', {'travel': 8.0})
     """
     chosen = RECIPES["quick"] if recipe is None else load_recipe(recipe)
     given = dict(settings or {})

@@ -9,6 +9,7 @@ from keras_sparsebnn.analysis.usage import kernel_patterns
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import METHODS
 from keras_sparsebnn.quantizers.incremental import ALL_KERNELS
+from keras_sparsebnn.quantizers.methods import METHODS as TABLE
 from keras_sparsebnn.training import SelectionSchedule, StageSchedule, incremental
 from keras_sparsebnn.transforms import freezing
 
@@ -17,10 +18,12 @@ STEPS = 8
 
 # Options with which a few steps are enough for everything that can change to change.
 LIVELY = {
-    "learned": {"logit_scale": 0.05, "temperature": 1.0},
+    "learned": {"refresh_interval": 1, "travel": 8.0, "freeze_step": STEPS},
+    "learned_free": {"logits": "free", "logit_scale": 0.05, "temperature": 1.0},
     "snn": {"refinement_interval": 2, "pattern_scale": 0.05},
 }
-LEARNS_CODEWORDS = {"learned", "snn"}
+LEARNS_CODEWORDS = {"learned", "learned_free", "snn"}
+CLASSES = {**METHODS, "learned_free": METHODS["learned"]}
 VARIANTS = {
     "": {},
     "-scaled": {"magnitude_scale": True},
@@ -35,7 +38,7 @@ def codewords_of(method):
 
 def make(method, **options):
     options = {"seed": 3, **LIVELY.get(method, {}), **options}
-    return METHODS[method](codewords_of(method), **options)
+    return CLASSES[method](codewords_of(method), **options)
 
 
 def network(quantizer, policy="float32"):
@@ -101,7 +104,7 @@ def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-@pytest.fixture(scope="module", params=sorted(METHODS))
+@pytest.fixture(scope="module", params=sorted(CLASSES))
 def method(request):
     return request.param
 
@@ -191,8 +194,8 @@ class TestSaving:
             assert {k: q.get_config()[k] for k in options} == options
 
     def test_the_alias_makes_one(self, method):
-        alias = {"learned": "sparse_kernel", "random": "fixed_subset"}.get(method, method)
-        assert type(lq.quantizers.get_kernel_quantizer(alias)) is METHODS[method]
+        alias = TABLE[method.removesuffix("_free")].alias
+        assert type(lq.quantizers.get_kernel_quantizer(alias)) is CLASSES[method]
 
 
 class TestCall:

@@ -11,7 +11,9 @@ from keras_sparsebnn.quantizers import SNN, SparseKernel
 
 LEFT_BEHIND = "did not follow training: the optimizer applies no Keras constraints"
 QUANTIZERS = {
-    "learned": lambda: SparseKernel(16, seed=1, logit_scale=0.01, temperature=1.0),
+    "learned": lambda: SparseKernel(
+        16, seed=1, logit_scale=0.01, temperature=1.0, logits="free"
+    ),
     "snn": lambda: SNN(16, seed=1, refinement_interval=1, pattern_scale=0.01),
 }
 

@@ -53,7 +53,7 @@ def test_constructors_obey_the_rules(cls, options, message):
 def test_numbers_of_numpy_are_fine():
     import numpy as np
 
-    q = SparseKernel(16, temperature=np.float32(2), refresh_interval=np.int64(3))
+    q = SparseKernel(16, temperature=np.float32(2), refresh_interval=np.int64(3), logits="free")
     assert q.get_config()["refresh_interval"] == 3
 
 

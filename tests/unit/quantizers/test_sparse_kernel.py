@@ -63,7 +63,14 @@ class TestConfig:
     @pytest.mark.parametrize(
         "quantizer",
         [
-            SparseKernel(16, formulation="full", noise_scale=0.5, refresh_interval=7, seed=3),
+            SparseKernel(
+                16,
+                formulation="full",
+                noise_scale=0.5,
+                refresh_interval=7,
+                seed=3,
+                logits="free",
+            ),
             SparseKernel.paper(64),
             FixedSubset(8, magnitude_scale=True, clip_value=None, seed=11),
         ],
@@ -157,7 +164,7 @@ class TestLearning:
     @pytest.mark.parametrize("formulation", ["partial", "full"])
     def test_logits_get_gradients_and_swaps_happen(self, rng, seeded, formulation):
         # Many slots of nearly equal logits: swaps are certain within a few large updates.
-        quantizer = SparseKernel(64, formulation=formulation, logit_scale=0.1)
+        quantizer = SparseKernel(64, formulation=formulation, logit_scale=0.1, logits="free")
         model = tiny_model(quantizer)
         quantizer.build((3, 3, 32, 32))
         before = quantizer.selection.numpy()
@@ -167,7 +174,7 @@ class TestLearning:
         assert len(set(quantizer.selection.numpy())) == 64
 
     def test_uses_only_what_it_selected(self, rng, seeded):
-        model = train(tiny_model(SparseKernel(8, noise_scale=1.0)), rng)
+        model = train(tiny_model(SparseKernel(8, noise_scale=1.0, logits="free")), rng)
         used = set(kernel_patterns(model.layers[0]).ravel())
         assert used <= set(quantizer_of(model).selection.numpy())
 
@@ -175,7 +182,9 @@ class TestLearning:
         selections = []
         for matcher in ("graph", "scipy"):
             keras.utils.set_random_seed(seeded)
-            model = tiny_model(SparseKernel(32, matcher=matcher, logit_scale=0.1, seed=1))
+            model = tiny_model(
+                SparseKernel(32, matcher=matcher, logit_scale=0.1, seed=1, logits="free")
+            )
             train(model, np.random.default_rng(0))
             selections.append(quantizer_of(model).selection.numpy())
         assert np.array_equal(*selections)
@@ -184,7 +193,9 @@ class TestLearning:
     def test_one_seed_one_result(self, seeded, formulation):
         def weights():
             keras.utils.set_random_seed(seeded)
-            quantizer = SparseKernel(16, formulation=formulation, noise_scale=1.0)
+            quantizer = SparseKernel(
+                16, formulation=formulation, noise_scale=1.0, logits="free"
+            )
             return train(tiny_model(quantizer), np.random.default_rng(0)).get_weights()
 
         for first, second in zip(weights(), weights(), strict=True):
@@ -193,41 +204,48 @@ class TestLearning:
     def test_selection_is_the_matching_of_the_logits(self, rng, seeded):
         from keras_sparsebnn.selection.matching import hungarian, sinkhorn
 
-        model = train(tiny_model(SparseKernel(32, logit_scale=0.1, noise_scale=1.0)), rng)
+        model = train(
+            tiny_model(SparseKernel(32, logit_scale=0.1, noise_scale=1.0, logits="free")), rng
+        )
         quantizer = quantizer_of(model)
         plan = sinkhorn(quantizer.logits / quantizer.temperature, 10, partial=True)
         assert np.array_equal(quantizer.selection.numpy(), hungarian(plan))
 
     def test_reading_twice_is_reading_once(self, rng, seeded):
-        quantizer = SparseKernel(16, noise_scale=1.0)
+        quantizer = SparseKernel(16, noise_scale=1.0, logits="free")
         latent = tf.constant(rng.normal(size=(3, 3, 8, 8)).astype(np.float32))
         first = quantizer(latent, training=True)
         assert np.array_equal(first, quantizer(latent, training=True))
 
     @pytest.mark.parametrize("n", [2, 16, 32])
     def test_starts_from_a_covering_if_asked(self, n):
-        quantizer = SparseKernel(n, initial_selection="covering", seed=3)
+        quantizer = SparseKernel(n, initial_selection="covering", logits="free", seed=3)
         quantizer.build((3, 3, 4, 4))
         covering = codebook.covering(n, seed=3)
         # Sinkhorn scales rows, so that now and then a near tie goes the other way.
         assert len(set(quantizer.selection.numpy()) & set(covering)) >= n - 1
         # The logits are those of the random start, in other places.
-        other = SparseKernel(n, seed=3)
+        other = SparseKernel(n, logits="free", seed=3)
         other.build((3, 3, 4, 4))
         for ours, theirs in zip(
             quantizer.logits.numpy().T, other.logits.numpy().T, strict=True
         ):
             assert np.array_equal(np.sort(ours), np.sort(theirs))
+        structured = SparseKernel(n, initial_selection="covering", seed=3)
+        structured.build((3, 3, 4, 4))
+        assert np.array_equal(structured.selection, covering)
 
     def test_noise_in_training_only(self, rng):
-        quantizer = SparseKernel(16, noise_scale=10.0, seed=1)
+        quantizer = SparseKernel(16, noise_scale=10.0, seed=1, logits="free")
         latent = tf.constant(rng.normal(size=(3, 3, 8, 8)).astype(np.float32))
         assert not np.array_equal(quantizer(latent, training=True), quantizer(latent))
-        quiet = SparseKernel(16, seed=1)
+        quiet = SparseKernel(16, logits="free", seed=1)
         assert np.array_equal(quantizer(latent, training=False), quiet(latent, training=False))
 
     def test_refresh_interval(self, rng, seeded):
-        model = tiny_model(SparseKernel(64, refresh_interval=3, logit_scale=0.01))
+        model = tiny_model(
+            SparseKernel(64, refresh_interval=3, logit_scale=0.01, logits="free")
+        )
         changes = []
 
         def record(*_):
@@ -243,7 +261,9 @@ class TestLearning:
         assert changed == [False, False, True, False, False, True]
 
     def test_interval_zero_freezes(self, rng, seeded):
-        model = tiny_model(SparseKernel(64, refresh_interval=0, logit_scale=0.01))
+        model = tiny_model(
+            SparseKernel(64, refresh_interval=0, logit_scale=0.01, logits="free")
+        )
         quantizer = quantizer_of(model)
         quantizer.build((3, 3, 32, 32))
         before = quantizer.selection.numpy()
@@ -277,7 +297,7 @@ def test_every_optimizer_updates_the_selection_once_a_step(rng, seeded, optimize
 
 def test_a_layer_called_twice_counts_one_step(rng, seeded):
     layers = keras.layers
-    conv = tiny_model(SparseKernel(16, noise_scale=1.0)).layers[0]
+    conv = tiny_model(SparseKernel(16, noise_scale=1.0, logits="free")).layers[0]
     inputs = layers.Input((6, 6, 32))
     x = layers.GlobalAveragePooling2D()(conv(conv(inputs)))
     train(keras.Model(inputs, layers.Dense(4)(x)), rng)
@@ -287,7 +307,7 @@ def test_a_layer_called_twice_counts_one_step(rng, seeded):
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("formulation", ["partial", "full"])
 def test_training_step_compiles(rng, seeded, jit_compile, formulation):
-    model = tiny_model(SparseKernel(16, formulation=formulation))
+    model = tiny_model(SparseKernel(16, formulation=formulation, logits="free"))
     model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=jit_compile)
     x = rng.normal(size=(8, 6, 6, 32)).astype(np.float32)
     loss = model.train_on_batch(x, np.zeros((8, 4), np.float32))

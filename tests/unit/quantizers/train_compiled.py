@@ -22,7 +22,7 @@ from keras_sparsebnn.training import (
 
 DUMP = Path(sys.argv[1])
 STEPS = 20
-LEARNED = {
+FREE = {
     "full": {"formulation": "full"},
     "noisy": {"noise_scale": 1.0},
     "sometimes": {"refresh_interval": 3, "noise_scale": 1.0},
@@ -32,8 +32,11 @@ LEARNED = {
     "approx": {"gradient": "approx"},
     "ede": {"gradient": "ede", "standardize": True},
     "scaled": {"magnitude_scale": True, "clip_value": None},
+}
+STRUCTURED = {
+    "rarely": {"refresh_interval": 7, "travel": 4.0, "freeze_step": 15},
     "late": {"starts_as": "sign", "initial_selection": "facility_location"},
-    "two_step": {"starts_as": "float"},
+    "two_step": {"starts_as": "float", "initial_selection": "covering"},
 }
 
 
@@ -43,7 +46,9 @@ def quantizers():
         yield cls(16 if method == "one_bit" else 8, seed=1)
     for method in ("random", "snn"):
         yield METHODS[method](8, seed=1, starts_as="sign", gradient="ede")
-    for options in LEARNED.values():
+    for options in FREE.values():
+        yield METHODS["learned"](8, seed=1, logits="free", **options)
+    for options in STRUCTURED.values():
         yield METHODS["learned"](8, seed=1, **options)
 
 

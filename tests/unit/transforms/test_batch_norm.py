@@ -11,7 +11,11 @@ from keras_sparsebnn.quantizers import SparseKernel
 
 @pytest.fixture
 def model(seeded):
-    return small((8, 8, 1), 10, kernel_quantizer=lambda n: SparseKernel(16, noise_scale=5.0))
+    return small(
+        (8, 8, 1),
+        10,
+        kernel_quantizer=lambda n: SparseKernel(16, noise_scale=5.0, logits="free"),
+    )
 
 
 def test_averages_over_batches(rng, model):

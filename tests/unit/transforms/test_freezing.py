@@ -15,7 +15,11 @@ pytestmark = pytest.mark.smoke
 
 @pytest.fixture
 def trained(rng, seeded):
-    model = small((8, 8, 1), 10, kernel_quantizer=lambda n: SparseKernel(16, noise_scale=1.0))
+    model = small(
+        (8, 8, 1),
+        10,
+        kernel_quantizer=lambda n: SparseKernel(16, noise_scale=1.0, logits="free"),
+    )
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     x = rng.normal(size=(64, 8, 8, 1)).astype(np.float32)
     model.fit(x, rng.integers(0, 10, 64), batch_size=16, verbose=0)

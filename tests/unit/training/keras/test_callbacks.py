@@ -29,7 +29,7 @@ def model(seeded):
     """Two learning layers, one of them in a nested model, and two that do not learn."""
     inner = keras.Sequential(
         [
-            sparse(2, SparseKernel(4, temperature=1.0, noise_scale=0.5), "deep"),
+            sparse(2, SparseKernel(4, temperature=1.0, noise_scale=0.5, logits="free"), "deep"),
             sparse(2, FixedSubset(4), "fixed"),
         ],
         name="inner",
@@ -37,7 +37,9 @@ def model(seeded):
     model = keras.Sequential(
         [
             keras.layers.Input((9, 9, 2)),
-            sparse(3, SparseKernel(8, temperature=1.0, noise_scale=0.5), "shallow"),
+            sparse(
+                3, SparseKernel(8, temperature=1.0, noise_scale=0.5, logits="free"), "shallow"
+            ),
             sparse(2, SparseKernel(512), "full"),
             inner,
             keras.layers.GlobalAveragePooling2D(),

@@ -106,7 +106,10 @@ class TestQuantizer:
         w = rng.normal(size=(3, 3, 16, 32)).astype(np.float32)
         for formulation in ("partial", "full"):
             options = {"initial_selection": "facility_location", "starts_as": "sign"}
-            q = built(SparseKernel(16, formulation=formulation, seed=1, **options), w.shape)
+            q = built(
+                SparseKernel(16, formulation=formulation, seed=1, **options, logits="free"),
+                w.shape,
+            )
             best = built(FacilityLocation(16), w.shape)
             q.enter("codewords", w)
             best.enter("codewords", w)

@@ -233,10 +233,10 @@ class TestCommand:
         assert (recipe.optimizer, recipe.epochs, recipe.model) == ("sgd", 400, "resnet20")
         changed = configuration(
             *("--recipe", "cifar10-sgd", "--epochs", "3", "--set", "momentum=0.8"),
-            *("--set", "temperature=2", "--set", 'codewords={"*": 16}'),
+            *("--set", "travel=2", "--set", 'codewords={"*": 16}'),
         )
         assert (changed.optimizer, changed.epochs, changed.momentum) == ("sgd", 3, 0.8)
-        assert (changed.options, changed.codewords) == ({"temperature": 2}, {"*": 16})
+        assert (changed.options, changed.codewords) == ({"travel": 2}, {"*": 16})
         changed.save(tmp_path / "run.json")
         again = configuration("--recipe", str(tmp_path / "run.json"), "--seed", "4")
         assert again.first_difference(changed) == "seed"

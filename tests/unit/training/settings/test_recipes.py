@@ -33,10 +33,12 @@ def digits() -> data.Dataset:
 
 class TestConfig:
     def test_round_trip(self, tmp_path):
-        config = RunConfig(codewords=16, options={"temperature": 2, "formulation": "full"})
+        config = RunConfig(
+            codewords=16, options={"logits": "free", "temperature": 2, "formulation": "full"}
+        )
         config.save(tmp_path / "run.json")
         assert RunConfig.load(tmp_path / "run.json") == config
-        assert json.loads((tmp_path / "run.json").read_text())["version"] == 2
+        assert json.loads((tmp_path / "run.json").read_text())["version"] == 3
 
     def test_a_run_without_younger_settings_is_as_earlier_versions_wrote_it(self, tmp_path):
         assert "holdout" not in RunConfig().to_dict()
@@ -60,12 +62,16 @@ class TestConfig:
             *("teacher_epochs", "devices"),
         }
         old = {k: v for k, v in RunConfig(codewords=16).to_dict().items() if k not in new}
-        assert RunConfig.from_dict({**old, "version": 1}) == RunConfig(codewords=16)
+        free = RunConfig(codewords=16, options={"logits": "free"})
+        for version in (1, 2):
+            assert RunConfig.from_dict({**old, "version": version}) == free
+        fixed = {**old, "version": 2, "method": "random"}
+        assert RunConfig.from_dict(fixed) == RunConfig(codewords=16, method="random")
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"version": 3}, "`version` to be 2, got 3"),
+            ({"version": 4}, "`version` to be 3, got 4"),
             ({"codewords": {}}, "or an object of them"),
             ({"codewords": {"*": 48}}, "or an object of them"),
             (
@@ -75,7 +81,7 @@ class TestConfig:
             ({"first_step": 0.5, "float_network": True}, "`first_step` to be 0 with `float_"),
             ({"teacher_weight": 0}, r"`teacher_weight` to be a number in \(0, 1\], got 0"),
             (
-                {"strategy": "tpu", "options": {"matcher": "scipy"}},
+                {"strategy": "tpu", "options": {"logits": "free", "matcher": "scipy"}},
                 '`matcher` to be "graph" on a TPU',
             ),
             ({"holdout": 1}, r"`holdout` to be a number in \(0, 1\) or null, got 1"),
@@ -147,6 +153,7 @@ class TestRecipe:
 
     def test_options_reach_the_quantizers(self, digits):
         options = {
+            "logits": "free",
             "formulation": "full",
             "temperature": 3.0,
             "temperature_end": 0.5,
@@ -166,7 +173,15 @@ class TestRecipe:
         assert schedule.value("temperature", 25) == pytest.approx(1.75)
         assert schedule.value("temperature", 60) == pytest.approx(0.5)
         assert [schedule.value("refresh_interval", t) for t in (49, 50)] == [3, 0]
-        assert selection_schedules(RunConfig(), 100) == []
+        assert selection_schedules(RunConfig(options={"logits": "free"}), 100) == []
+
+    @pytest.mark.parametrize(
+        ("options", "step"),
+        [({}, 50), ({"freeze_after": 0.3}, 30), ({"choose_after": 0.2}, 60)],
+    )
+    def test_structured_logits_freeze_halfway(self, options, step):
+        (schedule,) = selection_schedules(RunConfig(options=options), 100)
+        assert schedule.value("freeze_step", 0) == step
 
     def test_learning_rate(self, digits):
         def rates(**settings):
@@ -189,7 +204,7 @@ class TestRecipe:
     def test_logits_are_a_group_of_their_own(self, digits):
         config = RunConfig(optimizer="sgd", logit_rate_factor=0.25, weight_decay=0.1)
         model = compiled_model(config, digits, 10)
-        logits = [sparse_quantizer(layer).logits for layer in binary_layers(model)]
+        logits = [sparse_quantizer(layer).positions for layer in binary_layers(model)]
         assert len(logits) == 5
         optimizer = model.optimizer
         grouped = [v for v in model.trainable_variables if optimizer._is_logits(v)]
@@ -262,7 +277,7 @@ class TestRecipes:
         assert not names & set(RunConfig().to_dict())
 
     def test_another_method_leaves_options_behind(self, tmp_path):
-        RunConfig(options={"temperature": 2.0, "magnitude_scale": True}).save(
+        RunConfig(options={"logits": "free", "temperature": 2.0, "magnitude_scale": True}).save(
             tmp_path / "r.json"
         )
         config = configured(str(tmp_path / "r.json"), {"method": "random"})
