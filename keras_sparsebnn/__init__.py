@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from keras_sparsebnn.analysis import accounting, plots
     from keras_sparsebnn.analysis.summaries import summary
     from keras_sparsebnn.selection import matching
+    from keras_sparsebnn.transforms.allocation import allocate
     from keras_sparsebnn.transforms.batch_norm import reestimate_batch_norm
     from keras_sparsebnn.transforms.freezing import freeze
     from keras_sparsebnn.transforms.restriction import restrict
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "accounting",
+    "allocate",
     "codebook",
     "converters",
     "data",
@@ -57,6 +59,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "allocate": "keras_sparsebnn.transforms.allocation",
     "freeze": "keras_sparsebnn.transforms.freezing",
     "reestimate_batch_norm": "keras_sparsebnn.transforms.batch_norm",
     "restrict": "keras_sparsebnn.transforms.restriction",

@@ -9,6 +9,7 @@ from keras_sparsebnn.estimators.permutation_ste import (
     select_ste,
 )
 from keras_sparsebnn.estimators.straight_through import clipped_identity
+from keras_sparsebnn.estimators.structured_logits import position_ste
 
 __all__ = [
     "approx_identity",
@@ -16,6 +17,7 @@ __all__ = [
     "ede_identity",
     "nearest_codeword_ste",
     "permutation_ste",
+    "position_ste",
     "refined_patterns",
     "refinement_ste",
     "select_ste",

@@ -142,9 +142,9 @@ METHODS: dict[str, Method] = {
 """By name.
 
 Scheduled options: `*_end` is reached in a straight line at `freeze_after` (or the end of
-training); `freeze_after` is the fraction of training after which nothing is matched. Where it is
-not given, structured logits move for half of the training with codewords, free ones to its end.
-Until the fraction `choose_after`, layers are in the stage `starts_as`; then they enter the
+training); `freeze_after` is the fraction of training after which nothing is matched. Where it
+is not given, structured logits move for half of the training with codewords, free ones to its
+end. Until the fraction `choose_after`, layers are in the stage `starts_as`; then they enter the
 stage "codewords". `settle_after` is the share of the remaining training by the end of which all
 kernels are codewords."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_sparsebnn._keras import keras, lq
@@ -13,13 +13,14 @@ from keras_sparsebnn.quantizers import (
     SubsetKernel,
     make_quantizer,
 )
+from keras_sparsebnn.quantizers.layer_codewords import LayerCodewords
 from keras_sparsebnn.quantizers.methods import METHODS
 from keras_sparsebnn.transforms.binarity import has_binary_kernel
 from keras_sparsebnn.transforms.cloning import check_replaceable, clone_with
 from keras_sparsebnn.transforms.kernels import latent_kernel
 from keras_sparsebnn.transforms.walk import all_layers
 
-__all__ = ["restrict"]
+__all__ = ["replaced_options", "restrict"]
 
 # larq's binary kernel quantizers, and what they are called as options of ours.
 _OPTIONS: dict[type, Callable[[Any], dict[str, Any]]] = {
@@ -35,8 +36,8 @@ _OPTIONS: dict[type, Callable[[Any], dict[str, Any]]] = {
 _ALIASES = ", ".join(method.alias for method in METHODS.values())
 
 
-def _options(layer: keras.layers.Layer) -> dict[str, Any] | None:
-    """Arguments of a quantizer that follows the layer's own; None: not ours to replace."""
+def replaced_options(layer: keras.layers.Layer) -> dict[str, Any] | None:
+    """Arguments of a quantizer that follows the layer's own; None: `restrict` leaves it."""
     quantizer = getattr(layer, "kernel_quantizer", None)
     if isinstance(quantizer, SubsetKernel):
         if not quantizer.covers_codebook and quantizer.stage == "codewords":
@@ -54,7 +55,7 @@ def _options(layer: keras.layers.Layer) -> dict[str, Any] | None:
 
 def restrict(
     model: keras.Model,
-    codewords: int = 32,
+    codewords: int | Mapping[str, int] = 32,
     *,
     kernel_quantizer: KernelQuantizer = FacilityLocation,
 ) -> keras.Model:
@@ -71,13 +72,15 @@ def restrict(
 
     Args:
         model: built, Sequential or functional; unchanged.
-        codewords: n, a power of two in [2, 256].
+        codewords: n, a power of two in [2, 256]; or a mapping of layer names and patterns to n
+            (see `allocate`), where 512 leaves a layer as it is.
         kernel_quantizer: a name ("frequent"), a class, or a function of `(codewords,
             starts_as="sign", ...)`, the other options being those of the quantizer replaced.
 
     Raises:
         SparseBNNError: nothing to restrict, a model that cannot be cloned, a layer to
-            restrict inside a custom layer, or weights that are not finite.
+            restrict inside a custom layer, weights that are not finite, or a mapping that
+            misses a layer or has a key for none.
         ValueError: for an impossible `codewords`.
 
     Example:
@@ -87,12 +90,18 @@ def restrict(
         16
     """
 
+    codewords_of = LayerCodewords(codewords)
+    by_layer = isinstance(codewords, Mapping)
+
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        options = _options(layer)
+        options = replaced_options(layer)
         if options is None:
             return None
+        n = codewords_of(layer.name)
+        if by_layer and n == 512:
+            return None
         config = layer.get_config()
-        made = make_quantizer(kernel_quantizer, codewords, starts_as="sign", **options)
+        made = make_quantizer(kernel_quantizer, n, starts_as="sign", **options)
         if not isinstance(made, SubsetKernel):
             raise SparseBNNError(
                 "Expected `kernel_quantizer` to make a quantizer with codewords, got "
@@ -102,12 +111,15 @@ def restrict(
         return type(layer).from_config(config)
 
     if isinstance(model, keras.Model):
-        check_replaceable(model, lambda layer: _options(layer) is not None)
+        check_replaceable(model, lambda layer: replaced_options(layer) is not None)
     restricted, pairs = clone_with(model, replace)
-    replaced = [(layer, copy) for layer, copy in pairs if _options(layer) is not None]
-    if not replaced:
+    candidates = [pair for pair in pairs if replaced_options(pair[0]) is not None]
+    if not candidates:
         raise SparseBNNError(_nothing_to_restrict(model))
-    for layer, copy in replaced:
+    codewords_of.check_every_key_was_used()
+    for layer, copy in candidates:
+        if by_layer and codewords_of(layer.name) == 512:
+            continue
         latent = latent_kernel(layer)
         with lq.context.quantized_scope(False):
             copy.kernel.assign(latent)

@@ -9,8 +9,8 @@ from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SparseBinaryConv2D
-from keras_sparsebnn.models.blocks.layer_codewords import LayerCodewords
 from keras_sparsebnn.quantizers import KernelQuantizer, make_quantizer
+from keras_sparsebnn.quantizers.layer_codewords import LayerCodewords
 
 __all__ = ["BinaryLayers", "KernelQuantizer"]
 
