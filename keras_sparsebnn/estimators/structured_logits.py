@@ -14,13 +14,14 @@ step that free logits take without Sinkhorn, `X <- X - eta B^T g(U)`, has this f
 differs is the start, `p_j = u_j`: the codewords next in line are those that differ from the
 slot's own in one bit, where with free logits they are random ones.
 
-An optimizer's update of `p` counts by its direction alone:
+The positions take normalised steps, with a running mean of the squares over a layer's entries:
 
-    p <- p + rate (p' - p) / rms(p' - p),    rms over all entries of a layer
+    r <- 0.99 r + 0.01 mean(g(u)^2)
+    p <- p - rate g(u) / sqrt(r / (1 - 0.99^t))
 
-so `sum rate` is how far an entry travels, whatever the optimizer, its rate and its schedule.
-With SGD this is `-rate g / rms(g)`. For an exchange with a codeword that differs in one bit, an
-entry has to travel 1, from +1 to 0, and half the `margin` of the codeword in place.
+so `sum rate` is how far an entry travels, whatever the scale of the loss. For an exchange with
+a codeword that differs in one bit, an entry has to travel 1, from +1 to 0, and half the
+`margin` of the codeword in place.
 
 Reference: none; our own form of Wang et al., "Compacting Binary Neural Networks by Sparse
 Kernel Selection", CVPR 2023, arXiv:2303.14470, section 3.
@@ -34,7 +35,10 @@ from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import tf
 from keras_sparsebnn.selection.matching import match
 
-__all__ = ["moved", "position_ste", "rate_at", "select_near"]
+__all__ = ["MEMORY", "moved", "position_ste", "rate_at", "select_near"]
+
+MEMORY = 0.99
+"""What of the mean of the squares stays in an update."""
 
 
 def position_ste(positions: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
@@ -56,20 +60,32 @@ def position_ste(positions: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     return select(positions)
 
 
-def moved(positions: tf.Tensor, updated: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-    """`p + rate (p' - p) / rms(p' - p)`; `p` where the update is zero.
+def moved(
+    positions: tf.Tensor,
+    gradient: tf.Tensor,
+    square: tf.Tensor,
+    count: tf.Tensor,
+    rate: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`p - rate g / sqrt(r / (1 - 0.99^t))` and the new `r`.
+
+    A gradient that is not finite, as of a step that loss scaling gives up, counts as zero.
 
     Args:
-        positions: `p`, before the optimizer's update.
-        updated: `p'`, after it.
+        positions: `p`.
+        gradient: `g(u)`, slot by slot.
+        square: `r`, 0 at first.
+        count: t, 1 in the first step.
         rate: how far an entry moves, as the root of the mean square.
 
     Shape:
-        `[n, k*k]`, `[n, k*k]`, `[]` -> `[n, k*k]`.
+        `[n, k*k]`, `[n, k*k]`, `[]`, `[]`, `[]` -> `[n, k*k]`, `[]`.
     """
-    step = updated - positions
-    rms = tf.sqrt(tf.reduce_mean(tf.square(step)))
-    return positions + rate * tf.math.divide_no_nan(step, rms)
+    finite = tf.reduce_all(tf.math.is_finite(gradient))
+    gradient = tf.where(finite, gradient, tf.zeros_like(gradient))
+    square = MEMORY * square + (1 - MEMORY) * tf.reduce_mean(tf.square(gradient))
+    rms = tf.sqrt(square / (1 - tf.pow(MEMORY, tf.cast(count, tf.float32))))
+    return positions - rate * tf.math.divide_no_nan(gradient, rms), square
 
 
 def rate_at(step: tf.Tensor, start: tf.Tensor, end: tf.Tensor, travel: tf.Tensor) -> tf.Tensor:

@@ -53,8 +53,14 @@ class SelectionLogits:
         """`(U [k*k, n], ids [n])` with a gradient, where `training` is a tensor or true."""
         raise NotImplementedError
 
-    def _state(self, name: str, value: npt.ArrayLike, dtype: tf.DType) -> tf.Variable:
-        variable = self.quantizer._add_state(name, value, dtype)
+    def _state(
+        self,
+        name: str,
+        value: npt.ArrayLike,
+        dtype: tf.DType,
+        aggregation: tf.VariableAggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    ) -> tf.Variable:
+        variable = self.quantizer._add_state(name, value, dtype, aggregation)
         setattr(self.quantizer, name, variable)
         return variable
 

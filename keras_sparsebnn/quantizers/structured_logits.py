@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,8 +28,12 @@ _select_near = tf.function(select_near)
 class StructuredLogits(SelectionLogits):
     """`X_ij = <b_i, p_j>`, see `estimators.structured_logits`.
 
-    Variables of the quantizer: `positions` p, trained; `previous_positions`, p before the
-    optimizer's next update; `start_step`, the update after which slots begin to move; `travel`;
+    An optimizer's update of p only says when: p moves by its gradient, in normalised steps, so
+    that every optimizer takes it the same way.
+
+    Variables of the quantizer: `positions` p, trained; `own_positions`, p without what the
+    optimizer makes of it; `codeword_gradient`, since the last update, summed over
+    replicas; `square` r; `start_step`, the update after which slots begin to move; `travel`;
     `freeze_step`.
 
     Args:
@@ -64,7 +69,11 @@ class StructuredLogits(SelectionLogits):
         table = codebook.codewords(self.quantizer.kernel_size)
         start = table[self.initial_selection(rows)]
         self.positions = self._trained("positions", start)
-        self.previous_positions = self._state("previous_positions", start, tf.float32)
+        self.own_positions = self._state("own_positions", start, tf.float32)
+        self.codeword_gradient = self._state(
+            "codeword_gradient", np.zeros_like(start), tf.float32, tf.VariableAggregation.SUM
+        )
+        self.square = self._state("square", 0.0, tf.float32)
         self.step = self._state("step", 0, tf.int64)
         self.start_step = self._state("start_step", 0, tf.int64)
         self.travel = self._state("travel", self._initial_travel, tf.float32)
@@ -76,11 +85,12 @@ class StructuredLogits(SelectionLogits):
     def start_from(self, rows: Ids) -> None:
         start = codebook.codewords(self.quantizer.kernel_size)[rows]
         self.positions.assign(start)
-        self.previous_positions.assign(start)
+        self.own_positions.assign(start)
         self.quantizer.selection.assign(rows)
 
     def begin(self) -> None:
         self.start_step.assign(self.step)
+        self.square.assign(0.0)
         now, end = (int(keras.backend.get_value(v)) for v in (self.step, self.freeze_step))
         if now >= end:
             warnings.warn(
@@ -91,25 +101,45 @@ class StructuredLogits(SelectionLogits):
 
     def after_update(self, value: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         q = self.quantizer
+        start_step = tf.convert_to_tensor(self.start_step)
         rate = rate_at(
             step,
-            tf.convert_to_tensor(self.start_step),
+            start_step,
             tf.convert_to_tensor(self.freeze_step),
             tf.convert_to_tensor(self.travel),
         )
         moving = tf.logical_and(self.refresh_interval > 0, q.restricts())
         rate = tf.where(moving, rate, 0.0)
-        positions = moved(tf.convert_to_tensor(self.previous_positions), value, rate)
+        gradient = tf.convert_to_tensor(self.codeword_gradient)
+        positions, square = moved(
+            tf.convert_to_tensor(self.own_positions),
+            gradient,
+            tf.convert_to_tensor(self.square),
+            tf.maximum(step - start_step, 1),
+            rate,
+        )
         ids = tf.convert_to_tensor(q.selection)
         ids = tf.cond(
             tf.logical_and(rate > 0, self._due(step)),
             lambda: _select_near(positions, ids, self._margin),
             lambda: ids,
         )
-        self.previous_positions.assign(positions)
+        self.own_positions.assign(positions)
+        self.codeword_gradient.assign(tf.zeros_like(gradient))
+        self.square.assign(square)
         q.selection.assign(ids)
         return positions
 
     def codewords(self, training: bool | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         ids = tf.convert_to_tensor(self.quantizer.selection)
-        return position_ste(tf.convert_to_tensor(self.positions), ids), ids
+        u = position_ste(tf.convert_to_tensor(self.positions), ids)
+
+        @tf.custom_gradient
+        def summing(u: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
+            def grad(upstream: tf.Tensor) -> tf.Tensor:
+                self.codeword_gradient.assign_add(tf.transpose(upstream))
+                return upstream
+
+            return tf.identity(u), grad
+
+        return summing(u), ids

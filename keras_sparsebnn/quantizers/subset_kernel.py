@@ -166,7 +166,13 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             self.ede_t = self._add_state("ede_t", T_MIN, tf.float32)
         super().build(input_shape)
 
-    def _add_state(self, name: str, value: npt.ArrayLike, dtype: tf.DType) -> tf.Variable:
+    def _add_state(
+        self,
+        name: str,
+        value: npt.ArrayLike,
+        dtype: tf.DType,
+        aggregation: tf.VariableAggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    ) -> tf.Variable:
         value = np.asarray(value)
         return self.add_weight(
             name=name,
@@ -175,7 +181,7 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             initializer=keras.initializers.Constant(value),
             trainable=False,
             experimental_autocast=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            aggregation=aggregation,
         )
 
     @property

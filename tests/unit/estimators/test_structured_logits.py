@@ -45,14 +45,26 @@ def test_it_is_that_of_the_logits_without_sinkhorn(rng):
 
 
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
-def test_an_update_counts_by_its_direction(rng, size):
-    p = rng.normal(size=(8, 9)).astype(np.float32)
-    update = rng.normal(size=(8, 9)).astype(np.float32) * size
-    there = moved(tf.zeros_like(p), tf.constant(update), tf.constant(0.25))
-    expected = 0.25 * update / np.sqrt(np.mean(update.astype(np.float64) ** 2))
-    np.testing.assert_allclose(there, expected, rtol=1e-5)
-    here = moved(tf.constant(p), tf.constant(p), tf.constant(0.25))
-    np.testing.assert_array_equal(here, p)
+def test_steps_are_normalised(rng, size):
+    """Against NumPy, over several updates; the scale of the gradients does not matter."""
+    p, square = tf.zeros([8, 9]), tf.constant(0.0)
+    expected, mean_square = np.zeros((8, 9)), 0.0
+    for t in range(1, 6):
+        g = rng.normal(size=(8, 9)) * size
+        p, square = moved(
+            p, tf.constant(g, tf.float32), square, tf.constant(t), tf.constant(0.25)
+        )
+        mean_square = 0.99 * mean_square + 0.01 * np.mean(g**2)
+        expected -= 0.25 * g / np.sqrt(mean_square / (1 - 0.99**t))
+    np.testing.assert_allclose(p, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_no_gradient_no_step():
+    p = tf.ones([8, 9])
+    for g in (tf.zeros([8, 9]), tf.fill([8, 9], np.nan)):
+        there, square = moved(p, g, tf.constant(0.0), tf.constant(1), tf.constant(1.0))
+        np.testing.assert_array_equal(there, p)
+        assert float(square) == 0
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 1), (0, 7), (5, 1568), (100, 2000)])
