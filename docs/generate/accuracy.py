@@ -113,7 +113,7 @@ def accuracy() -> str:
     labels = {
         "one_bit": "all 512, plain 1-bit (`ste_sign`)",
         "facility_location": "n chosen by facility location (`FacilityLocation`)",
-        "learned": "n learned (`SparseKernel`)",
+        "learned": 'n learned, free logits (`SparseKernel(logits="free")`)',
         "random": "n at random (`FixedSubset`)",
     }
     table = _short(comparison, labels, (512, 32, 16), "random")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from docs.generate import accuracy, networks, results, speed
+from docs.generate import accuracy, networks, replica, results, speed
 from docs.generate.pages import ROOT, Tables, names, pages, rewritten
 
-TABLES: Tables = {**accuracy.TABLES, **results.TABLES, **speed.TABLES, **networks.TABLES}
+TABLES: Tables = {
+    **accuracy.TABLES,
+    **replica.TABLES,
+    **results.TABLES,
+    **speed.TABLES,
+    **networks.TABLES,
+}
 
 
 def stale(tables: Tables) -> list[str]:
