@@ -109,7 +109,7 @@ _LEARNED = {
     "initial_selection": Option(one_of("random", "covering", "facility_location"), "random"),
     "freeze_after": Option(or_none(positive(1)), None, scheduled=True),
     "refresh_interval": Option(or_none(integer(0, 10**9)), None),
-    "travel": _of("structured", number(0, 1e6), 16.0),
+    "travel": _of("structured", or_none(number(0, 1e6)), None),
     "margin": _of("structured", number(0, 1e6), 0.1),
     "formulation": _of("free", one_of("partial", "full"), "partial"),
     "logit_scale": _of("free", positive(1e6), 5.0),

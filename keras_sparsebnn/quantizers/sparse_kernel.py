@@ -49,7 +49,7 @@ class SparseKernel(LearnedSubset):
         refresh_interval: updates between two matchings, 1 = each; 0 freezes the selection.
             None: 4 with structured logits, 1 with free ones.
         travel: how far an entry of `p` moves in all, >= 0; an exchange of neighbouring
-            codewords takes 1.
+            codewords takes 1. None: 16, and 5 from facility location, which starts near.
         freeze_step: the optimizer update with which `p` stops, after slowing down in a
             straight line. `training.SelectionSchedule(freeze_step=0.5)` and `sparsebnn train`
             set it to a share of training.
@@ -96,7 +96,7 @@ class SparseKernel(LearnedSubset):
         logits: str = "structured",
         initial_selection: str = "random",
         refresh_interval: int | None = None,
-        travel: float = 16.0,
+        travel: float | None = None,
         freeze_step: int = 2000,
         margin: float = 0.1,
         formulation: str = "partial",
@@ -143,13 +143,15 @@ class SparseKernel(LearnedSubset):
         logits: str,
         initial_selection: str,
         refresh_interval: int | None,
-        travel: float,
+        travel: float | None,
         freeze_step: int,
         margin: float,
         **free: Any,
     ) -> SelectionLogits:
         if logits == "free":
             return FreeLogits(self, 1 if refresh_interval is None else refresh_interval, **free)
+        if travel is None:
+            travel = 5.0 if initial_selection == "facility_location" else 16.0
         return StructuredLogits(
             self,
             4 if refresh_interval is None else refresh_interval,
