@@ -180,7 +180,7 @@ class TestRecipe:
         [({}, 50), ({"freeze_after": 0.3}, 30), ({"choose_after": 0.2}, 60)],
     )
     def test_structured_logits_freeze_halfway(self, options, step):
-        (schedule,) = selection_schedules(RunConfig(options=options), 100)
+        schedule, *_ = selection_schedules(RunConfig(options=options), 100)
         assert schedule.value("freeze_step", 0) == step
 
     def test_learning_rate(self, digits):
