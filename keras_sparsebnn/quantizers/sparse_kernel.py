@@ -135,29 +135,26 @@ class SparseKernel(LearnedSubset):
                 'start. Use "covering".'
             )
         self.initial_selection = initial_selection
-        self._form = self._make_form(**self._options)
-
-    def _make_form(
-        self,
-        *,
-        logits: str,
-        initial_selection: str,
-        refresh_interval: int | None,
-        travel: float | None,
-        freeze_step: int,
-        margin: float,
-        **free: Any,
-    ) -> SelectionLogits:
-        if logits == "free":
-            return FreeLogits(self, 1 if refresh_interval is None else refresh_interval, **free)
+        structured = logits == "structured"
+        if refresh_interval is None:
+            refresh_interval = 4 if structured else 1
         if travel is None:
             travel = 5.0 if initial_selection == "facility_location" else 16.0
-        return StructuredLogits(
-            self,
-            4 if refresh_interval is None else refresh_interval,
-            travel=travel,
-            freeze_step=freeze_step,
-            margin=margin,
+        self._form: SelectionLogits = (
+            StructuredLogits(
+                self, refresh_interval, travel=travel, freeze_step=freeze_step, margin=margin
+            )
+            if structured
+            else FreeLogits(
+                self,
+                refresh_interval,
+                formulation=formulation,
+                temperature=temperature,
+                noise_scale=noise_scale,
+                sinkhorn_iterations=sinkhorn_iterations,
+                logit_scale=logit_scale,
+                matcher=matcher,
+            )
         )
 
     @classmethod
