@@ -185,7 +185,7 @@ final class Benchmark {
     stopped |= !listener.progress(done, total, model.name());
   }
 
-  /** Normally distributed floats, and any bytes for other types but Booleans. */
+  /** Normally distributed floats, any 8-bit numbers, and zeros for all other types. */
   private static void randomise(Network network) {
     Random random = new Random(SEED);
     for (int i = 0; i < network.inputCount(); ++i) {
@@ -198,7 +198,7 @@ final class Benchmark {
         } else if (type == DataType.INT8 || type == DataType.UINT8) {
           input.put((byte) random.nextInt());
         } else {
-          input.put((byte) 0); // indices, say: 0 is always valid
+          input.put((byte) 0); // an index, perhaps: 0 is always valid
         }
       }
     }
