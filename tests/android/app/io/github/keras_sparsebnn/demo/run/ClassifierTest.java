@@ -55,8 +55,8 @@ public class ClassifierTest {
       }
     }
     System.out.println(String.format(Locale.ROOT, "largest difference of a score: %.3g", largest));
-    // XNNPACK of another version may sum in another order; int8 may round to the next step.
-    assertTrue("largest difference " + largest, largest < 1e-4);
+    // XNNPACK of another version may sum in another order. Measured: 4.8e-7.
+    assertTrue("largest difference " + largest, largest < 1e-5);
   }
 
   @Test
