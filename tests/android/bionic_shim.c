@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,3 +123,12 @@ int __android_log_print(int priority, const char* tag, const char* format, ...) 
 int __android_log_write(int priority, const char* tag, const char* text) {
   return __android_log_print(priority, tag, "%s", text);
 }
+
+/* glibc's mutex has 48 bytes on aarch64, of which all but 40 are padding; bionic's has 40. */
+int shim_mutex_init(pthread_mutex_t* mutex, const pthread_mutexattr_t* attributes) {
+  pthread_mutex_t made;
+  int failed = pthread_mutex_init(&made, attributes);
+  memcpy(mutex, &made, 40);
+  return failed;
+}
+BIONIC(shim_mutex_init, pthread_mutex_init);

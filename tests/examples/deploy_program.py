@@ -50,11 +50,12 @@ def tflite_library(machine: str) -> Path:
     return path
 
 
-def build(folder: Path, machine: str, libraries: list[Path]) -> Path:
-    """The program, which finds these libraries where they lie now."""
+def build(folder: Path, machine: str, libraries: list[Path], *sources: Path) -> Path:
+    """The program, of more sources if need be; it finds these libraries where they lie now."""
     program = folder / "deploy"
-    command = [delegate.tools()[2], "c++", "-target", f"{machine}-linux-gnu.2.34"]
-    command += ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", str(SOURCE)]
+    command = [delegate.tools()[2], "c++", "-target", f"{machine}-linux-gnu.2.17"]
+    command += ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror"]
+    command += map(str, (SOURCE, *sources))
     command += ["-o", str(program), f"-I{delegate.HEADER.parent}"]
     command += [f"-isystem{path}" for path in headers(folder / "headers")]
     # TFLite's own needs are met when the program starts.
