@@ -11,7 +11,11 @@ BUILD = ROOT / "build" / "android"
 
 
 class ToolError(RuntimeError):
-    """A step of a build cannot be done here; the message is one line."""
+    """A step of a build failed."""
+
+
+class MissingError(ToolError):
+    """This machine lacks a tool or a package; the message is one line."""
 
 
 def run(command: Sequence[str | Path], what: str, **options: object) -> str:

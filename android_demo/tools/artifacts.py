@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from android_demo.tools import BUILD, ToolError, run
+from android_demo.tools import BUILD, MissingError, ToolError, run
 
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
@@ -83,11 +83,17 @@ def _maven(group: str, names: Iterable[str]) -> None:
     """Into a folder of its own first: other processes see whole files only."""
     program = shutil.which("mvn")
     if program is None:
-        raise ToolError("Expected mvn, found none. Run: apt-get install maven")
+        raise MissingError("Expected mvn, found none. Run: apt-get install maven")
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         command = [program, "--quiet", "--batch-mode", f"--file={POM}", f"-Dfolder={folder}"]
-        run([*command, f"dependency:copy@{group}"], f"Maven, for {group},")
+        try:
+            run([*command, f"dependency:copy@{group}"], f"Maven, for {group},")
+        except ToolError as error:
+            lines = [line for line in str(error).splitlines() if "ERROR" in line]
+            raise MissingError(
+                f"Maven cannot fetch {group}: {(lines or [error])[0]}"
+            ) from error
         for name in names:
             Path(folder, name).replace(FOLDER / name)
 

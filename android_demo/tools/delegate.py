@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from android_demo.tools import ROOT, ToolError, jdk, run
+from android_demo.tools import ROOT, MissingError, ToolError, jdk, run
 
 ABIS = ("arm64-v8a", "x86_64")
 LIBRARY = "libsparsebnn_delegate.so"
@@ -36,19 +36,19 @@ def tools() -> tuple[str, str, str]:
     """CMake, Ninja and zig; they come as wheels.
 
     Raises:
-        ToolError: if one is missing.
+        MissingError: if one is missing.
     """
     beside = Path(sys.executable).parent
     found = []
     for name in ("cmake", "ninja"):
         program = shutil.which(name, path=f"{beside}{os.pathsep}{os.environ.get('PATH', '')}")
         if program is None:
-            raise ToolError(f"Expected {name}, found none. Run: pip install {name}")
+            raise MissingError(f"Expected {name}, found none. Run: pip install {name}")
         found.append(program)
     try:
         import ziglang
     except ImportError as error:
-        raise ToolError("Expected zig, found none. Run: pip install ziglang") from error
+        raise MissingError("Expected zig, found none. Run: pip install ziglang") from error
     return found[0], found[1], str(Path(ziglang.__file__).parent / "zig")
 
 

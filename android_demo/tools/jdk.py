@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from android_demo.tools import ToolError, run
+from android_demo.tools import MissingError, run
 
 OLDEST = 17
 
@@ -33,7 +33,7 @@ def home(oldest: int = OLDEST, newest: int | None = None) -> Path:
     """The oldest development kit in that range of versions, the same on each call.
 
     Raises:
-        ToolError: if there is none.
+        MissingError: if there is none.
     """
     fitting = {
         path: version
@@ -42,7 +42,7 @@ def home(oldest: int = OLDEST, newest: int | None = None) -> Path:
     }
     if not fitting:
         wanted = f"{oldest}" if newest == oldest else f"{oldest} or newer"
-        raise ToolError(
+        raise MissingError(
             f"Expected a JDK {wanted}, found none. Run: apt-get install default-jdk-headless"
         )
     return min(fitting, key=lambda path: (fitting[path], path))

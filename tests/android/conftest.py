@@ -12,9 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pytest
 
-from android_demo.tools import ToolError, aar, artifacts, delegate, jdk
+from android_demo.tools import MissingError, aar, artifacts, delegate, jdk
+from keras_sparsebnn.runtime import Interpreter
+from tests.android.jvm import Jvm
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 T = TypeVar("T")
 
@@ -23,10 +28,10 @@ def need(make: Callable[..., T], *arguments: object) -> T:
     """`make(*arguments)`, or why that is not possible here, as a skipped test."""
     try:
         return make(*arguments)
-    except ToolError as error:
+    except MissingError as error:
         if os.environ.get("SPARSEBNN_ANDROID") == "required":
             raise
-        pytest.skip(str(error).splitlines()[0])
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +70,26 @@ def unpacked(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory)
     with zipfile.ZipFile(built[0]) as archive:
         archive.extractall(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def jvm(
+    unpacked: Path, tflite: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Jvm:
+    return Jvm(tmp_path_factory.mktemp("jvm"), unpacked, tflite)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of three inputs of the golden models."""
+    path = tmp_path_factory.mktemp("pictures") / "pictures.f32"
+    np.random.default_rng(5).normal(size=(3, 4, 4, 32)).astype(np.float32).tofile(path)
+    return path
+
+
+def pythons_outputs(model: str, pictures: Path) -> np.ndarray:
+    """What a golden model makes of these inputs here."""
+    inputs = np.fromfile(pictures, np.float32).reshape(-1, 4, 4, 32)
+    outputs = Interpreter(GOLDEN / f"{model}.tflite", runtime="delegate").predict(inputs)
+    assert np.ptp(outputs) > 1
+    return outputs

@@ -7,24 +7,15 @@ bionic_shim. Nothing here runs on Android.
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from android_demo.tools import artifacts, delegate, jdk, run
+from android_demo.tools import artifacts, jdk, run
 from keras_sparsebnn import __version__
-from keras_sparsebnn.runtime import Interpreter
-from tests.android import bionic_shim
-from tests.android.conftest import need
+from tests.android.conftest import GOLDEN, need, pythons_outputs
+from tests.android.jvm import PROGRAMS, runs_here
 
-ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = ROOT / "tests" / "golden"
-JAVA = Path(__file__).with_name("java")
 KERNELS = ("auto", "xnor", "codebook", "reference")
 MODELS = ("lce_selected", "subbit_v1")
 
@@ -37,66 +28,7 @@ APP_RULES = """
 -dontwarn org.tensorflow.lite.**
 """
 
-pytestmark = pytest.mark.skipif(
-    platform.machine() != "x86_64" or sys.platform != "linux",
-    reason="the Android libraries under test are those for x86-64",
-)
-
-
-class Jvm:
-    """Runs Java programs with TFLite for Android and the AAR's native library."""
-
-    def __init__(self, folder: Path, unpacked: Path, tflite: dict[str, Path]) -> None:
-        natives = folder / "natives"
-        natives.mkdir()
-        libraries = [
-            tflite["tensorflow-lite"] / "jni" / "x86_64" / "libtensorflowlite_jni.so",
-            unpacked / "jni" / "x86_64" / delegate.LIBRARY,
-        ]
-        for path in libraries:
-            (natives / path.name).symlink_to(path)
-        shim = bionic_shim.build(folder / "shim", libraries)
-        self.libraries = [part / "classes.jar" for part in (unpacked, *tflite.values())]
-        self.folder = folder
-        self.options = [f"-Djava.library.path={natives}", "-Xmx256m", "-Xshare:auto"]
-        self.environment = {**os.environ, "LD_LIBRARY_PATH": str(shim)}
-
-    def compile(self, source: Path) -> list[Path]:
-        """The class path of a program."""
-        output = self.folder / "classes" / source.stem
-        return [jdk.compile_java([source], output, classpath=self.libraries), *self.libraries]
-
-    def run(self, classpath: list[Path], *arguments: object) -> str:
-        command = [jdk.home() / "bin" / "java", *self.options]
-        command += ["-cp", ":".join(map(str, classpath)), *arguments]
-        done = subprocess.run(
-            [str(part) for part in command],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-
-@pytest.fixture(scope="module")
-def jvm(unpacked, tflite, tmp_path_factory) -> Jvm:
-    return Jvm(tmp_path_factory.mktemp("jvm"), unpacked, tflite)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("pictures") / "pictures.f32"
-    np.random.default_rng(5).normal(size=(3, 4, 4, 32)).astype(np.float32).tofile(path)
-    return path
-
-
-def expected(model: str, pictures: Path) -> np.ndarray:
-    inputs = np.fromfile(pictures, np.float32).reshape(-1, 4, 4, 32)
-    outputs = Interpreter(GOLDEN / f"{model}.tflite", runtime="delegate").predict(inputs)
-    assert np.ptp(outputs) > 1
-    return outputs
+pytestmark = runs_here
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +41,7 @@ def results(jvm, pictures, tmp_path_factory):
     for case in cases:
         name = "-".join(map(str, case))
         arguments += [GOLDEN / f"{case[0]}.tflite", pictures, folder / name, *case[1:]]
-    shown = jvm.run(jvm.compile(JAVA / "RunModels.java"), "RunModels", *arguments)
+    shown = jvm.run(jvm.compile(PROGRAMS / "RunModels.java"), "RunModels", *arguments)
     outputs = [np.fromfile(folder / "-".join(map(str, case)), np.float32) for case in cases]
     profiles = map(json.loads, shown.splitlines())
     return dict(zip(cases, zip(outputs, profiles, strict=True), strict=True))
@@ -120,7 +52,7 @@ def results(jvm, pictures, tmp_path_factory):
 @pytest.mark.parametrize("model", MODELS)
 def test_outputs_are_pythons(results, pictures, model, kernel, threads):
     outputs, profile = results[model, kernel, threads]
-    np.testing.assert_array_equal(outputs, expected(model, pictures).ravel())
+    np.testing.assert_array_equal(outputs, pythons_outputs(model, pictures).ravel())
     (partition,) = profile["partitions"]
     assert (profile["version"], partition["threads"]) == (__version__, threads)
     convolutions = [node for node in partition["nodes"] if "conv" in node["op"].lower()]
@@ -131,7 +63,7 @@ def test_outputs_are_pythons(results, pictures, model, kernel, threads):
 
 
 def test_options_sharing_and_closing(jvm):
-    program = jvm.compile(JAVA / "CheckDelegate.java")
+    program = jvm.compile(PROGRAMS / "CheckDelegate.java")
     shown = jvm.run(program, "CheckDelegate", GOLDEN / "lce_selected.tflite").splitlines()
     assert shown[0] == __version__
     options = "Expected option"
@@ -163,9 +95,9 @@ def test_shrunk_by_r8_with_the_rules_of_the_packages(jvm, unpacked, tflite, pict
     packages = [package / "proguard.txt" for package in (unpacked, *tflite.values())]
     for rules in ("app.pro", *packages):
         command += ["--pg-conf", rules]
-    classes, *libraries = jvm.compile(JAVA / "RunModels.java")
+    classes, *libraries = jvm.compile(PROGRAMS / "RunModels.java")
     run([*command, *classes.glob("*.class"), *libraries], "R8", cwd=tmp_path)
     arguments = (GOLDEN / "subbit_v1.tflite", pictures, tmp_path / "output", "auto", 1)
     jvm.run([tmp_path / "shrunk.jar"], "RunModels", *arguments)
     outputs = np.fromfile(tmp_path / "output", np.float32)
-    np.testing.assert_array_equal(outputs, expected("subbit_v1", pictures).ravel())
+    np.testing.assert_array_equal(outputs, pythons_outputs("subbit_v1", pictures).ravel())

@@ -16,9 +16,8 @@ pytest.importorskip("larq_compute_engine", reason="needs the [convert] extra")
 
 from tests.examples import deploy_program
 
-
-# bionic has a word at this place that functions read when they begin and end: it must not change.
-# In glibc the program's own thread-local variables come first there.
+# bionic has a word at this place that functions read when they begin and end: it must not
+# change. In glibc the program's own thread-local variables come first there.
 GUARD = """
 __attribute__((used)) static thread_local char reserved[64] = {1};
 extern "C" char* Reserved() { return reserved; }
