@@ -79,6 +79,10 @@ WHEEL = rm -rf build/lib.* build/lib build/bdist.* && \
 wheel: $(VENV)/ready
 	$(WHEEL)
 
+# Looked at by a test, never run by us: wheel-aarch64-darwin, wheel-x86_64-darwin, wheel-x86_64-windows.
+wheel-%-darwin wheel-%-windows: $(VENV)/ready
+	export SPARSEBNN_TARGET=$(@:wheel-%=%); $(WHEEL)
+
 wheel-%: $(VENV)/ready
 	export SPARSEBNN_TARGET=$*-linux; $(WHEEL)
 

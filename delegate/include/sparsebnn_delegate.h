@@ -20,7 +20,9 @@
 
 #include <stddef.h>
 
-#if defined(__GNUC__)
+#if defined(_WIN32) && defined(SPARSEBNN_BUILDING)
+#define SPARSEBNN_EXPORT __declspec(dllexport)
+#elif defined(__GNUC__)
 #define SPARSEBNN_EXPORT __attribute__((visibility("default")))
 #else
 #define SPARSEBNN_EXPORT

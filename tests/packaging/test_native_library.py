@@ -1,4 +1,4 @@
-"""What the native library for Linux shows to the world and asks of it, read from the file.
+"""What the native library shows to the world and asks of it, read from its file.
 
 `setup.py` builds it for this machine and for the boards; nothing here runs it.
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.elf import Elf
+from tests.packaging.mach_o import MachO
+from tests.packaging.pe import Pe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +29,7 @@ HEADER = ROOT / "delegate" / "include" / "sparsebnn_delegate.h"
 LIBC = re.compile(r"(libc|libm|libpthread|libdl|librt)\.so\.\d+|ld-linux[\w-]*\.so\.\d+")
 NEWEST_GLIBC = (2, 17)  # what manylinux2014 promises
 
-# Target of setup.py -> (ELF class, machine).
+# Targets of setup.py with Linux -> (ELF class, machine).
 TARGETS = {"x86_64-linux": (64, 62), "aarch64-linux": (64, 183), "armv7-linux": (32, 40)}
 
 
@@ -39,10 +41,13 @@ def target(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def library(target: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return library_for(target, tmp_path_factory.mktemp(target))
+
+
+def library_for(target: str, output: Path) -> Path:
     """Built in the checkout's build/, so that what is up to date is not compiled again."""
     if sys.platform != "linux":
-        pytest.skip("setup.py cross-compiles for Linux only; here it builds for this machine")
-    output = tmp_path_factory.mktemp(target)
+        pytest.skip("cross-compiling is tested on Linux only")
     subprocess.run(
         [sys.executable, "setup.py", "--quiet", "build_ext", "--build-lib", str(output)],
         cwd=ROOT,
@@ -90,3 +95,54 @@ def test_the_reader_sees_other_needs(tmp_path):
     assert elf.bits == 64
     assert "PyInit__ctypes" in elf.exported
     assert any(not LIBC.fullmatch(name) for name in elf.needed)
+
+
+# ---- macOS and Windows: built on any machine, never run by us ----
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """Builds for a target of `setup.py`, once."""
+    built: dict[str, Path] = {}
+
+    def build(target: str) -> Path:
+        if target not in built:
+            built[target] = library_for(target, tmp_path_factory.mktemp(target))
+        return built[target]
+
+    return build
+
+
+def declared() -> set[str]:
+    return set(re.findall(r"\b(sparsebnn_delegate_\w+)\(", HEADER.read_text())) | ENTRY_POINTS
+
+
+@pytest.mark.parametrize(
+    ("target", "machine", "oldest"),
+    [("aarch64-darwin", 0x0100000C, (11, 0)), ("x86_64-darwin", 0x01000007, (10, 15))],
+)
+def test_macos(elsewhere, target, machine, oldest):
+    library = MachO.read(elsewhere(target))
+    assert (library.machine, library.kind) == (machine, 6)  # a dynamic library
+    assert library.name == "@rpath/libsparsebnn_delegate.so"
+    assert library.needed == ["/usr/lib/libSystem.B.dylib"]
+    assert library.oldest_system == oldest
+    exported = {name.removeprefix("_") for name in library.exported}
+    # What zig's linker cannot hide: the operators new and delete, and two marks of its own.
+    extra = {name for name in exported if not re.match("_Zn|_Zd|__dso_handle|_mh_", name)}
+    assert extra == declared()
+    # Processors by Apple run nothing that is not signed, if only by the linker.
+    assert library.signed or target != "aarch64-darwin"
+
+
+def test_windows(elsewhere):
+    library = Pe.read(elsewhere("x86_64-windows"))
+    assert (library.machine, library.is_library) == (0x8664, True)
+    assert library.exported == declared()
+    needed = {name.lower() for name in library.needed}
+    # Parts of Windows 10 and later.
+    assert [
+        name
+        for name in needed
+        if name not in ("kernel32.dll", "ntdll.dll") and not name.startswith("api-ms-win-crt-")
+    ] == []
