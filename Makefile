@@ -29,6 +29,7 @@ help:
 	@echo "make apk          the Android app; needs Debian's apksigner and zipalign, too"
 	@echo "make lint         ruff, mypy and clang-format"
 	@echo "make docs         the documentation site, in build/site; any warning is an error"
+	@echo "make docs-tables  writes the tables in README and docs from benchmarks/"
 	@echo "make notebooks    runs the notebooks in docs/tutorials and stores their outputs"
 	@echo "make clean        removes the environments and what the demo made"
 
@@ -164,6 +165,10 @@ lint: $(VENV)/ready
 
 typecheck: $(VENV)/ready
 	$(BIN)/mypy --config-file setup.cfg
+
+.PHONY: docs-tables
+docs-tables: $(VENV)/ready
+	$(BIN)/python -m docs.generate
 
 notebooks: $(VENV)/ready
 	$(BIN)/python docs/generate/notebooks.py

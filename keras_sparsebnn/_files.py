@@ -12,7 +12,10 @@ from typing import Any
 
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["fsync_path", "locked", "read_json", "replaced", "write_json"]
+__all__ = ["LOCK", "fsync_path", "locked", "read_json", "replaced", "write_json"]
+
+LOCK = ".lock"
+"""The file by which `locked` holds a folder."""
 
 MAX_JSON_BYTES = 256 << 20  # a history of 1000 epochs with all selections is far smaller
 
@@ -59,7 +62,7 @@ def locked(folder: Path) -> Iterator[None]:
     except ImportError:  # not on Windows
         yield
         return
-    with (folder / ".lock").open("w") as file:
+    with (folder / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

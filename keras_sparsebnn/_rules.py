@@ -1,4 +1,9 @@
-"""Rules for values from files, command lines and callers. Imports no TensorFlow."""
+"""Rules for values from files, command lines and callers; lists of what an option may be.
+
+Here are the lists that the command line shows and a room that loads NumPy or TensorFlow
+checks; this module imports neither. A list of one room's is in that room: `data.options`,
+`training.settings.choices`, `quantizers.methods`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,11 @@ from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = [
     "BOOLEAN",
+    "FORMATS",
+    "INTERFACE_TYPES",
+    "RUNTIMES",
+    "TARGETS",
+    "WEIGHTS",
     "Rule",
     "check",
     "integer",
@@ -22,6 +32,21 @@ __all__ = [
     "strictly_between",
     "text",
 ]
+
+RUNTIMES = ("auto", "delegate", "lce", "litert")
+"""Of `runtime.Interpreter`."""
+
+FORMATS = ("lce", "subbit")
+"""Of a converted file's binary filters."""
+
+WEIGHTS = ("float", "int8")
+"""Of a converted file's other layers."""
+
+INTERFACE_TYPES = ("float32", "int8")
+"""Of a converted file's inputs and outputs."""
+
+TARGETS = ("arm", "xcore")
+"""LCE's processors."""
 
 Rule = tuple[str, Callable[[Any], bool]]
 """What is expected, in words, and a function that tests for it."""

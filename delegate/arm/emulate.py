@@ -1,7 +1,7 @@
 """Runs AArch64 programs of the sysroot under qemu.
 
-    python delegate/arm/emulate.py script.py [ARGUMENT ...]     # Python in the sysroot
-    python delegate/arm/emulate.py --program a.out [ARGUMENT ...]
+    python -m delegate.arm.emulate script.py [ARGUMENT ...]     # Python in the sysroot
+    python -m delegate.arm.emulate --program a.out [ARGUMENT ...]
 
 The core is a Cortex-A76 (Raspberry Pi 5), so the instructions of ARMv8.2 exist. Emulated time
 says nothing about ARM: never time what runs here.
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sysroot import default_folder
+from delegate.arm.sysroot import default_folder
 
 QEMU = ("qemu-aarch64-static", "qemu-aarch64")
 CORE = "cortex-a76"
@@ -28,7 +28,7 @@ def missing(folder: Path) -> str | None:
     if not any(map(shutil.which, QEMU)):
         return f"expected {QEMU[0]}, got none; run: apt-get install qemu-user-static"
     if not (folder / "site.stamp").is_file():
-        return f"expected a sysroot in {folder}; run: python delegate/arm/sysroot.py"
+        return f"expected a sysroot in {folder}; run: python -m delegate.arm.sysroot"
     return None
 
 

@@ -1,6 +1,6 @@
 """An AArch64 Debian with Python, NumPy and LiteRT in a folder, to run under qemu.
 
-    python delegate/arm/sysroot.py [DIR]    # $SPARSEBNN_AARCH64_SYSROOT, else build/aarch64
+    python -m delegate.arm.sysroot [DIR]    # $SPARSEBNN_AARCH64_SYSROOT, else build/aarch64
 
 Needs Debian's apt-get and dpkg, pip, and their networks. Nothing of the system changes: apt
 works on package lists of its own in DIR. Wheels are unpacked for CPython 3.11, whatever Python

@@ -8,15 +8,13 @@ import platform
 import sys
 from typing import TYPE_CHECKING
 
+from keras_sparsebnn._rules import RUNTIMES
 from keras_sparsebnn._text_table import aligned
 
 if TYPE_CHECKING:
     from keras_sparsebnn.runtime import NodeTiming, Timing
 
 __all__ = ["add_arguments", "run"]
-
-# Kept apart from runtime.RUNTIMES so that --help need not import NumPy; a test compares them.
-RUNTIMES = ("compare", "auto", "delegate", "lce", "litert")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--runtime",
-        choices=RUNTIMES,
+        choices=("compare", *RUNTIMES),
         default="compare",
         help="delegate: stock TFLite with the native library; lce: LCE's interpreter; litert: "
         "stock TFLite alone; auto: one of these; compare: auto, and beside it lce where that "

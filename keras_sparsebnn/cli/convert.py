@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_sparsebnn._files import replaced
+from keras_sparsebnn._rules import FORMATS, INTERFACE_TYPES, TARGETS, WEIGHTS
 from keras_sparsebnn._text_table import aligned
 from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.errors import SparseBNNError
@@ -43,14 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="model.tflite")
     parser.add_argument(
         "--format",
-        choices=("lce", "subbit"),
+        choices=FORMATS,
         default="lce",
         help="lce: for Larq Compute Engine or the delegate (default); subbit: smaller, for the "
         "delegate; lossless both ways",
     )
     parser.add_argument(
         "--weights",
-        choices=("float", "int8"),
+        choices=WEIGHTS,
         default="float",
         help="int8: round weights of layers that are not binary to 8 bits, with a scale per "
         "output channel",
@@ -68,14 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for side in ("input", "output"):
         group.add_argument(
             f"--inference-{side}-type",
-            choices=("float32", "int8"),
+            choices=INTERFACE_TYPES,
             default=argparse.SUPPRESS,
             help=f"of the file's {side}s; int8 needs a model trained with fake quantization "
             "(default float32)",
         )
     group.add_argument(
         "--target",
-        choices=("arm", "xcore"),
+        choices=TARGETS,
         default=argparse.SUPPRESS,
         help="processor (default arm)",
     )

@@ -8,14 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.training.run.folder import RunFolder
 
-__all__ = ["RUN_FILES", "check_output"]
-
-RUN_FILES = (
-    *("run.json", "metrics.json", "model.keras", ".lock", "worker.log"),
-    *("checkpoints", "logs", "teacher"),
-)
-"""What a run keeps in its folder. Any other name there is free, such as `model.tflite`."""
+__all__ = ["check_output"]
 
 
 def check_output(
@@ -81,8 +76,7 @@ def _check_folder(path: Path) -> None:
 
 def _files(run: Path) -> Iterator[Path]:
     """Every file that a run keeps."""
-    for name in RUN_FILES:
-        path = run / name
+    for path in RunFolder(run).kept:
         if path.is_dir():
             yield from (file for file in path.rglob("*") if file.is_file())
         elif path.exists():
@@ -90,15 +84,16 @@ def _files(run: Path) -> Iterator[Path]:
 
 
 def _run_of(path: Path, folders: list[Path], *, itself: bool) -> tuple[Path | None, str]:
-    """The run that a path belongs to, and as which of its `RUN_FILES`; None if to none."""
+    """The run that a path belongs to, and as which of its files; None if to none."""
     real = Path(os.path.realpath(path))
     for folder in (real, *real.parents):
-        is_run = (folder / "run.json").is_file() or (
+        is_run = RunFolder(folder).settings.is_file() or (
             folder.exists() and any(folder.samefile(known) for known in folders)
         )
         if not is_run:
             continue
         name = next(iter(real.relative_to(folder).parts), "")
-        if name.casefold() in RUN_FILES or (itself and not name):
+        kept = {path.name for path in RunFolder(folder).kept}
+        if name.casefold() in kept or (itself and not name):
             return folder, name
     return None, ""

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from keras_sparsebnn._rules import FORMATS, WEIGHTS
 from keras_sparsebnn.converters.errors import ConversionError
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from keras_sparsebnn.converters.subbit import compress, expand
 
-__all__ = ["FORMATS", "WEIGHTS", "check_options", "convert_file"]
-
-FORMATS = ("lce", "subbit")
-"""What `format` may be."""
-
-WEIGHTS = ("float", "int8")
-"""What `weights` may be."""
+__all__ = ["check_options", "convert_file"]
 
 
 def check_options(format: str, weights: str) -> None:

@@ -10,7 +10,7 @@ sign and the convolution; what LCE gets wrong in silence (`model_checks`); opera
 kernel (`operators`).
 
 Warnings: other layers with binary kernels, which run in float; zero padding on small maps,
-which LCE's fast kernels compute wrongly (`lce_kernels`).
+which LCE's fast kernels compute wrongly (`runtime.lce_kernels`).
 
 Zero padding elsewhere only costs speed: the layer is still one `LceBconv2d`, but its output
 stays float where the next layer could take bits, and its activation is an operator of its own.
@@ -26,18 +26,15 @@ from contextlib import contextmanager
 import numpy as np
 
 from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._rules import INTERFACE_TYPES, TARGETS
 from keras_sparsebnn.converters.errors import ConversionError, ConversionWarning
 from keras_sparsebnn.converters.filters.packed import PackedFilter
 from keras_sparsebnn.converters.formats import check_options, convert_file
-from keras_sparsebnn.converters.lce_kernels import (
-    filter_extent,
-    needs_reference_kernel,
-    pads_small_map_with_zeros,
-)
 from keras_sparsebnn.converters.model_checks import (
     check_frozen_model,
     check_trained_model,
     is_binary_convolution,
+    refuse_loops,
 )
 from keras_sparsebnn.converters.operators import check_operators
 from keras_sparsebnn.converters.verification.conversion_check import (
@@ -50,17 +47,15 @@ from keras_sparsebnn.converters.verification.layer_calls import (
     zero_inputs,
 )
 from keras_sparsebnn.layers import sparse_quantizer
-from keras_sparsebnn.runtime.lce_backend import import_lce
+from keras_sparsebnn.runtime.lce_backend import LCEBackend
+from keras_sparsebnn.runtime.lce_kernels import filter_extent, pads_small_map_with_zeros
 from keras_sparsebnn.tflite_file import read
 from keras_sparsebnn.transforms.binarity import has_binary_kernel, stays_float
 from keras_sparsebnn.transforms.freezing import freeze
 from keras_sparsebnn.transforms.kernels import quantized_kernel
 from keras_sparsebnn.transforms.walk import all_layers, leaf_layers
 
-__all__ = ["TARGETS", "ConversionError", "convert_keras_model"]
-
-TARGETS = ("arm", "xcore")
-"""What `target` may be."""
+__all__ = ["ConversionError", "convert_keras_model"]
 
 
 def convert_keras_model(
@@ -138,7 +133,7 @@ def _checked_type(name: str, value: tf.DType | str) -> tf.DType:
         dtype = tf.as_dtype(value)
     except TypeError:
         dtype = None
-    if dtype not in (tf.float32, tf.int8):
+    if dtype is None or dtype.name not in INTERFACE_TYPES:
         raise ConversionError(f"Expected `{name}` to be float32 or int8, got {value!r}.")
     return dtype
 
@@ -220,6 +215,7 @@ def _convert(frozen: keras.Model, options: Mapping[str, object]) -> bytes:
         with _quiet():
             return bytes(lce.convert_keras_model(frozen, **options))
     except (RuntimeError, TypeError, ValueError, tf.errors.OpError) as error:
+        refuse_loops(frozen)  # LCE does not name them
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConversionError(
             f"Expected a model that LCE can convert, got: {reason} (model {frozen.name})."
@@ -254,11 +250,13 @@ def _warn_of_float_layers(frozen: keras.Model, converted: Collection[str]) -> No
 
 def _warn_of_small_maps(converted: Sequence[tuple[BinaryCall, PackedFilter]]) -> None:
     wrong = {
-        call.path: packed for call, packed in converted if pads_small_map_with_zeros(packed)
+        call.path: packed
+        for call, packed in converted
+        if pads_small_map_with_zeros(packed.operator, packed.input, packed.filter)
     }
     for path, packed in wrong.items():
         height, width = packed.input.shape[1:3]
-        extent = "x".join(map(str, filter_extent(packed)))
+        extent = "x".join(map(str, filter_extent(packed.operator, packed.filter)))
         warnings.warn(
             f"Layer {path} pads a map of {height}x{width} with zeros for a filter that spans "
             f"{extent}: LCE's fast kernels compute wrong values there. Run the file with the "
@@ -270,9 +268,8 @@ def _warn_of_small_maps(converted: Sequence[tuple[BinaryCall, PackedFilter]]) ->
 
 def _check_loads(flat: bytes) -> None:
     """An operator may have a kernel, but not for the types it is given."""
-    model = read(flat)
     try:
-        import_lce().LiteInterpreter(flat, 1, needs_reference_kernel(model), False, False)
+        LCEBackend(read(flat), 1)
     except RuntimeError as error:
         reason = " ".join(str(error).split()).partition(" : ")[2]
         raise ConversionError(

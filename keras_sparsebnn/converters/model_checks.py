@@ -11,7 +11,7 @@ from keras_sparsebnn.quantizers import SubsetKernel
 from keras_sparsebnn.transforms.kernels import check_finite
 from keras_sparsebnn.transforms.walk import leaf_layers
 
-__all__ = ["check_frozen_model", "check_trained_model", "is_binary_convolution"]
+__all__ = ["check_frozen_model", "check_trained_model", "is_binary_convolution", "refuse_loops"]
 
 
 def is_binary_convolution(layer: keras.layers.Layer) -> bool:
@@ -70,6 +70,29 @@ def check_frozen_model(model: keras.Model) -> None:
         _check_layout(path, layer)
         if is_binary_convolution(layer):
             _check_binary_convolution(path, layer)
+
+
+def refuse_loops(model: keras.Model) -> None:
+    """Names what a failed conversion was most probably about: a loop of unknown batch size.
+
+    LCE makes tensors of fixed size of the lists in which TensorFlow's loops collect their
+    results, but not if the batch size is unknown.
+
+    Raises:
+        ConversionError: a recurrent layer loops over time steps, and the batch size is unknown.
+    """
+    if all(tensor.shape[0] is not None for tensor in model.inputs):
+        return
+    for path, layer in leaf_layers(model):
+        for part in (layer, *layer.submodules):
+            if isinstance(part, keras.layers.RNN) and not part.unroll:
+                # Keras cannot unroll convolutions over time.
+                unroll = "" if hasattr(part.cell, "kernel_size") else "unroll=True, or "
+                raise ConversionError(
+                    f"Expected no loop over time steps in a model of any batch size, got "
+                    f"{type(part).__name__} (layer {path}). Build the model with {unroll}"
+                    "batch_size=1 at its inputs; the weights fit."
+                )
 
 
 def _no_such_layer(expected: str, path: str) -> ConversionError:

@@ -24,6 +24,7 @@ from keras_sparsebnn._signals import collected_signals
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.matrix import Matrix, Run
 from keras_sparsebnn.experiments.results import Result, read_results, result_path
+from keras_sparsebnn.training.run.folder import RunFolder
 from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["Outcome", "run_matrix", "states"]
@@ -88,7 +89,7 @@ def states(matrix: Matrix, out: Path, runs_dir: Path) -> dict[str, str]:
             if _finished(run, out, results):
                 found[run.name] = "finished"
             else:
-                started = (runs_dir / run.name / "run.json").exists()
+                started = RunFolder(runs_dir / run.name).settings.exists()
                 found[run.name] = "started" if started else "to do"
         except (SparseBNNError, OSError) as error:
             found[run.name] = str(error)
@@ -106,7 +107,7 @@ class _Worker:
         self._rest = b""
         folder = runs_dir / run.name
         folder.mkdir(parents=True, exist_ok=True)
-        self.log = folder / "worker.log"
+        self.log = RunFolder(folder).worker_log
         config = {**run.config.to_dict(), "data_dir": data_dir}
         order = {
             "variant": run.variant,
@@ -257,7 +258,7 @@ def _note(
     if "finished" in worker.last and name in _recorded(out):
         outcome.finished.append(name)
         # The model is kept. Checkpoints, most of the bytes, are for resuming only.
-        shutil.rmtree(runs_dir / name / "checkpoints", ignore_errors=True)
+        shutil.rmtree(RunFolder(runs_dir / name).checkpoints, ignore_errors=True)
         report(f"{name}: {worker.last.get('finished', 0):.2%}")
     elif "failed" not in worker.last and (worker.stopping or "stopped" in worker.last):
         outcome.left.append(name)

@@ -71,13 +71,17 @@ class LearnedSubset(SubsetKernel):
         return identity(u)
 
     def _now(self) -> tuple[int, bytes] | None:
-        """Step and trained variable; None where they cannot be read."""
-        if tf.distribute.has_strategy():
-            return None
+        """Step and trained variable, of this process's first replica; None inside graphs."""
         with tf.init_scope():
             if not tf.executing_eagerly():
                 return None
-            return int(self.step.numpy()), getattr(self, self._trained).numpy().tobytes()
+            step, trained = (
+                variable.values[0]
+                if isinstance(variable, tf.distribute.DistributedValues)
+                else variable
+                for variable in (self.step, getattr(self, self._trained))
+            )
+            return int(step.numpy()), trained.numpy().tobytes()
 
     def _warn_without_update(self) -> None:
         before = self._before_update

@@ -141,7 +141,14 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
     def __call__(self, inputs: tf.Tensor, *args: Any, **kwargs: Any) -> tf.Tensor:
         layer = _CALL_CONTEXT().layer
         # Whatever the layer calls it: kernel_quantizer, depthwise_quantizer, ...
-        if layer is not None and any(value is self for value in vars(layer).values()):
+        names = [name for name, value in vars(layer or object).items() if value is self]
+        if len(names) > 1:
+            raise ValueError(
+                f"Expected a quantizer of its own for each kernel, got {self.name} as "
+                f"{' and '.join(names)} of layer {layer.name}. Make one per kernel: its "
+                "codewords are state."
+            )
+        if names:
             self.claim(layer)
         if self.built and inputs.shape[:2] != (self.kernel_size, self.kernel_size):
             raise ValueError(

@@ -11,18 +11,17 @@ from typing import Any, overload
 
 import numpy as np
 
+from keras_sparsebnn._rules import RUNTIMES
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
 from keras_sparsebnn.runtime.delegate import DelegateOptions, delegate_library, load_library
 from keras_sparsebnn.runtime.lce_backend import LCEBackend, import_lce, lce_installed
+from keras_sparsebnn.runtime.lce_kernels import needs_reference_kernel
 from keras_sparsebnn.runtime.model_file import custom_ops, load
 from keras_sparsebnn.runtime.per_process import PerProcessBackend
 from keras_sparsebnn.runtime.stock_backend import StockBackend, import_stock, stock_installed
 
 __all__ = ["RUNTIMES", "Interpreter", "choose_runtime", "import_runtime"]
-
-RUNTIMES = ("auto", "delegate", "lce", "litert")
-"""What `Interpreter(runtime=...)` accepts."""
 
 MAX_THREADS = 256
 
@@ -101,8 +100,10 @@ class Interpreter:
         num_threads: threads of one inference, 1 to 256.
         runtime: "delegate" is stock TFLite (ai-edge-litert, tflite-runtime or tf.lite, the
             first that is installed) with the native delegate, "litert" the same without it,
-            "lce" LCE's own interpreter. "auto" takes "litert" for files without binary ops and
-            "delegate" for others, unless only LCE's interpreter is installed.
+            "lce" LCE's own interpreter, with its slow reference kernel where the fast one
+            computes wrong values (zero padding on small maps) or has none (groups). "auto"
+            takes "litert" for files without binary ops and "delegate" for others, unless only
+            LCE's interpreter is installed.
         kernel: pins the delegate's convolution kernel, "xnor", "codebook" or "reference";
             "auto" chooses the faster one per layer.
         isa: pins the delegate's instruction set, "scalar", "avx2", "avx512" or "neon".
@@ -113,7 +114,7 @@ class Interpreter:
     Attributes:
         inputs: a `TensorInfo` per input.
         outputs: a `TensorInfo` per output.
-        runtime: what runs the model, e.g. "delegate on litert".
+        runtime: what runs the model, e.g. "delegate on litert" or "lce, reference kernel".
         num_threads: as given.
 
     Raises:
@@ -171,6 +172,8 @@ class Interpreter:
                     "the TFLite it was made for."
                 ) from error
             raise self._failed("load", error) from error
+        if chosen == "lce" and needs_reference_kernel(file):
+            self.runtime = "lce, reference kernel"
         self.inputs: list[TensorInfo] = self._backend.inputs
         self.outputs: list[TensorInfo] = self._backend.outputs
 

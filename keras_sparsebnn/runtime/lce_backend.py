@@ -11,6 +11,7 @@ from types import ModuleType
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
 from keras_sparsebnn.runtime.lce_checks import check_lce_operators
+from keras_sparsebnn.runtime.lce_kernels import needs_reference_kernel
 from keras_sparsebnn.runtime.model_file import tensor_names
 from keras_sparsebnn.tflite_file import Model
 
@@ -58,14 +59,17 @@ def import_lce() -> ModuleType:
 
 
 class LCEBackend(Backend):
-    """On x86, LCE has no optimised kernels."""
+    """On x86, LCE has no optimised kernels.
+
+    A model that LCE's fast kernel gets wrong, or cannot run, has the slow reference kernel.
+    """
 
     def __init__(self, model: Model, num_threads: int) -> None:
         check_lce_operators(model)
         self._data = model.flat  # the library does not copy it
-        # reference kernels off, indirect BGEMM off, XNNPACK off: LCE's defaults.
+        # Indirect BGEMM off, XNNPACK off: LCE's defaults.
         self._interpreter = import_lce().LiteInterpreter(
-            self._data, num_threads, False, False, False
+            self._data, num_threads, needs_reference_kernel(model), False, False
         )
         self.inputs, self.outputs = (
             [

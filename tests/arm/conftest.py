@@ -2,7 +2,7 @@
 
 Everything is skipped, with the reason, where qemu or the sysroot is missing:
 
-    apt-get install qemu-user-static && python delegate/arm/sysroot.py
+    apt-get install qemu-user-static && python -m delegate.arm.sysroot
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from delegate.arm import emulate
+from delegate.arm import sysroot as sysroots
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "delegate" / "arm"))
-
-import emulate  # noqa: E402
-import sysroot as sysroots  # noqa: E402
-
 BUILD = ROOT / "build" / "delegate-aarch64-linux"  # setup.py's
 
 RunGuest = Callable[..., str]

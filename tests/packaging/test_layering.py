@@ -42,12 +42,12 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Beside the layers: the light half, for `cli`, and for `converters` to check their files.
-RUNTIME_MAY_USE = {"runtime", "errors", "codebook", "tflite_file"}
+RUNTIME_MAY_USE = {"runtime", "errors", "_rules", "codebook", "tflite_file"}
 RUNTIME_USERS = {"runtime", "cli", "converters"}
 
 # What a user can import as well; converters get no private access.
 CONVERTERS_MAY_USE = {
-    *("converters", "_keras", "errors", "codebook"),
+    *("converters", "_keras", "_rules", "errors", "codebook"),
     *("transforms", "layers", "quantizers", "models", "runtime", "tflite_file"),
 }
 

@@ -1,22 +1,11 @@
 """delegate/arm/sysroot.py takes Debian from where the machine's own apt does."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "delegate" / "arm" / "sysroot.py"
+from delegate.arm import sysroot
 
 
-@pytest.fixture
-def sysroot():
-    spec = importlib.util.spec_from_file_location("sysroot_under_test", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_release_and_not_its_updates(sysroot, monkeypatch):
+def test_the_release_and_not_its_updates(monkeypatch):
     said = (
         "http://example.org/debian-security/ trixie-security\n"
         "http://example.org/debian/ trixie-updates\n"
@@ -26,7 +15,7 @@ def test_the_release_and_not_its_updates(sysroot, monkeypatch):
     assert sysroot.system_mirror() == "http://example.org/debian/"
 
 
-def test_none(sysroot, monkeypatch):
+def test_none(monkeypatch):
     monkeypatch.setattr(sysroot, "_run", lambda command: "")
     with pytest.raises(sysroot.SysrootError, match="Give --mirror"):
         sysroot.system_mirror()

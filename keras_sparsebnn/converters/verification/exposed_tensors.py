@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from keras_sparsebnn.converters.lce_kernels import needs_reference_kernel
 from keras_sparsebnn.converters.verification.quantization import Scale, dequantized, quantized
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.runtime import Interpreter
 from keras_sparsebnn.tflite_file import Model, read
 
 __all__ = ["ExposedInterpreter", "expose"]
@@ -32,21 +32,6 @@ def expose(model: Model, tensors: Sequence[int]) -> bytes:
     exposed = read(model.flat)
     exposed.subgraphs[0].table["outputs"] = tensors
     return exposed.to_bytes()
-
-
-class _Interpreter(Protocol):
-    """What LCE's interpreter and this package's have in common."""
-
-    @property
-    def input_scales(self) -> list[Scale]: ...
-    @property
-    def input_zero_points(self) -> list[int | None]: ...
-    @property
-    def output_scales(self) -> list[Scale]: ...
-    @property
-    def output_zero_points(self) -> list[int | None]: ...
-
-    def predict(self, x: list[Array]) -> Array | list[Array]: ...
 
 
 class ExposedInterpreter:
@@ -75,8 +60,7 @@ class ExposedInterpreter:
                 if index not in constant and (dtype in ("FLOAT32", "INT8") or bits):
                     wanted[index] = None
         self.tensors = list(wanted)
-        exposed = expose(model, self.tensors)
-        self._interpreter = _lce(model, exposed) if runtime == "lce" else _delegate(exposed)
+        self._interpreter = Interpreter(expose(model, self.tensors), runtime=runtime)
         self._quantization = self._scales("output")
         self.steps = {
             index: float(np.max(scale))
@@ -145,30 +129,3 @@ class ExposedInterpreter:
         tensors = self.model.subgraphs[0].tensors
         sizes = (4 * int(np.prod(tensors[index].shape)) for index in self.tensors)
         return sum(sizes) // self.batch
-
-
-def _lce(model: Model, exposed: bytes) -> _Interpreter:
-    try:
-        from larq_compute_engine.tflite.python.interpreter import Interpreter
-    except ImportError as error:
-        raise ImportError(
-            "Expected larq-compute-engine to be installed, found none. "
-            "Run: pip install 'keras-sparsebnn[convert]'"
-        ) from error
-    reference = needs_reference_kernel(model)
-    try:
-        interpreter: _Interpreter = Interpreter(
-            exposed, use_reference_bconv=reference
-        ).interpreter
-        return interpreter
-    except RuntimeError as error:
-        raise SparseBNNError(
-            f"Expected a file that LCE's interpreter can run, got: "
-            f"{str(error).strip().splitlines()[0]}"
-        ) from error
-
-
-def _delegate(exposed: bytes) -> _Interpreter:
-    from keras_sparsebnn.runtime import Interpreter
-
-    return Interpreter(exposed, runtime="delegate")

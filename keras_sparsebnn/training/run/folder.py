@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_sparsebnn._files import read_json
+from keras_sparsebnn._files import LOCK, read_json
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.settings.choices import OWN_NETWORK
 from keras_sparsebnn.training.settings.config import RunConfig
@@ -25,6 +25,9 @@ class RunFolder:
         model: `model.keras`, once finished.
         checkpoints: see `CheckpointStore`.
         logs: TensorBoard's event files.
+        worker_log: what a run of `sparsebnn experiment` wrote to stderr.
+        kept: all of these, the folder of a teacher and the lock. Any other name in the folder
+            is free, such as `model.tflite`.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -36,11 +39,17 @@ class RunFolder:
         self.model = self.path / "model.keras"
         self.checkpoints = self.path / "checkpoints"
         self.logs = self.path / "logs"
+        self.worker_log = self.path / "worker.log"
+        self._teacher = self.path / "teacher"
+        self.kept = (
+            *(self.settings, self.metrics, self.model, self.checkpoints, self.logs),
+            *(self.worker_log, self._teacher, self.path / LOCK),
+        )
 
     @property
     def teacher(self) -> RunFolder:
         """The folder of the run that trains an "auto" teacher."""
-        return RunFolder(self.path / "teacher")
+        return RunFolder(self._teacher)
 
     def results(self, config: RunConfig) -> dict[str, Any] | None:
         """The metrics of the run `config` if it is finished already, else None.

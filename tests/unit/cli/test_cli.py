@@ -79,12 +79,6 @@ class TestParser:
         assert "invalid choice: 'tpu'" in fails("benchmark", "m.tflite", "--runtime", "tpu")
         assert "invalid int value: 'many'" in fails("benchmark", "m.tflite", "--runs", "many")
 
-    def test_runtimes_are_the_runtimes(self):
-        from keras_sparsebnn.cli import benchmark
-        from keras_sparsebnn.runtime import RUNTIMES
-
-        assert benchmark.RUNTIMES[1:] == RUNTIMES
-
     def test_module_entry_point(self):
         result = subprocess.run(
             [sys.executable, "-m", "keras_sparsebnn", "--version"],

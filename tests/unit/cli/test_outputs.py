@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from keras_sparsebnn.cli import main
-from keras_sparsebnn.cli.outputs import RUN_FILES, check_output
+from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.training.run.folder import RunFolder
 
 
 @pytest.fixture
@@ -125,4 +126,5 @@ def test_other_names_in_a_run_are_free(run):
 def test_every_file_of_a_run_is_known(tmp_path):
     options = "--dataset synthetic --epochs 1 --codewords 16 --teacher auto --quiet"
     assert main(["train", *options.split(), "--out", str(tmp_path / "run")]) == 0
-    assert {path.name for path in (tmp_path / "run").iterdir()} <= set(RUN_FILES)
+    folder = RunFolder(tmp_path / "run")
+    assert set(folder.path.iterdir()) <= set(folder.kept)

@@ -15,6 +15,7 @@ from keras_sparsebnn.converters import (
     inspect,
 )
 from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.runtime import Interpreter
 
 L = keras.layers
 KERNEL = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
@@ -115,6 +116,31 @@ class TestRefused:
     def test_channels_first(self, layer):
         with pytest.raises(ConversionError, match=r'got "channels_first" \(layer it\)'):
             convert_keras_model(model(layer, shape=(32, 8, 8)))
+
+    @pytest.mark.parametrize(
+        ("layer", "got", "way_out"),
+        [
+            (L.GRU(4, name="it"), "GRU", "with unroll=True, or batch_size=1"),
+            (L.LSTM(4, name="it"), "LSTM", "with unroll=True, or batch_size=1"),
+            (L.Bidirectional(L.LSTM(4), name="it"), "LSTM", "with unroll=True, or batch_size=1"),
+            (L.ConvLSTM1D(4, 3, name="it"), "ConvLSTM1D", "with batch_size=1"),
+        ],
+        ids=lambda layer: type(layer).__name__ if isinstance(layer, L.Layer) else "",
+    )
+    def test_loops_over_time_steps(self, layer, got, way_out):
+        shape = (3, 8, 32) if got == "ConvLSTM1D" else (3, 32)
+        with pytest.raises(
+            ConversionError, match=rf"got {got} \(layer it\)\. Build the model {way_out}"
+        ):
+            convert_keras_model(model(layer, shape=shape))
+
+    def test_both_ways_out_of_loops_convert(self, rng):
+        x = rng.normal(size=(1, 3, 32)).astype(np.float32)
+        for batch_size, unroll in ((None, True), (1, False)):
+            inputs = L.Input((3, 32), batch_size=batch_size)
+            net = keras.Sequential([inputs, L.Bidirectional(L.LSTM(4, unroll=unroll))])
+            flat = convert_keras_model(net)
+            np.testing.assert_allclose(Interpreter(flat).predict(x), net(x), rtol=1e-5)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     @pytest.mark.parametrize("kind", ["float", "binary", "sparse", "bn"])

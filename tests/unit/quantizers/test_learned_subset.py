@@ -1,6 +1,10 @@
 """Selections that follow a trained variable, and optimizers that leave them behind."""
 
+import json
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +101,21 @@ def test_warns_of_an_optimizer_without_constraints(
     }[event]
     with pytest.warns(UserWarning, match=LEFT_BEHIND):
         react()
+
+
+def test_warns_of_it_on_several_replicas_too():
+    """In a process of its own: logical devices are made before TensorFlow starts."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("train_mirrored.py"))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    for method, warned in json.loads(done.stdout).items():
+        assert warned["with"] == [], method
+        (text,) = warned["without"]
+        assert LEFT_BEHIND in text
 
 
 def test_gradients_for_the_images_only_are_no_training(rng, seeded):

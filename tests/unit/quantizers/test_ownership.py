@@ -65,18 +65,31 @@ def test_ours_refuses_when_it_is_built():
         ours(q, "second").build((None, 6, 6, 8))
 
 
-def test_kernels_of_another_size_in_one_layer():
+@pytest.mark.parametrize("kernel_size", [1, 3])  # the pointwise kernel is 1x1
+def test_two_kernels_of_one_layer(kernel_size):
     q = FixedSubset(2)
     layer = lq.layers.QuantSeparableConv2D(
         8,
-        3,
+        kernel_size,
         depthwise_quantizer=q,
         depthwise_constraint="weight_clip",
         pointwise_quantizer=q,
         pointwise_constraint="weight_clip",
+        name="separable",
     )
-    with pytest.raises(ValueError, match=r"Expected kernels of 3x3, got shape \(1, 1, 9, 8\)"):
+    reason = (
+        "Expected a quantizer of its own for each kernel, got .* as depthwise_quantizer and "
+        "pointwise_quantizer of layer separable. Make one per kernel"
+    )
+    with pytest.raises(ValueError, match=reason):
         layer(tf.ones([1, 6, 6, 9]))
+
+
+def test_kernels_of_another_size():
+    q = FixedSubset(2)
+    q(tf.ones([3, 3, 1, 1]))
+    with pytest.raises(ValueError, match=r"Expected kernels of 3x3, got shape \(1, 1, 9, 8\)"):
+        q(tf.ones([1, 1, 9, 8]))
 
 
 def test_one_layer_in_several_places(tmp_path):

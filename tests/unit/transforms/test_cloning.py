@@ -5,6 +5,7 @@ import pytest
 
 import keras_sparsebnn as ksb
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset, SparseKernel, SubsetKernel
 
@@ -101,6 +102,33 @@ class TestWrappers:
         scaled = Scaled(sparse(), name="scaled")
         model = keras.Sequential([keras.layers.Input((6, 6, 8)), scaled])
         scaled.scale.assign(3.0)
+        x = rng.normal(size=(2, 6, 6, 8)).astype(np.float32)
+        np.testing.assert_allclose(ksb.freeze(model)(x), model(x), rtol=1e-6)
+
+    @pytest.mark.parametrize("make", [sparse, larq_sparse])
+    def test_a_wrapper_of_two_layers_is_refused(self, make, seeded):
+        """As `Bidirectional`: a second layer, made from the configuration of the first."""
+
+        @keras.utils.register_keras_serializable("test_cloning")
+        class BothWays(keras.layers.Wrapper):
+            def __init__(self, layer, **options):
+                super().__init__(layer, **options)
+                config = {**layer.get_config(), "name": "backward"}
+                self.backward = type(layer).from_config(config)
+
+            def call(self, inputs):
+                return self.layer(inputs) + self.backward(inputs[:, :, ::-1])
+
+        model = keras.Sequential([keras.layers.Input((6, 6, 8)), BothWays(make(), name="both")])
+        message = r"got .* inside BothWays \(layer both\), whose code cannot be changed"
+        with pytest.raises(SparseBNNError, match=message):
+            ksb.freeze(model)
+        assert len(ksb.summary(model).layers) == 2
+
+    def test_bidirectional_beside_sparse_layers(self, rng, seeded):
+        layers = [sparse(), keras.layers.Reshape((6, 48))]
+        layers.append(keras.layers.Bidirectional(keras.layers.LSTM(4)))
+        model = keras.Sequential([keras.layers.Input((6, 6, 8)), *layers])
         x = rng.normal(size=(2, 6, 6, 8)).astype(np.float32)
         np.testing.assert_allclose(ksb.freeze(model)(x), model(x), rtol=1e-6)
 

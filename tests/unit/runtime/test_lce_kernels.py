@@ -10,9 +10,11 @@ pytest.importorskip("larq_compute_engine", reason="needs the [convert] extra")
 from larq_compute_engine.tflite.python.interpreter import Interpreter as LCEInterpreter
 
 from keras_sparsebnn._keras import keras, lq
+from keras_sparsebnn.cli import main
 from keras_sparsebnn.converters import ConversionWarning, convert_keras_model, verify
 from keras_sparsebnn.converters.filters.packed import packed_filters
-from keras_sparsebnn.converters.lce_kernels import filter_extent, pads_small_map_with_zeros
+from keras_sparsebnn.runtime import Interpreter
+from keras_sparsebnn.runtime.lce_kernels import filter_extent, pads_small_map_with_zeros
 from keras_sparsebnn.tflite_file import read
 
 
@@ -53,8 +55,8 @@ def test_what_lce_gets_wrong_is_known(shape, options, extent, rng):
     assert f"spans {extent[0]}x{extent[1]}" in text
     assert "pad_values=1.0" in text
     (packed,) = packed_filters(read(flat))
-    assert pads_small_map_with_zeros(packed)
-    assert filter_extent(packed) == extent
+    assert pads_small_map_with_zeros(packed.operator, packed.input, packed.filter)
+    assert filter_extent(packed.operator, packed.filter) == extent
     inputs = rng.normal(size=(4, *shape, 32)).astype(np.float32)
     expected = net.predict(inputs, verbose=0)
     # Should this fail, LCE has mended its kernels, and all of this can go.
@@ -63,6 +65,9 @@ def test_what_lce_gets_wrong_is_known(shape, options, extent, rng):
     np.testing.assert_array_equal(reference.predict(inputs), expected)
     report = verify(net, flat, inputs)
     assert report.max_abs_difference == 0
+    interpreter = Interpreter(flat, runtime="lce")
+    assert interpreter.runtime == "lce, reference kernel"
+    np.testing.assert_array_equal(interpreter.predict(inputs), expected)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,8 @@ def test_everything_else_is_right(shape, options, rng):
     net = model(shape, binary(**options))
     flat = convert_keras_model(net)  # warnings are errors
     (packed,) = packed_filters(read(flat))
-    assert not pads_small_map_with_zeros(packed)
+    assert not pads_small_map_with_zeros(packed.operator, packed.input, packed.filter)
+    assert Interpreter(flat, runtime="lce").runtime == "lce"
     inputs = rng.normal(size=(4, *shape, 32)).astype(np.float32)
     np.testing.assert_array_equal(
         LCEInterpreter(flat).predict(inputs), net.predict(inputs, verbose=0)
@@ -104,3 +110,14 @@ def test_inside_a_network(rng):
         flat = convert_keras_model(net)
     inputs = rng.normal(size=(16, 8, 8, 32)).astype(np.float32)
     assert verify(net, flat, inputs).argmax_agreement == 1
+
+
+def test_benchmark_says_which_kernel_it_timed(tmp_path, capsys):
+    with pytest.warns(ConversionWarning):
+        flat = convert_keras_model(model((2, 2), binary()))
+    (tmp_path / "small.tflite").write_bytes(flat)
+    command = ["benchmark", str(tmp_path / "small.tflite"), "--runs", "1", "--warmup", "1"]
+    assert main([*command, "--runtime", "lce"]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert "lce, reference kernel" in line
+    assert line.split()[-1] == "-"  # no ratio to LCE's fast kernel
