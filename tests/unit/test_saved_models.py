@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from keras_sparsebnn import saved_models
@@ -43,3 +50,118 @@ def test_an_empty_file_is_damaged(tmp_path):
     h5py.File(tmp_path / "empty.h5", "w").close()
     with pytest.raises(SparseBNNError, match="it cannot be loaded"):
         saved_models.load_model(tmp_path / "empty.h5")
+
+
+def refused(path: Path) -> str:
+    """The one line that says why."""
+    with pytest.raises(SparseBNNError) as caught:
+        saved_models.load_model(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+class TestUntrustedModels:
+    @pytest.mark.parametrize("content", [b"", b"not a model", b"PK\x03\x04"])
+    @pytest.mark.parametrize("suffix", ["keras", "h5"])
+    def test_other_files(self, tmp_path, suffix, content):
+        path = tmp_path / f"model.{suffix}"
+        path.write_bytes(content)
+        line = refused(path)
+        assert "Expected a Keras model, but it cannot be loaded" in line
+        assert str(path) in line
+
+    def test_cut_and_changed_files(self, tmp_path):
+        path = tmp_path / "model.keras"
+        x = keras.layers.Input((4,))
+        keras.Model(x, keras.layers.Dense(2)(keras.layers.Dense(3)(x))).save(path)
+        data = path.read_bytes()
+        for length in (100, len(data) // 2, len(data) - 10):
+            path.write_bytes(data[:length])
+            assert "cannot be loaded" in refused(path)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        config = json.loads(parts["config.json"])
+        for damage in (
+            "{",
+            "[]",
+            "3",
+            '{"class_name": "Functional", "config": {}}',
+            "[" * 99999,
+        ):
+            with zipfile.ZipFile(path, "w") as archive:
+                for name, part in {**parts, "config.json": damage}.items():
+                    archive.writestr(name, part)
+            assert "cannot be loaded" in refused(path)
+        del config["config"]["layers"][-1]
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, part in {**parts, "config.json": json.dumps(config)}.items():
+                archive.writestr(name, part)
+        assert "cannot be loaded" in refused(path)
+
+    def test_a_huge_configuration_is_not_read(self, tmp_path):
+        path = tmp_path / "model.keras"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("config.json", b" " * (saved_models.MAX_JSON_BYTES + 1))
+        assert "config.json is over" in refused(path)
+
+    @pytest.mark.parametrize("suffix", ["keras", "h5"])
+    def test_code_in_the_file_does_not_run(self, tmp_path, suffix):
+        proof, path = tmp_path / "it ran", tmp_path / f"model.{suffix}"
+        code = f"lambda x: (__import__('pathlib').Path({str(proof)!r}).touch(), x)[1]"
+        x = keras.layers.Input((4,))
+        model = keras.Model(x, keras.layers.Lambda(eval(code))(x))
+        proof.unlink()
+        with (
+            pytest.warns(UserWarning, match="HDF5")
+            if suffix == "h5"
+            else contextlib.nullcontext()
+        ):
+            model.save(path)
+        line = refused(path)
+        assert "got Lambda (" in line
+        assert not proof.exists()
+
+    @pytest.mark.parametrize(
+        ("entry", "name"),
+        [
+            ({"module": "os", "class_name": "function", "config": "system"}, "os.system"),
+            (
+                {"module": "keras.utils", "class_name": "function", "config": "get_file"},
+                "keras.utils.get_file",
+            ),
+            ({"module": "subprocess", "class_name": "Popen", "config": {}}, "subprocess.Popen"),
+            (
+                {
+                    "module": None,
+                    "class_name": "TFOpLambda",
+                    "config": {"function": "io.gfile"},
+                },
+                "io.gfile",
+            ),
+            ({"class_name": "__lambda__", "config": {"value": "x"}}, "Lambda"),
+        ],
+    )
+    def test_foreign_names_are_refused(self, tmp_path, entry, name):
+        path = tmp_path / "model.keras"
+        config = {
+            "module": "keras",
+            "class_name": "Sequential",
+            "config": {"name": "s", "layers": [entry]},
+        }
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", json.dumps(config))
+            archive.writestr("metadata.json", "{}")
+        line = refused(path)
+        assert f"keras_sparsebnn only, got {name} (" in line
+
+    def test_operators_and_activations_are_fine(self, tmp_path):
+        x = keras.layers.Input((4,))
+        y = keras.layers.Dense(3, activation="relu")(tf.nn.relu(x) * 2.0 + 1.0)
+        model = keras.Model(x, y)
+        path = tmp_path / "model.keras"
+        model.save(path)
+        loaded = saved_models.load_model(path)
+        inputs = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
+        np.testing.assert_array_equal(
+            loaded.predict(inputs, verbose=0), model.predict(inputs, verbose=0)
+        )

@@ -1,15 +1,20 @@
-"""`predict`: iterators of samples, models without inputs, errors of the libraries below."""
+"""`Interpreter` and its `predict`: runtimes, samples, names, errors of the libraries below."""
 
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.runtime import Interpreter
+from keras_sparsebnn.runtime import (
+    Interpreter,
+)
 from keras_sparsebnn.tflite_file import ModelBuilder, Table
+from tests.unit.runtime.stock_models import STOCK, stock
 
 
 def summing(batch=1):
@@ -152,3 +157,146 @@ class TestErrorsFromBelow:
         builder.operator("RELU", [x], [y])
         with pytest.raises(SparseBNNError, match="to load the model"):
             Interpreter(builder.to_bytes([x], [y]))
+
+
+class TestInterpreter:
+    def test_equals_lces_own(self, lce_file, rng):
+        lce = pytest.importorskip("larq_compute_engine")
+        ours = Interpreter(lce_file, runtime="lce")
+        theirs = lce.testing.Interpreter(lce_file.read_bytes())
+        x = rng.standard_normal((5, 6, 6, 32)).astype(np.float32)
+        np.testing.assert_array_equal(ours.predict(x), theirs.predict(x))
+        assert ours.runtime == "lce"
+        for side in ("input", "output"):
+            for what in ("shapes", "types", "scales", "zero_points"):
+                assert getattr(ours, f"{side}_{what}") == getattr(theirs, f"{side}_{what}")
+
+    def test_lce_library_loads_without_tensorflow_and_shares_with_the_package(self, lce_file):
+        pytest.importorskip("larq_compute_engine")
+        code = (
+            "import sys, numpy as np\n"
+            "from keras_sparsebnn.runtime import Interpreter\n"
+            "ours = Interpreter(sys.argv[1], runtime='lce')\n"
+            "x = np.ones((1, 6, 6, 32), np.float32)\n"
+            "y = ours.predict(x)\n"
+            "assert 'tensorflow' not in sys.modules and 'larq' not in sys.modules\n"
+            "import larq_compute_engine as lce\n"
+            "theirs = lce.testing.Interpreter(open(sys.argv[1], 'rb').read())\n"
+            "assert np.array_equal(theirs.predict(x), y)\n"
+        )
+        subprocess.run([sys.executable, "-c", code, str(lce_file)], check=True)
+
+    @pytest.mark.parametrize("runtime", ["auto", "litert", "delegate", "lce"])
+    def test_stock_model_on_every_runtime(self, stock_file, rng, runtime):
+        interpreter = Interpreter(stock_file.read_bytes(), runtime=runtime, num_threads=2)
+        x = rng.standard_normal((3, 4)).astype(np.float32)
+        # One product and one sum in float32 in either order of rounding: 2 ulp.
+        np.testing.assert_allclose(interpreter.predict(x), 2 * x + 1, rtol=3e-7, atol=3e-7)
+        assert interpreter.runtime == {
+            "lce": "lce",
+            "delegate": f"delegate on {STOCK}",
+        }.get(runtime, STOCK)
+        assert interpreter.input_shapes == [(1, 4)]
+        assert interpreter.input_types == [np.dtype(np.float32)]
+        assert interpreter.output_shapes == [(1, 4)]
+        assert interpreter.output_types == [np.dtype(np.float32)]
+        assert interpreter.input_scales == [None]
+        assert interpreter.output_zero_points == [None]
+
+    def test_several_inputs_and_outputs(self, rng):
+        data = stock(lambda a, b: (a + 1.0, b * 2.0), (1, 2), (1, 3))
+        interpreter = Interpreter(data)
+        order = [shape[1] for shape in interpreter.input_shapes]
+        x = {size: rng.standard_normal((4, size)).astype(np.float32) for size in (2, 3)}
+        outputs = interpreter.predict([x[size] for size in order])
+        got = {output.shape[1]: output for output in outputs}
+        np.testing.assert_allclose(got[2], x[2] + 1, rtol=3e-7, atol=3e-7)
+        np.testing.assert_array_equal(got[3], x[3] * 2)
+
+    def test_batches_of_a_model_with_a_fixed_batch(self, rng):
+        interpreter = Interpreter(stock(lambda x: x - 1.0, (2, 3)))
+        x = rng.standard_normal((6, 3)).astype(np.float32)
+        np.testing.assert_array_equal(interpreter.predict(x), x - 1)
+        with pytest.raises(SparseBNNError, match=r"multiple of 2 samples .*got \[3\]"):
+            interpreter.predict(x[:3])
+
+    def test_no_samples(self, lce_file):
+        assert Interpreter(lce_file).predict(np.zeros((0, 6, 6, 32), np.float32)).shape == (
+            0,
+            3,
+        )
+
+    def test_verbose_counts_samples(self, stock_file, capsys):
+        Interpreter(stock_file).predict(np.zeros((2, 4), np.float32), verbose=1)
+        assert capsys.readouterr().err.splitlines()[-1].endswith("2/2")
+
+    @pytest.mark.parametrize(
+        ("x", "message"),
+        [
+            (np.zeros((2, 5), np.float32), r"shape \[samples, 4\], got \[2, 5\] \(input 0"),
+            (np.zeros(4, np.float32), r"shape \[samples, 4\], got \[4\]"),
+            (np.zeros((2, 4)), r"dtype float32, got float64 .*x\.astype\('float32'\)"),
+            (np.zeros((2, 4), np.int8), "dtype float32, got int8"),
+            ([], r"Expected 1 input array\(s\), got 0"),
+            ([np.zeros((1, 4), np.float32)] * 2, r"Expected 1 input array\(s\), got 2"),
+            (["a"], r"shape \[samples, 4\], got str"),
+        ],
+    )
+    def test_wrong_inputs(self, stock_file, x, message):
+        with pytest.raises(SparseBNNError, match=message):
+            Interpreter(stock_file).predict(x)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"runtime": "tpu"}, "`runtime` to be one of .* got 'tpu'"),
+            ({"kernel": "fast"}, "`kernel` to be one of .* got 'fast'"),
+            ({"isa": "sse2", "runtime": "delegate"}, "`isa` to be one of .* got 'sse2'"),
+            ({"kernel": "xnor"}, "\"litert\" runs the model, got 'xnor'"),
+            ({"profile": True, "runtime": "lce"}, '"lce" runs the model, .* True'),
+            ({"num_threads": 0}, r"`num_threads` to be in \[1, 256\], got 0"),
+            ({"num_threads": 10**9}, "got 1000000000"),
+        ],
+    )
+    def test_wrong_options(self, stock_file, options, message):
+        with pytest.raises(SparseBNNError, match=message):
+            Interpreter(stock_file, **options)
+
+    def test_binary_ops_need_the_delegate(self, lce_file):
+        with pytest.raises(
+            SparseBNNError, match=r'got LceBconv2d, LceQuantize .* Use runtime "delegate"'
+        ):
+            Interpreter(lce_file, runtime="litert")
+
+    def test_inputs_and_outputs_by_name(self, rng):
+        data = stock(lambda a, b: {"sum": a + 1.0, "product": b * 2.0}, (1, 2), (1, 3))
+        x = {"x0": rng.standard_normal((4, 2)), "x1": rng.standard_normal((4, 3))}
+        x = {name: value.astype(np.float32) for name, value in x.items()}
+        for runtime in ("litert", "lce"):
+            interpreter = Interpreter(data, runtime=runtime)
+            assert sorted(t.name for t in interpreter.inputs) == ["x0", "x1"]
+            outputs = interpreter.predict(x)
+            assert sorted(outputs) == ["product", "sum"]
+            np.testing.assert_allclose(outputs["sum"], x["x0"] + 1, rtol=3e-7, atol=3e-7)
+            np.testing.assert_array_equal(outputs["product"], x["x1"] * 2)
+            with pytest.raises(SparseBNNError, match=r"inputs x\d, x\d, got x0, y"):
+                interpreter.predict({"x0": x["x0"], "y": x["x1"]})
+
+    def test_a_refusing_interpreter_gives_one_line(self, lce_file):
+        # Renamed ops: stock custom ops that nobody registered.
+        data = lce_file.read_bytes().replace(b"Lce", b"Xyz")
+        with pytest.raises(
+            SparseBNNError, match=r"sub-bit ops, got XyzBconv2d, XyzQuantize .* no kernels"
+        ) as caught:
+            Interpreter(data)
+        assert "\n" not in str(caught.value)
+
+    def test_no_runtime_installed(self, lce_file, stock_file, monkeypatch):
+        for name in [n for n in sys.modules if n.endswith("interpreter_wrapper_lite")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        with pytest.raises(SparseBNNError, match=r"keras-sparsebnn\[convert\]"):
+            Interpreter(lce_file, runtime="lce")
+        for file in (lce_file, stock_file):
+            with pytest.raises(SparseBNNError, match=r"keras-sparsebnn\[device\]"):
+                Interpreter(file)

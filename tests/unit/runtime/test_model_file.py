@@ -1,12 +1,19 @@
-"""What a runtime refuses to load, and that it leaves the caller's bytes alone."""
+"""What a runtime reads and refuses, and that it leaves the caller's bytes alone."""
 
 from __future__ import annotations
+
+import struct
 
 import numpy as np
 import pytest
 
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.runtime import Interpreter, model_file, read_model
+from keras_sparsebnn.runtime import (
+    Interpreter,
+    custom_ops,
+    model_file,
+    read_model,
+)
 from keras_sparsebnn.tflite_file import ModelBuilder, Table, write_tables
 
 
@@ -138,3 +145,87 @@ def test_too_little_memory_to_read(monkeypatch, tmp_path):
     monkeypatch.setattr(model_file, "read", read)
     with pytest.raises(SparseBNNError, match=r"Expected enough memory .*\(bytes\)"):
         Interpreter(b"anything")
+
+
+class TestReadModel:
+    def test_accepts_a_path_and_bytes(self, lce_file):
+        data = lce_file.read_bytes()
+        assert read_model(lce_file) == (data, str(lce_file))
+        assert read_model(data) == (data, "bytes")
+
+    def test_names_custom_ops(self, lce_file, stock_file):
+        assert custom_ops(lce_file.read_bytes()) == ["LceBconv2d", "LceQuantize"]
+        assert custom_ops(stock_file.read_bytes()) == []
+
+    def test_no_prefix_of_a_file_passes(self, lce_file):
+        # LCE's interpreter crashes the process on most of these.
+        data = lce_file.read_bytes()
+        for length in (*range(64), *range(64, len(data) - 1, max(1, len(data) // 300))):
+            with pytest.raises(SparseBNNError, match=r"Expected a (readable )?\.tflite"):
+                read_model(data[:length])
+
+    def test_changed_bytes_raise_one_line_or_pass(self, lce_file, rng):
+        data = lce_file.read_bytes()
+        refused = []
+        for _ in range(1500):
+            changed = bytearray(data)
+            for position in rng.integers(8, min(len(data), 4000), rng.integers(1, 5)):
+                changed[position] = rng.integers(256)
+            try:
+                read_model(bytes(changed))
+            except SparseBNNError as error:
+                refused.append(str(error))
+        assert len(refused) > 150
+        assert not any("\n" in message for message in refused)
+
+    @pytest.mark.parametrize("data", [b"", b"TFL3", b"\0" * 7, b"not a model" * 9])
+    def test_refuses_other_bytes(self, data):
+        with pytest.raises(SparseBNNError, match=r"Expected a \.tflite .*\(bytes\)"):
+            read_model(data)
+
+    def test_bounds_the_length(self, tmp_path):
+        path = tmp_path / "huge.tflite"
+        with path.open("wb") as file:
+            file.truncate(2**31)  # sparse: takes no room
+        with pytest.raises(SparseBNNError, match="8 to 2147483647 bytes, got 2147483648"):
+            read_model(path)
+
+    def test_bounds_the_work_when_tables_are_aliased(self):
+        # 400 mentions of one subgraph with 400 mentions of one operator: 160,000 visits asked
+        # for by 3 kB. Offsets only point forward: root, vtables, then outside in.
+        items = 400
+        sizes = {
+            "model_vtable": 12,
+            "subgraph_vtable": 12,
+            "operator_vtable": 4,
+            "model": 8,
+            "subgraphs": 4 + 4 * items,
+            "subgraph": 8,
+            "operators": 4 + 4 * items,
+            "operator": 4,
+        }
+        starts = np.cumsum([8, *sizes.values()]).tolist()
+        at = dict(zip(sizes, starts, strict=False))
+        data = bytearray(starts[-1])
+        struct.pack_into("<I4s", data, 0, at["model"], b"TFL3")
+        # vtable bytes, table bytes, then where each field is: "subgraphs" is field 2 of a
+        # model, "operators" field 3 of a subgraph.
+        struct.pack_into("<5H", data, at["model_vtable"], 10, 8, 0, 0, 4)
+        struct.pack_into("<6H", data, at["subgraph_vtable"], 12, 8, 0, 0, 0, 4)
+        struct.pack_into("<2H", data, at["operator_vtable"], 4, 4)
+        for table in ("model", "subgraph", "operator"):
+            struct.pack_into("<i", data, at[table], at[table] - at[f"{table}_vtable"])
+        for table, vector, target in (
+            ("model", "subgraphs", "subgraph"),
+            ("subgraph", "operators", "operator"),
+        ):
+            struct.pack_into("<I", data, at[table] + 4, at[vector] - at[table] - 4)
+            struct.pack_into("<I", data, at[vector], items)
+            for where in range(at[vector] + 4, at[vector] + 4 + 4 * items, 4):
+                struct.pack_into("<I", data, where, at[target] - where)
+        with pytest.raises(SparseBNNError, match=r"got (more than 200000 tables|vectors of)"):
+            read_model(bytes(data))
+
+    def test_missing_file(self):
+        with pytest.raises(FileNotFoundError, match="No such file"):
+            read_model("/nowhere/model.tflite")
