@@ -49,7 +49,8 @@ ExternalBufferGroup: name text;
 ExternalBuffer: id u4, group u4, offset u8, length u8, packing text
 """
 
-# The members of each union, in the order of their numbers, which begin at 1.
+# The members of each union, in the order of their numbers, which begin at 1. `Conv2D` of
+# BuiltinOptions is the table Conv2DOptions, and so on.
 _UNIONS = {
     "QuantizationDetails": """
 CustomQuantization: custom [u1];
@@ -60,113 +61,97 @@ MultiAxisQuantization: scales i4, zero_points i4, block_size i4, quantized_dimen
 Int32Vector: values [i4]; Uint16Vector: values [u2]; Uint8Vector: values [u1]
 """,
     "BuiltinOptions": """
-Conv2DOptions: padding i1, stride_w i4, stride_h i4, fused_activation_function i1,
-  dilation_w_factor i4=1, dilation_h_factor i4=1, quantized_bias_type i1;
-DepthwiseConv2DOptions: padding i1, stride_w i4, stride_h i4, depth_multiplier i4,
+Conv2D: padding i1, stride_w i4, stride_h i4, fused_activation_function i1, dilation_w_factor
+  i4=1, dilation_h_factor i4=1, quantized_bias_type i1;
+DepthwiseConv2D: padding i1, stride_w i4, stride_h i4, depth_multiplier i4,
   fused_activation_function i1, dilation_w_factor i4=1, dilation_h_factor i4=1;
-ConcatEmbeddingsOptions: num_channels i4, num_columns_per_channel [i4],
-  embedding_dim_per_channel [i4];
-LSHProjectionOptions: type i1;
-Pool2DOptions: padding i1, stride_w i4, stride_h i4, filter_width i4, filter_height i4,
+ConcatEmbeddings: num_channels i4, num_columns_per_channel [i4], embedding_dim_per_channel [i4];
+LSHProjection: type i1;
+Pool2D: padding i1, stride_w i4, stride_h i4, filter_width i4, filter_height i4,
   fused_activation_function i1;
-SVDFOptions: rank i4, fused_activation_function i1, asymmetric_quantize_inputs b1;
-RNNOptions: fused_activation_function i1, asymmetric_quantize_inputs b1;
-FullyConnectedOptions: fused_activation_function i1, weights_format i1, keep_num_dims b1,
+SVDF: rank i4, fused_activation_function i1, asymmetric_quantize_inputs b1;
+RNN: fused_activation_function i1, asymmetric_quantize_inputs b1;
+FullyConnected: fused_activation_function i1, weights_format i1, keep_num_dims b1,
   asymmetric_quantize_inputs b1, quantized_bias_type i1, quant_spec [u1];
-SoftmaxOptions: beta f4; ConcatenationOptions: axis i4, fused_activation_function i1;
-AddOptions: fused_activation_function i1, pot_scale_int16 b1=1;
-L2NormOptions: fused_activation_function i1;
-LocalResponseNormalizationOptions: radius i4, bias f4, alpha f4, beta f4;
-LSTMOptions: fused_activation_function i1, cell_clip f4, proj_clip f4, kernel_type i1,
+Softmax: beta f4; Concatenation: axis i4, fused_activation_function i1;
+Add: fused_activation_function i1, pot_scale_int16 b1=1; L2Norm: fused_activation_function i1;
+LocalResponseNormalization: radius i4, bias f4, alpha f4, beta f4;
+LSTM: fused_activation_function i1, cell_clip f4, proj_clip f4, kernel_type i1,
   asymmetric_quantize_inputs b1;
-ResizeBilinearOptions: new_height i4, new_width i4, align_corners b1, half_pixel_centers b1;
-CallOptions: subgraph u4; ReshapeOptions: new_shape [i4];
-SkipGramOptions: ngram_size i4, max_skip_size i4, include_all_ngrams b1;
-SpaceToDepthOptions: block_size i4; EmbeddingLookupSparseOptions: combiner i1;
-MulOptions: fused_activation_function i1; PadOptions; GatherOptions: axis i4, batch_dims i4;
-BatchToSpaceNDOptions; SpaceToBatchNDOptions; TransposeOptions; ReducerOptions: keep_dims
-  b1;
-SubOptions: fused_activation_function i1, pot_scale_int16 b1=1;
-DivOptions: fused_activation_function i1; SqueezeOptions: squeeze_dims [i4];
-SequenceRNNOptions: time_major b1, fused_activation_function i1, asymmetric_quantize_inputs
-  b1;
-StridedSliceOptions: begin_mask i4, end_mask i4, ellipsis_mask i4, new_axis_mask i4,
-  shrink_axis_mask i4, offset b1;
-ExpOptions; TopKV2Options; SplitOptions: num_splits i4; LogSoftmaxOptions;
-CastOptions: in_data_type i1, out_data_type i1; DequantizeOptions; MaximumMinimumOptions;
-ArgMaxOptions: output_type i1; LessOptions; NegOptions; PadV2Options; GreaterOptions;
-GreaterEqualOptions; LessEqualOptions; SelectOptions; SliceOptions;
-TransposeConvOptions: padding i1, stride_w i4, stride_h i4, fused_activation_function i1,
+ResizeBilinear: new_height i4, new_width i4, align_corners b1, half_pixel_centers b1;
+Call: subgraph u4; Reshape: new_shape [i4];
+SkipGram: ngram_size i4, max_skip_size i4, include_all_ngrams b1; SpaceToDepth: block_size i4;
+EmbeddingLookupSparse: combiner i1; Mul: fused_activation_function i1; Pad;
+Gather: axis i4, batch_dims i4; BatchToSpaceND; SpaceToBatchND; Transpose;
+Reducer: keep_dims b1; Sub: fused_activation_function i1, pot_scale_int16 b1=1;
+Div: fused_activation_function i1; Squeeze: squeeze_dims [i4];
+SequenceRNN: time_major b1, fused_activation_function i1, asymmetric_quantize_inputs b1;
+StridedSlice: begin_mask i4, end_mask i4, ellipsis_mask i4, new_axis_mask i4, shrink_axis_mask
+  i4, offset b1;
+Exp; TopKV2; Split: num_splits i4; LogSoftmax; Cast: in_data_type i1, out_data_type i1;
+Dequantize; MaximumMinimum; ArgMax: output_type i1; Less; Neg; PadV2; Greater; GreaterEqual;
+LessEqual; Select; Slice;
+TransposeConv: padding i1, stride_w i4, stride_h i4, fused_activation_function i1,
   quantized_bias_type i1;
-SparseToDenseOptions: validate_indices b1; TileOptions; ExpandDimsOptions; EqualOptions;
-NotEqualOptions; ShapeOptions: out_type i1; PowOptions; ArgMinOptions: output_type i1;
-FakeQuantOptions: min f4, max f4, num_bits i4, narrow_range b1;
-PackOptions: values_count i4, axis i4; LogicalOrOptions; OneHotOptions: axis i4;
-LogicalAndOptions; LogicalNotOptions; UnpackOptions: num i4, axis i4; FloorDivOptions;
-SquareOptions; ZerosLikeOptions; FillOptions;
-BidirectionalSequenceLSTMOptions: fused_activation_function i1, cell_clip f4, proj_clip f4,
+SparseToDense: validate_indices b1; Tile; ExpandDims; Equal; NotEqual; Shape: out_type i1; Pow;
+ArgMin: output_type i1; FakeQuant: min f4, max f4, num_bits i4, narrow_range b1;
+Pack: values_count i4, axis i4; LogicalOr; OneHot: axis i4; LogicalAnd; LogicalNot;
+Unpack: num i4, axis i4; FloorDiv; Square; ZerosLike; Fill;
+BidirectionalSequenceLSTM: fused_activation_function i1, cell_clip f4, proj_clip f4,
   merge_outputs b1, time_major b1=1, asymmetric_quantize_inputs b1;
-BidirectionalSequenceRNNOptions: time_major b1, fused_activation_function i1, merge_outputs
-  b1, asymmetric_quantize_inputs b1;
-UnidirectionalSequenceLSTMOptions: fused_activation_function i1, cell_clip f4, proj_clip f4,
-  time_major b1, asymmetric_quantize_inputs b1, diagonal_recurrent_tensors b1;
-FloorModOptions; RangeOptions;
-ResizeNearestNeighborOptions: align_corners b1, half_pixel_centers b1;
-LeakyReluOptions: alpha f4; SquaredDifferenceOptions; MirrorPadOptions: mode i1; AbsOptions;
-SplitVOptions: num_splits i4; UniqueOptions: idx_out_type i1=2; ReverseV2Options;
-AddNOptions; GatherNdOptions; CosOptions; WhereOptions; RankOptions;
-ReverseSequenceOptions: seq_dim i4, batch_dim i4; MatrixDiagOptions; QuantizeOptions;
-MatrixSetDiagOptions; HardSwishOptions;
-IfOptions: then_subgraph_index i4, else_subgraph_index i4;
-WhileOptions: cond_subgraph_index i4, body_subgraph_index i4;
-DepthToSpaceOptions: block_size i4; NonMaxSuppressionV4Options; NonMaxSuppressionV5Options;
-ScatterNdOptions; SelectV2Options; DensifyOptions; SegmentSumOptions;
-BatchMatMulOptions: adj_x b1, adj_y b1, asymmetric_quantize_inputs b1;
-CumsumOptions: exclusive b1, reverse b1; CallOnceOptions: init_subgraph_index i4;
-BroadcastToOptions; Rfft2dOptions;
-Conv3DOptions: padding i1, stride_d i4, stride_w i4, stride_h i4, fused_activation_function
-  i1, dilation_d_factor i4=1, dilation_w_factor i4=1, dilation_h_factor i4=1;
-HashtableOptions: table_id i4, key_dtype i1, value_dtype i1; HashtableFindOptions;
-HashtableImportOptions; HashtableSizeOptions;
-VarHandleOptions: container text, shared_name text; ReadVariableOptions;
-AssignVariableOptions; RandomOptions: seed i8, seed2 i8; BucketizeOptions: boundaries [f4];
-GeluOptions: approximate b1; DynamicUpdateSliceOptions; UnsortedSegmentProdOptions;
-UnsortedSegmentMaxOptions; UnsortedSegmentMinOptions; UnsortedSegmentSumOptions;
-ATan2Options; SignOptions; BitcastOptions; BitwiseXorOptions; RightShiftOptions
+BidirectionalSequenceRNN: time_major b1, fused_activation_function i1, merge_outputs b1,
+  asymmetric_quantize_inputs b1;
+UnidirectionalSequenceLSTM: fused_activation_function i1, cell_clip f4, proj_clip f4, time_major
+  b1, asymmetric_quantize_inputs b1, diagonal_recurrent_tensors b1;
+FloorMod; Range; ResizeNearestNeighbor: align_corners b1, half_pixel_centers b1;
+LeakyRelu: alpha f4; SquaredDifference; MirrorPad: mode i1; Abs; SplitV: num_splits i4;
+Unique: idx_out_type i1=2; ReverseV2; AddN; GatherNd; Cos; Where; Rank;
+ReverseSequence: seq_dim i4, batch_dim i4; MatrixDiag; Quantize; MatrixSetDiag; HardSwish;
+If: then_subgraph_index i4, else_subgraph_index i4;
+While: cond_subgraph_index i4, body_subgraph_index i4; DepthToSpace: block_size i4;
+NonMaxSuppressionV4; NonMaxSuppressionV5; ScatterNd; SelectV2; Densify; SegmentSum;
+BatchMatMul: adj_x b1, adj_y b1, asymmetric_quantize_inputs b1;
+Cumsum: exclusive b1, reverse b1; CallOnce: init_subgraph_index i4; BroadcastTo; Rfft2d;
+Conv3D: padding i1, stride_d i4, stride_w i4, stride_h i4, fused_activation_function i1,
+  dilation_d_factor i4=1, dilation_w_factor i4=1, dilation_h_factor i4=1;
+Hashtable: table_id i4, key_dtype i1, value_dtype i1; HashtableFind; HashtableImport;
+HashtableSize; VarHandle: container text, shared_name text; ReadVariable; AssignVariable;
+Random: seed i8, seed2 i8; Bucketize: boundaries [f4]; Gelu: approximate b1; DynamicUpdateSlice;
+UnsortedSegmentProd; UnsortedSegmentMax; UnsortedSegmentMin; UnsortedSegmentSum; ATan2; Sign;
+Bitcast; BitwiseXor; RightShift
 """,
     "BuiltinOptions2": """
-StablehloConcatenateOptions: dimension i8;
-StablehloBroadcastInDimOptions: broadcast_dimensions [i8];
-StablehloSliceOptions: start_indices [i8], limit_indices [i8], strides [i8];
-StablehloConvolutionOptions: window_strides [i8], padding [i8], lhs_dilation [i8],
-  rhs_dilation [i8], window_reversal [b1], input_batch_dimension i8, input_feature_dimension
-  i8, input_spatial_dimensions [i8], kernel_input_feature_dimension i8,
-  kernel_output_feature_dimension i8, kernel_spatial_dimensions [i8], output_batch_dimension
-  i8, output_feature_dimension i8, output_spatial_dimensions [i8], feature_group_count i8,
+StablehloConcatenate: dimension i8; StablehloBroadcastInDim: broadcast_dimensions [i8];
+StablehloSlice: start_indices [i8], limit_indices [i8], strides [i8];
+StablehloConvolution: window_strides [i8], padding [i8], lhs_dilation [i8], rhs_dilation [i8],
+  window_reversal [b1], input_batch_dimension i8, input_feature_dimension i8,
+  input_spatial_dimensions [i8], kernel_input_feature_dimension i8,
+  kernel_output_feature_dimension i8, kernel_spatial_dimensions [i8], output_batch_dimension i8,
+  output_feature_dimension i8, output_spatial_dimensions [i8], feature_group_count i8,
   batch_group_count i8, precision_config [u4];
-StablehloCustomCallOptions: call_target_name text, has_side_effect b1, backend_config text,
-  api_version i4, called_computations [i4], custom_attributes [u1];
-StablehloReduceOptions: dimensions [i8], body_subgraph_index i4;
-StablehloScatterOptions: indices_are_sorted b1, update_window_dims [i8],
-  inserted_window_dims [i8], scatter_dims_to_operand_dims [i8], index_vector_dim i8,
-  unique_indices b1, update_computation_subgraph_index i4;
-StablehloCompareOptions: comparison_direction u4, compare_type u4;
-StablehloDynamicSliceOptions: slice_sizes [i8];
-StablehloPadOptions: edge_padding_low [i8], edge_padding_high [i8], interior_padding [i8];
-StablehloIotaOptions: iota_dimension i8;
-StablehloDotGeneralOptions: lhs_batching_dimensions [i8], rhs_batching_dimensions [i8],
+StablehloCustomCall: call_target_name text, has_side_effect b1, backend_config text, api_version
+  i4, called_computations [i4], custom_attributes [u1];
+StablehloReduce: dimensions [i8], body_subgraph_index i4;
+StablehloScatter: indices_are_sorted b1, update_window_dims [i8], inserted_window_dims [i8],
+  scatter_dims_to_operand_dims [i8], index_vector_dim i8, unique_indices b1,
+  update_computation_subgraph_index i4;
+StablehloCompare: comparison_direction u4, compare_type u4;
+StablehloDynamicSlice: slice_sizes [i8];
+StablehloPad: edge_padding_low [i8], edge_padding_high [i8], interior_padding [i8];
+StablehloIota: iota_dimension i8;
+StablehloDotGeneral: lhs_batching_dimensions [i8], rhs_batching_dimensions [i8],
   lhs_contracting_dimensions [i8], rhs_contracting_dimensions [i8], precision_config [u4];
-StablehloReduceWindowOptions: window_dimensions [i8], window_strides [i8], base_dilations
-  [i8], window_dilations [i8], padding [i8], body_subgraph_index i4;
-StablehloSortOptions: dimension i8, is_stable b1, comparator_subgraph_index i4;
-StablehloWhileOptions: cond_subgraph_index i4, body_subgraph_index i4;
-StablehloGatherOptions: offset_dims [i8], collapsed_slice_dims [i8], start_index_map [i8],
+StablehloReduceWindow: window_dimensions [i8], window_strides [i8], base_dilations [i8],
+  window_dilations [i8], padding [i8], body_subgraph_index i4;
+StablehloSort: dimension i8, is_stable b1, comparator_subgraph_index i4;
+StablehloWhile: cond_subgraph_index i4, body_subgraph_index i4;
+StablehloGather: offset_dims [i8], collapsed_slice_dims [i8], start_index_map [i8],
   index_vector_dim i8, slice_sizes [i8], indices_are_sorted b1;
-StablehloTransposeOptions: permutation [i8]; DilateOptions;
-StablehloRngBitGeneratorOptions: algorithm i1; ReduceWindowOptions: reduce_function i4;
-StableHLOCompositeOptions: name text, decomposition_subgraph_index i4, composite_attributes
-  [u1], composite_attributes_format i1, version i4;
-StablehloShiftLeftOptions; StablehloCaseOptions: branch_subgraph_indices [i4]
+StablehloTranspose: permutation [i8]; Dilate; StablehloRngBitGenerator: algorithm i1;
+ReduceWindow: reduce_function i4;
+StableHLOComposite: name text, decomposition_subgraph_index i4, composite_attributes [u1],
+  composite_attributes_format i1, version i4;
+StablehloShiftLeft; StablehloCase: branch_subgraph_indices [i4]
 """,
 }
 
@@ -246,15 +231,18 @@ def _field(text: str) -> Field:
     return Field(name, numpy if scalar else type, vector, scalar, int(default or 0), size)
 
 
-def _parse(entries: str) -> dict[str, tuple[Field, ...]]:
+def _parse(entries: str, suffix: str = "") -> dict[str, tuple[Field, ...]]:
     pairs = (entry.partition(": ") for entry in " ".join(entries.split()).split("; "))
     return {
-        kind: tuple(map(_field, fields.split(", "))) if fields else ()
+        kind + suffix: tuple(map(_field, fields.split(", "))) if fields else ()
         for kind, _, fields in pairs
     }
 
 
-_MEMBERS = {union: _parse(entries) for union, entries in _UNIONS.items()}
+_MEMBERS = {
+    union: _parse(entries, "Options" if union.startswith("BuiltinOptions") else "")
+    for union, entries in _UNIONS.items()
+}
 
 UNIONS = {union: ("NONE", *members) for union, members in _MEMBERS.items()}
 """The tables of each union, by number."""
