@@ -19,23 +19,9 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # larq needs Keras 2, before 
 import larq as lq
 import numpy as np
 import tensorflow as tf
+from digits import digits
 
 import keras_sparsebnn as ksb
-
-
-def digits() -> dict[str, np.ndarray]:
-    """1,797 images of 8x8 in [-1, 1], bundled with scikit-learn; every fifth is for testing."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    x = (bunch.images[..., np.newaxis] / 8 - 1).astype("float32")
-    test = np.arange(len(x)) % 5 == 4
-    return {
-        "x_train": x[~test],
-        "y_train": bunch.target[~test],
-        "x_test": x[test],
-        "y_test": bunch.target[test],
-    }
 
 
 def larq_model(shape: tuple[int, ...], classes: int) -> tf.keras.Model:

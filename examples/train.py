@@ -17,23 +17,9 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # larq needs Keras 2, before 
 
 import numpy as np
 import tensorflow as tf
+from digits import digits
 
 import keras_sparsebnn as ksb
-
-
-def digits() -> dict[str, np.ndarray]:
-    """1,797 images of 8x8, bundled with scikit-learn; every fifth is for testing."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    x = bunch.images[..., np.newaxis] * (255 / 16)
-    test = np.arange(len(x)) % 5 == 4
-    return {
-        "x_train": x[~test],
-        "y_train": bunch.target[~test],
-        "x_test": x[test],
-        "y_test": bunch.target[test],
-    }
 
 
 def network(shape: tuple[int, ...], classes: int, codewords: int) -> tf.keras.Model:
@@ -63,6 +49,14 @@ def network(shape: tuple[int, ...], classes: int, codewords: int) -> tf.keras.Mo
     )
 
 
+def images(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file, images in [-1, 1]."""
+    data = dict(np.load(path, allow_pickle=False))
+    for name in ("x_train", "x_test"):
+        data[name] = (data[name] / 127.5 - 1).astype("float32")
+    return data
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -77,11 +71,9 @@ def main() -> None:
     args = parser.parse_args()
 
     tf.keras.utils.set_random_seed(args.seed)
-    data = dict(np.load(args.data, allow_pickle=False)) if args.data else digits()
-    x_train, x_test = (
-        (data[name] / 127.5 - 1).astype("float32") for name in ("x_train", "x_test")
-    )
-    y_train, y_test = data["y_train"], data["y_test"]
+    data = images(args.data) if args.data else digits()
+    x_train, y_train = data["x_train"], data["y_train"]
+    x_test, y_test = data["x_test"], data["y_test"]
 
     model = network(x_train.shape[1:], int(y_train.max()) + 1, args.codewords)
     model.compile(

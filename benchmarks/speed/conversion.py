@@ -19,16 +19,16 @@ from typing import Any
 
 from benchmarks import result_files
 from benchmarks.environment import environment, own_peak_bytes
+from benchmarks.speed import resnet
 
 LIMITS = {"seconds": 60, "peak_bytes": 4 * 10**9}
 
 
-def convert(size: int, classes: int, codewords: int) -> dict[str, Any]:
+def convert(args: argparse.Namespace) -> dict[str, Any]:
     """One conversion, in this process."""
-    from keras_sparsebnn import models
     from keras_sparsebnn.converters import convert_keras_model, inspect
 
-    model = models.resnet18((size, size, 3), classes, codewords=codewords, block="bireal")
+    model = resnet.build(args)
     before = own_peak_bytes()
     start = time.perf_counter()
     flat = convert_keras_model(model)
@@ -47,17 +47,15 @@ def convert(size: int, classes: int, codewords: int) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--size", type=int, default=224, help="side of the images, in pixels")
-    parser.add_argument("--classes", type=int, default=1000)
-    parser.add_argument("--codewords", type=int, default=32)
+    resnet.add_arguments(parser)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        print(json.dumps(convert(args.size, args.classes, args.codewords)))
+        print(json.dumps(convert(args)))
         return 0
     child = [sys.executable, "-m", __spec__.name, "--child"]
-    for name in ("size", "classes", "codewords"):
+    for name in resnet.OPTIONS:
         child += [f"--{name}", str(getattr(args, name))]
     header = environment()
     runs = []
@@ -69,12 +67,7 @@ def main() -> int:
         "version": 1,
         "benchmark": "conversion",
         "environment": header,
-        "model": {
-            "name": "resnet18",
-            "input_shape": [args.size, args.size, 3],
-            "classes": args.classes,
-            "codewords": args.codewords,
-        },
+        "model": resnet.described(args),
         "limits": LIMITS,
         "median_seconds": statistics.median(run["seconds"] for run in runs),
         "largest_peak_bytes": max(run["peak_bytes"] for run in runs),

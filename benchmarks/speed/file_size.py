@@ -13,19 +13,19 @@ from typing import Any
 
 from benchmarks import result_files
 from benchmarks.environment import environment
+from benchmarks.speed import resnet
 
 LIMITS = {"subbit_int8_bytes": 1_620_000, "subbit_saves_bytes": 600_000}
 
 
-def model(size: int, classes: int, codewords: int) -> Any:
+def model(args: argparse.Namespace) -> Any:
     import numpy as np
 
-    from keras_sparsebnn import models
     from keras_sparsebnn._keras import keras
 
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
-    made = models.resnet18((size, size, 3), classes, codewords=codewords, block="bireal")
+    made = resnet.build(args)
     for layer in made.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
@@ -34,13 +34,11 @@ def model(size: int, classes: int, codewords: int) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--size", type=int, default=224, help="side of the images, in pixels")
-    parser.add_argument("--classes", type=int, default=1000)
-    parser.add_argument("--codewords", type=int, default=32)
+    resnet.add_arguments(parser)
     args = parser.parse_args()
     from keras_sparsebnn.converters import convert_file, convert_keras_model, inspect
 
-    plain = convert_keras_model(model(args.size, args.classes, args.codewords))
+    plain = convert_keras_model(model(args))
     files = {}
     for weights in ("float", "int8"):
         for format in ("lce", "subbit"):
@@ -55,12 +53,7 @@ def main() -> int:
         "version": 1,
         "benchmark": "file_size",
         "environment": header,
-        "model": {
-            "name": "resnet18",
-            "input_shape": [args.size, args.size, 3],
-            "classes": args.classes,
-            "codewords": args.codewords,
-        },
+        "model": resnet.described(args),
         "limits": LIMITS,
         "files": files,
     }

@@ -18,6 +18,7 @@ __all__ = [
     "Split",
     "StreamedSplit",
     "held_out_count",
+    "in_order",
     "on_cpu",
     "resize",
 ]
@@ -60,6 +61,21 @@ class Portion:
         return places.reshape(-1)
 
 
+def in_order(
+    size: int, portion: Portion | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Numbers of the portion's images, shuffled by its key, and their places in the epoch.
+
+    Without a portion, all images in stored order.
+    """
+    order = np.arange(size)
+    if portion is None:
+        return order, order
+    np.random.default_rng(portion.key).shuffle(order)
+    places = portion.positions()
+    return order[places], places
+
+
 class Split(Protocol):
     """One split: batches of uint8 images and labels in a given order."""
 
@@ -92,12 +108,7 @@ class MemorySplit:
     def batches(
         self, portion: Portion | None, batch_size: int, edit: Edit | None
     ) -> tf.data.Dataset:
-        order = np.arange(self.size)
-        places = order
-        if portion is not None:
-            np.random.default_rng(portion.key).shuffle(order)
-            places = portion.positions()
-        chosen = order[places]
+        chosen, places = in_order(self.size, portion)
         if edit is None:
             return (
                 tf.data.Dataset.from_tensor_slices(chosen)

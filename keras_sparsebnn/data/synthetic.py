@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-
 from keras_sparsebnn._keras import tf
-from keras_sparsebnn.data.splits import Edit, Portion
+from keras_sparsebnn.data.splits import Edit, Portion, in_order
 
 __all__ = ["CLASSES", "SyntheticSplit"]
 
@@ -32,11 +30,6 @@ class SyntheticSplit:
         self, portion: Portion | None, batch_size: int, edit: Edit | None
     ) -> tf.data.Dataset:
         """See `splits.Split`."""
-        order = np.arange(self.size)
-        places = order
-        if portion is not None:
-            np.random.default_rng(portion.key).shuffle(order)
-            places = portion.positions()
         shape = (self.image_size, self.image_size, 3)
 
         def example(index: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -49,7 +42,7 @@ class SyntheticSplit:
             return (image if edit is None else edit(image, place)), label
 
         return (
-            tf.data.Dataset.from_tensor_slices((order[places], places))
+            tf.data.Dataset.from_tensor_slices(in_order(self.size, portion))
             .map(example, num_parallel_calls=tf.data.AUTOTUNE)
             .batch(batch_size)
         )

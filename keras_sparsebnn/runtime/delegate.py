@@ -14,6 +14,7 @@ __all__ = [
     "KERNELS",
     "DelegateOptions",
     "delegate_library",
+    "has_delegate",
     "load_library",
     "profile_json",
 ]
@@ -35,12 +36,17 @@ def delegate_library() -> Path:
     Raises:
         SparseBNNError: this installation has no native library.
     """
-    if not _LIBRARY.is_file():
+    if not has_delegate():
         raise SparseBNNError(
             f"Expected the native library at {_LIBRARY}, found none. In a checkout run: make "
             "delegate; elsewhere install a wheel made for this machine."
         )
     return _LIBRARY
+
+
+def has_delegate() -> bool:
+    """Whether `delegate_library` will find something."""
+    return _LIBRARY.is_file()
 
 
 def load_library() -> ctypes.CDLL:

@@ -14,7 +14,7 @@ import numpy as np
 from keras_sparsebnn._rules import RUNTIMES
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
-from keras_sparsebnn.runtime.delegate import DelegateOptions, delegate_library, load_library
+from keras_sparsebnn.runtime.delegate import DelegateOptions, has_delegate, load_library
 from keras_sparsebnn.runtime.lce_backend import LCEBackend, import_lce, lce_installed
 from keras_sparsebnn.runtime.lce_kernels import needs_reference_kernel
 from keras_sparsebnn.runtime.model_file import custom_ops, load
@@ -67,17 +67,9 @@ def choose_runtime(runtime: str, ops: Sequence[str], name: str = "bytes") -> str
         return runtime
     if not binary:
         return "litert"
-    if not subbit and lce_installed() and not (stock_installed() and _has_delegate()):
+    if not subbit and lce_installed() and not (stock_installed() and has_delegate()):
         return "lce"
     return "delegate"
-
-
-def _has_delegate() -> bool:
-    try:
-        delegate_library()
-    except SparseBNNError:
-        return False
-    return True
 
 
 def import_runtime(runtime: str) -> str:

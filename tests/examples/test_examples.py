@@ -34,9 +34,9 @@ def deploy(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str
     return run("-c", WITHOUT_TENSORFLOW, EXAMPLES / "deploy.py", *arguments, code=code)
 
 
-@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("example", ["train", "restrict_larq_model", "deploy"])
 def test_help(example):
-    assert "usage:" in run(example, "--help").stdout
+    assert "usage:" in run(EXAMPLES / f"{example}.py", "--help").stdout
 
 
 @pytest.fixture(scope="module")

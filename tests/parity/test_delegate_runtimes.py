@@ -27,6 +27,19 @@ def guest(request, runner):
     return runner.in_runtime(importlib.import_module(f"{request.param}.interpreter"))
 
 
+def plain(channels):
+    """Of a plain 3x3 convolution."""
+    return {
+        "channels_in": channels,
+        **{f"dilation_{side}_factor": 1 for side in ("height", "width")},
+        **{"fused_activation_function": 0, "pad_values": 1, "padding": SAME},
+        **{f"stride_{side}": 1 for side in ("height", "width")},
+    }
+
+
+GOOD = plain(40)
+
+
 def network(op_model, seed=0, channels=40, **changed):
     """Floats -> bits -> convolution -> bits -> pool -> convolution -> floats, and its input."""
     rng = np.random.default_rng(seed)
@@ -40,17 +53,7 @@ def network(op_model, seed=0, channels=40, **changed):
 def add_network(model, x, rng, channels, side=12, **changed):
     """Appends the ops; the last tensor is the output."""
     half, words = side // 2, -(-channels // 32)
-    options = {
-        "channels_in": channels,
-        "dilation_height_factor": 1,
-        "dilation_width_factor": 1,
-        "fused_activation_function": 0,
-        "pad_values": 1,
-        "padding": SAME,
-        "stride_height": 1,
-        "stride_width": 1,
-        **changed,
-    }
+    options = {**plain(channels), **changed}
     pool = {"filter_height": 2, "filter_width": 2, "stride_height": 2, "stride_width": 2}
     bits = rng.integers(0, 2, (2, channels, 3, 3, words * 32), np.uint8)
     bits[..., channels:] = 0
@@ -249,18 +252,6 @@ def test_the_environment_pins_the_instruction_set(runner, op_model, monkeypatch)
         runner.run_on(interpreter := runner.interpreter(flat, delegate), image)
         assert runner.profile(delegate)["isa"] == isa
         del interpreter
-
-
-GOOD = {
-    "channels_in": 40,
-    "dilation_height_factor": 1,
-    "dilation_width_factor": 1,
-    "fused_activation_function": 0,
-    "pad_values": 1,
-    "padding": SAME,
-    "stride_height": 1,
-    "stride_width": 1,
-}
 
 
 def convolution(model, options=GOOD, **changed):

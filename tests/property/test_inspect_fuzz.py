@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_sparsebnn.converters import ModelFileError, ModelReport, inspect
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-FILES = {path.name: path.read_bytes() for path in sorted(GOLDEN.glob("*.tflite"))}
-
-# 32-bit words that break readers: huge lengths, offsets to self, backwards and past the end.
-WORDS = st.sampled_from([0, 1, 4, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC, 0x10000000])
-EDIT = st.tuples(st.integers(0, 2**16), st.one_of(st.integers(0, 255), st.none()), WORDS)
+from tests.property.edits import EDITS, FILES, edited
 
 
 def check(data: bytes) -> None:
@@ -35,16 +28,9 @@ def check(data: bytes) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=300, deadline=None)
-@given(edits=st.lists(EDIT, min_size=1, max_size=6))
+@given(edits=EDITS)
 def test_mutated(name, edits):
-    data = bytearray(FILES[name])
-    for place, byte, word in edits:
-        if byte is None:
-            at = place % (len(data) // 4) * 4
-            data[at : at + 4] = word.to_bytes(4, "little")
-        else:
-            data[place % len(data)] = byte
-    check(bytes(data))
+    check(edited(FILES[name], edits))
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +13,7 @@ from keras_sparsebnn.converters import ModelFileError, compress, expand, quantiz
 from keras_sparsebnn.converters.filters.packed import codeword_ids, packed_filters
 from keras_sparsebnn.converters.filters.sub_bit import filter_words, sub_bit_filters
 from keras_sparsebnn.tflite_file import read, write_tables
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-FILES = {path.name: path.read_bytes() for path in sorted(GOLDEN.glob("*.tflite"))}
-
-WORDS = st.sampled_from([0, 1, 4, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC, 0x10000000])
-EDIT = st.tuples(st.integers(0, 2**16), st.one_of(st.integers(0, 255), st.none()), WORDS)
+from tests.property.edits import EDITS, FILES, edited
 
 
 @st.composite
@@ -76,16 +70,9 @@ FUNCTIONS = [expand, compress, quantize_weights, rewrite]
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=200, deadline=None)
-@given(edits=st.lists(EDIT, min_size=1, max_size=6))
+@given(edits=EDITS)
 def test_mutated(function, name, edits):
-    data = bytearray(FILES[name])
-    for place, byte, word in edits:
-        if byte is None:
-            at = place % (len(data) // 4) * 4
-            data[at : at + 4] = word.to_bytes(4, "little")
-        else:
-            data[place % len(data)] = byte
-    check(function, bytes(data))
+    check(function, edited(FILES[name], edits))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

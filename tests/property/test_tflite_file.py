@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from keras_sparsebnn.tflite_file import Table, read, write_tables
 from keras_sparsebnn.tflite_file.schema import FAR, SCHEMA, UNIONS
+from tests.official_reader import official
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 INDICES = {"buffer", "inputs", "outputs", "intermediates", "metadata_buffer", "shape"}
@@ -72,23 +72,6 @@ def test_what_was_written_is_read(root, behind):
     again = read(flat + behind)
     assert (again.root, again.behind) == (root, behind)
     assert again.to_bytes() == flat + behind
-
-
-def plain(value):
-    """The object API's tree as plain values."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if hasattr(value, "__dict__"):
-        return {name: plain(item) for name, item in vars(value).items()}
-    return value
-
-
-def official(flat):
-    """As flatbuffers' generated code reads it: slow and obvious."""
-    schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
-    return plain(schema.ModelT.InitFromObj(schema.Model.GetRootAs(flat, 0)))
 
 
 def ours(table):

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn import codebook
+from keras_sparsebnn.converters.filters.convolution import BinaryConvolution, operators_named
 from keras_sparsebnn.tflite_file import Model, ModelFileError, Operator, Tensor
 
 __all__ = ["BCONV", "PackedFilter", "codeword_ids", "packed_filters"]
@@ -22,31 +23,19 @@ __all__ = ["BCONV", "PackedFilter", "codeword_ids", "packed_filters"]
 BCONV = "LceBconv2d"
 
 
-@dataclass(frozen=True)
-class PackedFilter:
-    """One binary convolution of a file.
+@dataclass(frozen=True, kw_only=True)
+class PackedFilter(BinaryConvolution):
+    """One with a filter of packed words.
 
     Attributes:
-        subgraph: number of the subgraph it is in.
-        index: position among the operators of its subgraph.
-        operator: the node.
-        input: its activations.
         filter: its filter.
-        output: its result; INT32 if it hands bits to the next binary layer.
         words: int32 `[Cout, Kh, Kw, ceil(Cin / groups / 32)]`.
         channels: Cin / groups.
-        groups: 1 for an ordinary convolution.
     """
 
-    subgraph: int
-    index: int
-    operator: Operator
-    input: Tensor
     filter: Tensor
-    output: Tensor
     words: npt.NDArray[np.int32]
     channels: int
-    groups: int
 
     @property
     def negative(self) -> npt.NDArray[np.bool_]:
@@ -60,12 +49,10 @@ def packed_filters(model: Model) -> Iterator[PackedFilter]:
     Raises:
         ModelFileError: an operator is not shaped as LCE makes it.
     """
-    for number, subgraph in enumerate(model.subgraphs):
-        for index, operator in enumerate(subgraph.operators):
-            if operator.name == BCONV:
-                packed = _packed_filter(model, number, index, operator)
-                if packed is not None:
-                    yield packed
+    for subgraph, index, operator in operators_named(model, BCONV):
+        packed = _packed_filter(model, subgraph, index, operator)
+        if packed is not None:
+            yield packed
 
 
 def _packed_filter(

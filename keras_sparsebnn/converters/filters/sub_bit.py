@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn import codebook
+from keras_sparsebnn.converters.filters.convolution import BinaryConvolution, operators_named
 from keras_sparsebnn.converters.filters.decoding_work import DecodingWork
 from keras_sparsebnn.tflite_file import Model, ModelFileError, Operator, Tensor
 
@@ -45,33 +46,21 @@ _INDICES, _CODEBOOK = 1, 2
 Ids = npt.NDArray[np.uint16]
 
 
-@dataclass(frozen=True)
-class SubBitFilter:
-    """One sub-bit convolution of a file, checked.
+@dataclass(frozen=True, kw_only=True)
+class SubBitFilter(BinaryConvolution):
+    """One with a filter of codebook indices, checked.
 
     Attributes:
-        subgraph: number of the subgraph it is in.
-        index: position among the operators of its subgraph.
-        operator: the node.
-        input: its activations.
         indices: its packed indices.
         codebook: its codewords.
-        output: its result; INT32 if it hands bits to the next binary layer.
         ids: codeword of each kernel, uint16 `[Cout, Cin / groups]`.
         bits: per index.
-        groups: 1 for an ordinary convolution.
     """
 
-    subgraph: int
-    index: int
-    operator: Operator
-    input: Tensor
     indices: Tensor
     codebook: Tensor
-    output: Tensor
     ids: Ids
     bits: int
-    groups: int
 
     @property
     def channels(self) -> int:
@@ -143,10 +132,8 @@ def sub_bit_filters(model: Model) -> Iterator[SubBitFilter]:
     """
     work = DecodingWork(model)
     known: dict[tuple[int, ...], Ids] = {}  # what operators share is decoded once
-    for number, subgraph in enumerate(model.subgraphs):
-        for index, operator in enumerate(subgraph.operators):
-            if operator.name == SUB_BIT_BCONV:
-                yield _sub_bit_filter(model, number, index, operator, work, known)
+    for subgraph, index, operator in operators_named(model, SUB_BIT_BCONV):
+        yield _sub_bit_filter(model, subgraph, index, operator, work, known)
 
 
 def _sub_bit_filter(

@@ -14,12 +14,12 @@ from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantize_w
 from keras_sparsebnn.converters.subbit import expand
 from keras_sparsebnn.converters.verification.file_outputs import compare_weights, predict
 from keras_sparsebnn.converters.verification.report import VerifyReport
+from keras_sparsebnn.runtime.delegate import has_delegate
 from keras_sparsebnn.tflite_file import read
 
 if TYPE_CHECKING:
     from keras_sparsebnn._keras import keras
     from keras_sparsebnn.converters.verification.model_ends import Inputs
-from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["VerificationError", "VerifyReport", "verify"]
 
@@ -82,7 +82,7 @@ def verify(
     rounded = has_int8_weights(read(plain))
     reference = _float_file(model, plain) if rounded else plain
     feeds = file_inputs(model, plain, inputs)
-    runtimes = ["lce", "delegate"] if _has_delegate() else ["lce"]
+    runtimes = ["lce", "delegate"] if has_delegate() else ["lce"]
     with tqdm(
         total=len(runtimes) * len(feeds[0]),
         unit="sample",
@@ -102,16 +102,6 @@ def verify(
             compared.append("delegate(sub-bit file)")
     weights = compare_weights(reference, plain, feeds, labels) if rounded else None
     return replace(reports[0], compared=tuple(compared), int8_weights=weights)
-
-
-def _has_delegate() -> bool:
-    from keras_sparsebnn.runtime import delegate_library
-
-    try:
-        delegate_library()
-    except SparseBNNError:
-        return False
-    return True
 
 
 def _float_file(model: keras.Model, rounded: bytes) -> bytes:

@@ -19,6 +19,7 @@ from keras_sparsebnn.converters.filters.sub_bit import (
     unpack_indices,
 )
 from keras_sparsebnn.tflite_file import Table, operator_code, read, write_tables
+from tests.official_reader import official
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SELECTED = (GOLDEN / "lce_selected.tflite").read_bytes()
@@ -136,23 +137,9 @@ class TestGolden:
 class TestLossless:
     def test_everything_of_lces_own_file(self):
         # With TensorFlow's generated classes, which share no code with ours.
-        schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
-
-        def plain(value):
-            if isinstance(value, np.ndarray):
-                return value.tolist()
-            if isinstance(value, list):
-                return [plain(item) for item in value]
-            if hasattr(value, "__dict__"):
-                return {name: plain(item) for name, item in vars(value).items()}
-            return value
-
-        def unpacked(model):
-            return plain(schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0)))
-
         restored = expand(SUB_BIT)
-        assert unpacked(restored) == unpacked(SELECTED)
-        assert unpacked(SUB_BIT) != unpacked(SELECTED)
+        assert official(restored) == official(SELECTED)
+        assert official(SUB_BIT) != official(SELECTED)
 
     def test_runs_as_before(self, rng):
         pytest.importorskip("larq_compute_engine")

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.smoke
 verify_module = sys.modules[verify.__module__]
 
 needs_delegate = pytest.mark.skipif(
-    not verify_module._has_delegate(), reason="needs the native library: make delegate"
+    not verify_module.has_delegate(), reason="needs the native library: make delegate"
 )
 
 
@@ -180,7 +180,7 @@ class TestAgrees:
 
 @pytest.fixture
 def without_delegate(monkeypatch):
-    monkeypatch.setattr(verify_module, "_has_delegate", lambda: False)
+    monkeypatch.setattr(verify_module, "has_delegate", lambda: False)
 
 
 class TestOtherFormats:

@@ -18,6 +18,7 @@ from keras_sparsebnn.training import (
     train,
 )
 from keras_sparsebnn.training.run.teacher import Teacher
+from tests.unit.training.interruption import StopAt, history
 
 
 @pytest.fixture(scope="module")
@@ -162,24 +163,6 @@ _QUICK = {
     **{"epochs": 2, "batch_size": 200, "method": "random", "codewords": 16},
     "model_options": {"widths": [8, 16]},
 }
-
-
-class StopAt(keras.callbacks.Callback):
-    """Asks a run to stop after a step, as Ctrl-C does."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self.step = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.optimizer.iterations) == self.step:
-            import signal
-
-            signal.raise_signal(signal.SIGTERM)
-
-
-def history(metrics: dict) -> list[dict]:
-    return [{k: v for k, v in r.items() if k != "seconds"} for r in metrics["history"]]
 
 
 class TestRun:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from keras_sparsebnn.models import small
 from keras_sparsebnn.quantizers import FixedSubset
 from keras_sparsebnn.training import RunConfig, TrainingInterruptedError, train
 from keras_sparsebnn.training.run.network import recorded
+from tests.unit.training.interruption import StopAt, history
 
 _QUICK = {"epochs": 2, "batch_size": 400, "batch_norm_batches": 2}  # 3 steps an epoch
 
@@ -34,23 +34,6 @@ def network(input_shape, classes, *, filters=8, codewords=8, name=None):
     )(y)
     y = keras.layers.GlobalAveragePooling2D()(y)
     return keras.Model(x, keras.layers.Dense(classes)(y))
-
-
-class StopAt(keras.callbacks.Callback):
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self.step = step
-
-    def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.optimizer.iterations) == self.step:
-            signal.raise_signal(signal.SIGTERM)
-
-
-def history(metrics: dict) -> list[dict]:
-    return [
-        {k: v for k, v in record.items() if k not in ("seconds", "selection")}
-        for record in metrics["history"]
-    ]
 
 
 def seeded_model():

@@ -24,6 +24,7 @@ from keras_sparsebnn.training import (
     train,
 )
 from keras_sparsebnn.training.run import job, loop
+from tests.unit.training.interruption import StopAt
 
 _QUICK = {"epochs": 2, "batch_size": 200, "method": "random", "codewords": 16}
 
@@ -88,15 +89,6 @@ class TestRun:
         assert (tmp_path / "model.keras").stat().st_size == pytest.approx(len(model), rel=0.01)
 
     def test_stopping_in_an_epoch_changes_nothing(self, finished, tmp_path):
-        class StopAt(keras.callbacks.Callback):
-            def __init__(self, *steps: int) -> None:
-                super().__init__()
-                self.steps = steps
-
-            def on_train_batch_end(self, batch, logs=None):
-                if int(self.model.optimizer.iterations) in self.steps:
-                    signal.raise_signal(signal.SIGTERM)
-
         for stop in (3, 7, 10):  # 7 steps an epoch: in it, at its end, in the next one
             with pytest.raises(TrainingInterruptedError, match="Stopped by SIGTERM in epoch"):
                 train(RunConfig(**_QUICK), tmp_path, callbacks=[StopAt(stop)])
