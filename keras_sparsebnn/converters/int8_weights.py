@@ -9,8 +9,8 @@ Nothing but the weights is rounded: activations, biases and binary layers stay a
 Why not TFLite's hybrid kernels, which take int8 weights directly: measured, they are right in
 ai-edge-litert 1.4 and 2.3, but in tf.lite 2.15 and tflite-runtime 2.14 a fully connected layer
 with a scale per channel gives zeros, in silence; they round activations to 8 bits as well,
-which flips signs further on; and XNNPACK leaves them alone in the older two, at half the speed
-or less. DEQUANTIZE of constants is right everywhere and as fast as float. FORMAT.md has the
+which flips signs in later layers; and XNNPACK does not run them in the older two, at half the
+speed or less. DEQUANTIZE of constants is right everywhere and as fast as float. FORMAT.md has the
 numbers.
 
 Reference: Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference",
@@ -50,7 +50,7 @@ _OUTPUT_AXIS = {
 """Which axis of the weights, always input 1, is the output channel."""
 
 _OVERHEAD_BYTES = 256
-"""What a tensor and an operator take at most; scale and zero point of a channel take 12."""
+"""What a tensor and an operator take at most; each channel's scale and zero point take 12."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -76,7 +76,7 @@ def quantized(weights: Floats, axis: int) -> tuple[npt.NDArray[np.int8], Floats]
 
 
 def has_int8_weights(model: Model) -> bool:
-    """Whether `quantize_weights` has been at work: int8 constants that become float."""
+    """Whether weights are stored as by `quantize_weights`: int8 constants that become float."""
     return any(
         operator.name == DEQUANTIZE
         and len(operator.inputs) == 1
@@ -95,8 +95,8 @@ def quantize_weights(model: bytes) -> bytes:
         model: the bytes of a .tflite.
 
     Returns:
-        The smaller file; `model` itself if nothing in it profits. Weights that are not finite
-        stay as they are.
+        The smaller file; `model` itself if no layer would get smaller. Weights that are not
+        finite stay as they are.
 
     Raises:
         ModelFileError: damaged, or of a newer schema.
@@ -105,7 +105,7 @@ def quantize_weights(model: bytes) -> bytes:
     empty = file.root.tables("buffers")[:1]
     if empty and len(empty[0].vector("data")):
         raise ModelFileError(
-            f"Expected buffer 0 to be empty, which the schema reserves for that, got "
+            f"Expected buffer 0 to be empty, as the schema requires, got "
             f"{len(empty[0].vector('data'))} bytes. The file is damaged."
         )
     rounding = _Rounding(file)
@@ -127,7 +127,7 @@ def quantize_weights(model: bytes) -> bytes:
 
 
 class _Rounding:
-    """One file: a constant that tensors share is rounded once."""
+    """Rounds the constants of one file; one that several tensors share is rounded once."""
 
     def __init__(self, file: Model) -> None:
         self.file = file
@@ -137,9 +137,9 @@ class _Rounding:
         self.rounded: dict[int, tuple[tuple[int, ...], int, Table]] = {}
 
     def dequantize(self, graph: Subgraph, index: int, axis: int) -> Table | None:
-        """The operator that makes tensor `index`, whose data moves to a new int8 tensor.
+        """The operator that computes tensor `index` from a new int8 tensor, which takes its data.
 
-        None if it has no constant weights, or they would not get smaller.
+        None if the tensor has no constant weights, or they would not get smaller.
         """
         tensor = graph.tensors[index]
         if index < 0 or tensor.dtype != "FLOAT32" or axis >= len(tensor.shape):
@@ -164,7 +164,7 @@ class _Rounding:
         return Table("Operator", opcode_index=code, inputs=[source], outputs=[index])
 
     def constant(self, tensor: Tensor, axis: int) -> Table | None:
-        """The rounded weights; None if they are none or would not get smaller."""
+        """The tensor of rounded weights; None if there are no weights or it would save nothing."""
         if not self.file.data(tensor):
             return None
         weights: Floats = self.file.constant(tensor, "FLOAT32")

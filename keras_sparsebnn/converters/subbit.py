@@ -1,9 +1,9 @@
 """LCE .tflite <-> sub-bit .tflite, lossless both ways. FORMAT.md specifies the format.
 
 `compress` replaces every 3x3 `LceBconv2d` whose filter is smaller as indices into a codebook
-by `SparsebnnBconv2d`; `expand` undoes it. Everything else in the file is copied as it is:
-tensors keep their numbers and names, and what is new lies behind what was there. What could
-not be restored to the bit stays as it is.
+by `SparsebnnBconv2d`; `expand` undoes it. Everything else in the file is copied unchanged:
+tensors keep their numbers and names, and new ones are added at the end. A layer that could not
+be restored bit by bit is left alone.
 
 NumPy only: no TensorFlow.
 """
@@ -52,11 +52,11 @@ _INT32, _UINT8, _UINT16 = map(TENSOR_TYPES.index, ("INT32", "UINT8", "UINT16"))
 _OWN_OPTIONS = ("channels_out", "format_version", "groups", "index_bits")
 
 _OVERHEAD_BYTES = 200
-"""What a layer takes beside stream and codebook: four more options, which are then shared with
-fewer layers, the codebook's tensor and buffer, alignment. On random networks 100 to 230."""
+"""What a layer takes besides its indices and codebook: four more options in a map that fewer
+layers share, the codebook's tensor and buffer, alignment. On random networks 100 to 230."""
 
 _KNOWN_FIELDS = {"shape", "type", "buffer", "name", "has_rank", "quantization"}
-"""Of a filter's tensor: with others it is left alone."""
+"""Of a filter's tensor; a layer whose filter has others is left alone."""
 
 Place = tuple[int, int]
 """Number of a subgraph, number of a tensor or an operator in it."""
@@ -120,7 +120,7 @@ def compress(model: bytes) -> bytes:
 
 
 def _add_codebook(root: Table, graph: Table, data: bytes, buffers: dict[bytes, int]) -> int:
-    """A new tensor at the end; layers with equal codewords share it."""
+    """The number of a new tensor at the end; layers with equal codewords share it."""
     if data not in buffers:
         buffers[data] = root.append("buffers", Table("Buffer", data=data))
     tensor = Table(
@@ -140,7 +140,7 @@ def _compressible(file: Model) -> list[tuple[PackedFilter, _Codebook]]:
     share a filter.
     """
     if _code(file, SUB_BIT_BCONV) is not None:
-        return []  # an unused one: `expand` knows its own by being the last
+        return []  # one that nothing uses; `expand` takes the last one for its own
     users: dict[int, list[PackedFilter]] = defaultdict(list)
     for packed in packed_filters(file):
         users[packed.filter.buffer].append(packed)
@@ -167,7 +167,7 @@ def _compressible(file: Model) -> list[tuple[PackedFilter, _Codebook]]:
 
 
 def _readers(file: Model) -> dict[Place, set[tuple[Place | None, int]]]:
-    """For each tensor the operators that name it, and as which input; (None, 0) for others."""
+    """For each tensor, who reads it as which input; (None, 0) stands for any other mention."""
     found: dict[Place, set[tuple[Place | None, int]]] = defaultdict(set)
     for number, graph in enumerate(file.subgraphs):
         for index, operator in enumerate(graph.operators):
@@ -209,7 +209,7 @@ def _code(file: Model, name: str) -> int | None:
 
 
 def _codebook(packed: PackedFilter) -> _Codebook | None:
-    """None if the packed filter is no larger, or would lose bits of channels that are not there."""
+    """How to store the filter; None if that saves nothing, or would lose set bits of padding."""
     ids = codeword_ids(packed.negative)
     assert ids is not None
     codewords, indices = np.unique(ids.astype(np.uint16), return_inverse=True)
@@ -223,10 +223,10 @@ def _codebook(packed: PackedFilter) -> _Codebook | None:
 
 
 def expand(model: bytes) -> bytes:
-    """Makes plain LCE layers of all `SparsebnnBconv2d`; `expand(compress(m))` equals `m`.
+    """Turns every `SparsebnnBconv2d` back into LCE's layer; `expand(compress(m))` equals `m`.
 
-    Equal are all tables: tensors with names, shapes, types and data, operators with options,
-    signatures, metadata. The order of the tables in the file is this package's.
+    It does in every table: tensors with names, shapes, types and data, operators with options,
+    signatures, metadata. Only the order of the tables in the file may differ.
 
     Args:
         model: the bytes of a sub-bit .tflite.
@@ -244,7 +244,7 @@ def expand(model: bytes) -> bytes:
     codes = file.root.tables("operator_codes")
     own, plain = _code(file, SUB_BIT_BCONV), _code(file, BCONV)
     if plain is None or own != len(codes) - 1:
-        raise _not_ours(f"operator code {BCONV} and, behind all others, {SUB_BIT_BCONV}")
+        raise _not_ours(f"operator codes {BCONV} and, as the last one, {SUB_BIT_BCONV}")
     readers = _readers(file)
     books: dict[int, set[int]] = defaultdict(set)
     book_buffers = set()
@@ -284,7 +284,7 @@ def expand(model: bytes) -> bytes:
 
 def _drop_tail(tables: list[Table], indices: set[int], what: str) -> None:
     if indices != set(range(len(tables) - len(indices), len(tables))):
-        raise _not_ours(f"the {what} behind all others")
+        raise _not_ours(f"the {what} after all others")
     del tables[len(tables) - len(indices) :]
 
 

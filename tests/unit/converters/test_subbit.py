@@ -401,13 +401,13 @@ class TestRefuses:
         tree = read(SUB_BIT).root
         graph = tree.tables("subgraphs")[0]
         graph.append("tensors", graph.tables("tensors")[0])
-        refused(tree, "Expected the codebooks behind all others")
+        refused(tree, "Expected the codebooks after all others")
         tree = read(SUB_BIT).root
         tree.append("buffers", Table("Buffer"))
-        refused(tree, "Expected the codebooks' buffers behind all others")
+        refused(tree, "Expected the codebooks' buffers after all others")
         tree = read(SUB_BIT).root
         tree.append("operator_codes", tree.tables("operator_codes")[0])
-        refused(tree, "Expected operator code LceBconv2d and, behind all others")
+        refused(tree, "Expected operator codes LceBconv2d and, as the last one")
         tree = read(SUB_BIT).root
         graph = tree.tables("subgraphs")[0]
         _, indices, _ = layer(tree)
