@@ -173,8 +173,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     group = parser.add_argument_group("network and kernels")
-    _add(group, "--model", "which network", metavar="NAME")
-    _add(group, "--method", "how a layer comes by its kernels", choices=METHODS)
+    _add(group, "--model", "a network of docs/networks.md", metavar="NAME")
+    _add(group, "--method", "how kernels are chosen, see docs/methods.md", choices=METHODS)
     _add(
         group,
         "--codewords",

@@ -86,12 +86,14 @@ def refuse_loops(model: keras.Model) -> None:
     for path, layer in leaf_layers(model):
         for part in (layer, *layer.submodules):
             if isinstance(part, keras.layers.RNN) and not part.unroll:
-                # Keras cannot unroll convolutions over time.
-                unroll = "" if hasattr(part.cell, "kernel_size") else "unroll=True, or "
+                # Keras cannot unroll convolutions over time; LCE gets other LSTMs wrong.
+                ways = ["unroll=True"] if not hasattr(part.cell, "kernel_size") else []
+                if not isinstance(part, keras.layers.LSTM):
+                    ways.append("batch_size=1 at its inputs")
                 raise ConversionError(
                     f"Expected no loop over time steps in a model of any batch size, got "
-                    f"{type(part).__name__} (layer {path}). Build the model with {unroll}"
-                    "batch_size=1 at its inputs; the weights fit."
+                    f"{type(part).__name__} (layer {path}). Build the model with {', or '.join(ways)}; "
+                    "the weights fit."
                 )
 
 

@@ -1,7 +1,10 @@
-"""Which operators of a .tflite something can run, and the layers that bring others.
+"""Which operators of a .tflite compute what the model does, and the layers that bring others.
 
 LCE's converter writes what it cannot translate as a custom operator of TensorFlow's name, in
 silence. No interpreter has a kernel for it, and none says so before the file is loaded.
+
+An LSTM of fixed batch size becomes one operator, whose two states LCE's converter (0.16) merges
+into one tensor. And it keeps them: each inference goes on from the one before.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from keras_sparsebnn.converters.errors import ConversionError
-from keras_sparsebnn.tflite_file import Operator, read
+from keras_sparsebnn.tflite_file import Operator, Subgraph, read
 
 __all__ = ["BUILTIN_VERSIONS", "CUSTOM", "check_operators"]
 
@@ -75,7 +78,8 @@ def check_operators(flat: bytes, layers: Sequence[str] = ()) -> None:
         layers: paths of the model's layers, to name the one that brings an operator.
 
     Raises:
-        ConversionError: there is an operator that neither has a kernel for.
+        ConversionError: there is an operator that neither has a kernel for, or one that keeps
+            a state between inferences.
     """
     model = read(flat)
     codes = model.root.tables("operator_codes")
@@ -84,13 +88,29 @@ def check_operators(flat: bytes, layers: Sequence[str] = ()) -> None:
         for operator in graph.operators:
             version = codes[operator.table.integer("opcode_index")].integer("version")
             newest = BUILTIN_VERSIONS.get(operator.name, 0)
-            if operator.name in CUSTOM or 1 <= version <= newest:
+            known = operator.name in CUSTOM or 1 <= version <= newest
+            if known and not _keeps_state(graph, operator):
                 continue
             names = [graph.tensors[i].name for i in operator.outputs if i >= 0]
             # Instead of its name, an output of the model has the signature's: its layer's.
             if graph is model.subgraphs[0]:
                 names += [outputs[i] for i in operator.outputs if i in outputs]
-            raise _no_kernel(operator, version if newest else None, _layer(names, layers))
+            layer = _layer(names, layers)
+            if known:
+                raise ConversionError(
+                    "Expected operators that keep nothing from one inference to the next, got "
+                    f"{operator.name} ({_where(layer)}). Build the layer with unroll=True; the "
+                    "weights fit."
+                )
+            raise _no_kernel(operator, version if newest else None, layer)
+
+
+def _keeps_state(graph: Subgraph, operator: Operator) -> bool:
+    return any(
+        graph.tensors[index].table.integer("is_variable")
+        for index in operator.inputs
+        if index >= 0
+    )
 
 
 def _layer(tensors: Sequence[str], layers: Sequence[str]) -> str | None:
@@ -101,12 +121,15 @@ def _layer(tensors: Sequence[str], layers: Sequence[str]) -> str | None:
     return max(found, key=len, default=None)
 
 
+def _where(layer: str | None) -> str:
+    return "a layer without a name in the file" if layer is None else f"layer {layer}"
+
+
 def _no_kernel(operator: Operator, version: int | None, layer: str | None) -> ConversionError:
     name = operator.name.removeprefix("Flex")
     advice = next((text for key, text in _ADVICE.items() if re.fullmatch(key, name)), None)
     which = operator.name if version is None else f"{operator.name} version {version}"
-    where = "a layer without a name in the file" if layer is None else f"layer {layer}"
     return ConversionError(
-        f"Expected operators that LCE and TFLite can run, got {which} ({where}). "
+        f"Expected operators that LCE and TFLite can run, got {which} ({_where(layer)}). "
         f"{advice or _GENERAL_ADVICE}"
     )

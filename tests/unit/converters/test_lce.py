@@ -121,8 +121,8 @@ class TestRefused:
         ("layer", "got", "way_out"),
         [
             (L.GRU(4, name="it"), "GRU", "with unroll=True, or batch_size=1"),
-            (L.LSTM(4, name="it"), "LSTM", "with unroll=True, or batch_size=1"),
-            (L.Bidirectional(L.LSTM(4), name="it"), "LSTM", "with unroll=True, or batch_size=1"),
+            (L.LSTM(4, name="it"), "LSTM", "with unroll=True;"),
+            (L.Bidirectional(L.LSTM(4), name="it"), "LSTM", "with unroll=True;"),
             (L.ConvLSTM1D(4, 3, name="it"), "ConvLSTM1D", "with batch_size=1"),
         ],
         ids=lambda layer: type(layer).__name__ if isinstance(layer, L.Layer) else "",
@@ -134,13 +134,25 @@ class TestRefused:
         ):
             convert_keras_model(model(layer, shape=shape))
 
-    def test_both_ways_out_of_loops_convert(self, rng):
-        x = rng.normal(size=(1, 3, 32)).astype(np.float32)
-        for batch_size, unroll in ((None, True), (1, False)):
-            inputs = L.Input((3, 32), batch_size=batch_size)
-            net = keras.Sequential([inputs, L.Bidirectional(L.LSTM(4, unroll=unroll))])
-            flat = convert_keras_model(net)
-            np.testing.assert_allclose(Interpreter(flat).predict(x), net(x), rtol=1e-5)
+    @pytest.mark.parametrize(
+        ("make", "batch_size", "unroll"),
+        [(L.LSTM, None, True), (L.GRU, None, True), (L.GRU, 1, False), (L.SimpleRNN, 1, False)],
+    )
+    def test_the_ways_out_of_loops(self, make, batch_size, unroll, rng):
+        x = rng.normal(size=(3, 3, 32)).astype(np.float32)
+        inputs = L.Input((3, 32), batch_size=batch_size)
+        net = keras.Sequential([inputs, L.Bidirectional(make(4, unroll=unroll))])
+        got = Interpreter(convert_keras_model(net)).predict(x)
+        expected = np.concatenate([net(x[i : i + 1]) for i in range(3)])
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+    def test_states_between_inferences(self):
+        inputs = L.Input((3, 32), batch_size=1)
+        net = keras.Sequential([inputs, L.LSTM(4, name="it")])
+        with pytest.raises(
+            ConversionError, match=r"UNIDIRECTIONAL_SEQUENCE_LSTM \(layer it\)\. .*unroll=True"
+        ):
+            convert_keras_model(net)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     @pytest.mark.parametrize("kind", ["float", "binary", "sparse", "bn"])
