@@ -56,8 +56,8 @@ def check_frozen_model(model: keras.Model) -> None:
 
     Raises:
         ConversionError: an input of unknown size, a layer that computes in another type than
-            float32 or with channels first, or a binary convolution that LCE would read as
-            another one.
+            float32 or with channels first, an LSTM that is not unrolled, or a binary
+            convolution that LCE would read as another one.
     """
     for tensor in model.inputs:
         if None in tensor.shape[1:]:
@@ -67,6 +67,7 @@ def check_frozen_model(model: keras.Model) -> None:
             )
     for path, layer in leaf_layers(model):
         _check_parts(path, layer)
+        _check_lstm(path, layer)
         _check_layout(path, layer)
         if is_binary_convolution(layer):
             _check_binary_convolution(path, layer)
@@ -86,14 +87,12 @@ def refuse_loops(model: keras.Model) -> None:
     for path, layer in leaf_layers(model):
         for part in (layer, *layer.submodules):
             if isinstance(part, keras.layers.RNN) and not part.unroll:
-                # Keras cannot unroll convolutions over time; LCE gets other LSTMs wrong.
-                ways = ["unroll=True"] if not hasattr(part.cell, "kernel_size") else []
-                if not isinstance(part, keras.layers.LSTM):
-                    ways.append("batch_size=1 at its inputs")
+                # Keras cannot unroll convolutions over time.
+                unroll = "" if hasattr(part.cell, "kernel_size") else "unroll=True, or "
                 raise ConversionError(
                     f"Expected no loop over time steps in a model of any batch size, got "
-                    f"{type(part).__name__} (layer {path}). Build the model with {', or '.join(ways)}; "
-                    "the weights fit."
+                    f"{type(part).__name__} (layer {path}). Build the model with {unroll}"
+                    "batch_size=1 at its inputs; the weights fit."
                 )
 
 
@@ -112,6 +111,17 @@ def _check_parts(path: str, layer: keras.layers.Layer) -> None:
             raise ConversionError(
                 f"Expected float32 layers, got {dtype.name} (layer {path}). Give that "
                 'layer dtype="float32".'
+            )
+
+
+def _check_lstm(path: str, layer: keras.layers.Layer) -> None:
+    """LCE merges both states of an LSTM operator, which then outlive the inference."""
+    for part in (layer, *layer.submodules):
+        if isinstance(part, keras.layers.LSTM) and not part.unroll:
+            raise ConversionError(
+                f"Expected LSTM layers with unroll=True, got one that loops over time steps "
+                f"(layer {path}). LCE computes wrong values for it: build the model with "
+                "unroll=True; the weights fit."
             )
 
 

@@ -121,8 +121,7 @@ class TestRefused:
         ("layer", "got", "way_out"),
         [
             (L.GRU(4, name="it"), "GRU", "with unroll=True, or batch_size=1"),
-            (L.LSTM(4, name="it"), "LSTM", "with unroll=True;"),
-            (L.Bidirectional(L.LSTM(4), name="it"), "LSTM", "with unroll=True;"),
+            (L.Bidirectional(L.GRU(4), name="it"), "GRU", "with unroll=True, or batch_size=1"),
             (L.ConvLSTM1D(4, 3, name="it"), "ConvLSTM1D", "with batch_size=1"),
         ],
         ids=lambda layer: type(layer).__name__ if isinstance(layer, L.Layer) else "",
@@ -146,12 +145,12 @@ class TestRefused:
         expected = np.concatenate([net(x[i : i + 1]) for i in range(3)])
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
-    def test_states_between_inferences(self):
-        inputs = L.Input((3, 32), batch_size=1)
-        net = keras.Sequential([inputs, L.LSTM(4, name="it")])
-        with pytest.raises(
-            ConversionError, match=r"UNIDIRECTIONAL_SEQUENCE_LSTM \(layer it\)\. .*unroll=True"
-        ):
+    @pytest.mark.parametrize("batch_size", [None, 1])
+    @pytest.mark.parametrize("wrap", [lambda layer: layer, L.Bidirectional])
+    def test_lstm_that_is_not_unrolled(self, wrap, batch_size):
+        layer = wrap(L.LSTM(4, name="it"))
+        net = keras.Sequential([L.Input((3, 32), batch_size=batch_size), layer])
+        with pytest.raises(ConversionError, match=r"LSTM .*\(layer (it|bidirectional).*unroll=True"):
             convert_keras_model(net)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])

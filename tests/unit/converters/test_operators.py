@@ -75,6 +75,15 @@ class TestCheck:
         with pytest.raises(ConversionError, match="got ADD version 6"):
             check_operators(file_with("ADD", 6))
 
+    def test_states_that_outlive_an_inference(self):
+        builder = ModelBuilder()
+        x, state, y = (builder.activation([1, 4], "float32", name=n) for n in "xsy")
+        builder.operator("SVDF", [x, x, x, -1, state], [y], Table("SVDFOptions"), version=4)
+        check_operators(builder.to_bytes([x], [y]))
+        builder.graph.tables("tensors")[state]["is_variable"] = True
+        with pytest.raises(ConversionError, match="keep nothing from one .* got SVDF"):
+            check_operators(builder.to_bytes([x], [y]))
+
     def test_every_subgraph(self):
         with pytest.raises(ConversionError, match="got FlexErf"):
             check_operators(file_with("FlexErf", subgraphs=2))
