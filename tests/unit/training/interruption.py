@@ -20,6 +20,7 @@ class StopAt(keras.callbacks.Callback):
             signal.raise_signal(signal.SIGTERM)
 
 
-def history(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each epoch's record without what may differ between equal runs."""
-    return [{k: v for k, v in r.items() if k != "seconds"} for r in metrics["history"]]
+def history(metrics: dict[str, Any], *left_out: str) -> list[dict[str, Any]]:
+    """Each epoch's record without its time, which differs, and without `left_out`."""
+    without = ("seconds", *left_out)
+    return [{k: v for k, v in r.items() if k not in without} for r in metrics["history"]]
