@@ -94,16 +94,17 @@ def read_json(path: Path) -> dict[str, Any]:
     if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_JSON_BYTES:
         raise SparseBNNError(
             f"Expected a JSON file of at most {MAX_JSON_BYTES} bytes, got {status.st_size} "
-            f"({path}). Remove it."
+            f"({path}). Correct or remove it."
         )
     try:
         data = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
         raise SparseBNNError(
-            f"Expected JSON, got something else ({path}: {str(error)[:100]}). Remove it."
+            f"Expected JSON, got something else ({path}: {str(error)[:100]}). Correct or "
+            "remove it."
         ) from error
     if not isinstance(data, dict):
         raise SparseBNNError(
-            f"Expected a JSON object, got {type(data).__name__} ({path}). Remove it."
+            f"Expected a JSON object, got {type(data).__name__} ({path}). Correct or remove it."
         )
     return data

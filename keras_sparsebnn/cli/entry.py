@@ -79,7 +79,10 @@ def run_command(argv: Sequence[str] | None) -> int:
         if getattr(sys, stream) is None:  # started with it closed: 2>&-
             setattr(sys, stream, open(os.devnull, "w"))  # noqa: PTH123, SIM115
     try:
-        args = build_parser().parse_args(argv)
+        args, unknown = build_parser().parse_known_args(argv)
+        if unknown:  # argparse would name the program's own help
+            named = _Parser(prog=f"sparsebnn {args.command}")
+            named.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as done:  # argparse has said why
         return done.code if isinstance(done.code, int) else ERROR
     try:

@@ -35,6 +35,19 @@ class TestParser:
         assert "invalid choice: 'tpu'" in fails("benchmark", "m.tflite", "--runtime", "tpu")
         assert "invalid int value: 'many'" in fails("benchmark", "m.tflite", "--runs", "many")
 
+    def test_unknown_options_name_the_commands_own_help(self, fails):
+        line = fails("inspect", "m.tflite", "--format", "x")
+        assert line == (
+            "sparsebnn inspect: error: unrecognized arguments: --format x. "
+            "See sparsebnn inspect --help"
+        )
+
+    def test_json_of_the_users_own_is_not_to_be_removed_only(self, fails, tmp_path):
+        (tmp_path / "matrix.json").write_text("{")
+        line = fails("experiment", tmp_path / "matrix.json", "--out", tmp_path / "out")
+        assert "Expected JSON, got something else" in line
+        assert line.endswith("Correct or remove it.")
+
     def test_module_entry_point(self):
         result = subprocess.run(
             [sys.executable, "-m", "keras_sparsebnn", "--version"],
