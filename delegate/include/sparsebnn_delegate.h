@@ -13,7 +13,7 @@
  *
  * The same options as strings, for runtimes that load by path: num_threads=1..256,
  * kernel=auto|xnor|codebook|reference, isa=auto|scalar|avx2|avx512|neon, profile=0|1,
- * verbose=0|1. The environment variable SPARSEBNN_ISA says what isa=auto is.
+ * verbose=0|1, glue=0|1. The environment variable SPARSEBNN_ISA says what isa=auto is.
  */
 #ifndef SPARSEBNN_DELEGATE_H_
 #define SPARSEBNN_DELEGATE_H_
@@ -46,6 +46,9 @@ typedef struct sparsebnn_delegate_options {
   /* Not 0: write to stderr what runs which node. */
   int verbose;
 } sparsebnn_delegate_options;
+
+/* The structure stays as it is; `glue`, whether float elementwise ops beside binary ones are
+ * run too (1, the default), is set by name: tflite_plugin_create_delegate below. */
 
 /* All automatic, no profile, quiet. */
 SPARSEBNN_EXPORT sparsebnn_delegate_options sparsebnn_delegate_options_default(void);

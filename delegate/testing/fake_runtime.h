@@ -106,18 +106,19 @@ class FakeRuntime {
 
   void AddNode(const char* custom_name, const std::vector<int>& inputs,
                const std::vector<int>& outputs, const std::vector<uint8_t>& options) {
-    auto node = std::make_unique<Node>();
-    node->inputs = IntArray(inputs);
-    node->outputs = IntArray(outputs);
-    // A buffer of its own size, which a sanitizer knows.
-    node->options.reset(new uint8_t[options.size()]);
-    if (!options.empty()) std::memcpy(node->options.get(), options.data(), options.size());
-    node->node.inputs = node->inputs.get();
-    node->node.outputs = node->outputs.get();
+    Node* node = AddAnyNode(inputs, outputs, options);
     node->node.custom_initial_data = node->options.get();
     node->node.custom_initial_data_size = static_cast<int>(options.size());
     node->registration.custom_name = custom_name;
-    nodes_.push_back(std::move(node));
+    node->registration.builtin_code = 32;  // CUSTOM
+  }
+
+  // An op of TFLite's own; `options` are its structure's bytes, none of which is a null pointer.
+  void AddBuiltin(int32_t code, const std::vector<int>& inputs, const std::vector<int>& outputs,
+                  const std::vector<uint8_t>& options) {
+    Node* node = AddAnyNode(inputs, outputs, options);
+    node->node.builtin_data = options.empty() ? nullptr : node->options.get();
+    node->registration.builtin_code = code;
   }
 
   TfLiteTensor* tensor(int index) { return tensors_[static_cast<size_t>(index)].get(); }
@@ -184,6 +185,20 @@ class FakeRuntime {
     IntArray inputs, outputs;
     std::unique_ptr<uint8_t[]> options;
   };
+
+  Node* AddAnyNode(const std::vector<int>& inputs, const std::vector<int>& outputs,
+                   const std::vector<uint8_t>& options) {
+    auto node = std::make_unique<Node>();
+    node->inputs = IntArray(inputs);
+    node->outputs = IntArray(outputs);
+    // A buffer of its own size, which a sanitizer knows.
+    node->options.reset(new uint8_t[options.size()]);
+    if (!options.empty()) std::memcpy(node->options.get(), options.data(), options.size());
+    node->node.inputs = node->inputs.get();
+    node->node.outputs = node->outputs.get();
+    nodes_.push_back(std::move(node));
+    return nodes_.back().get();
+  }
 
   static FakeRuntime* Self(TfLiteContext* context) {
     return static_cast<FakeRuntime*>(context->impl);

@@ -58,23 +58,36 @@ class FuzzBytes {
 };
 
 struct PlannedNode {
-  const char* name;
+  const char* name;  // null for an op of TFLite's own
   std::vector<int> inputs, outputs;
   FlexOptions options;
   std::vector<uint8_t> raw_options;  // instead of `options` if not empty
+  int32_t builtin_code = 0;
 };
 
 class FuzzModel {
  public:
   explicit FuzzModel(FuzzBytes* bytes) : b_(*bytes) {
-    channels_ = b_.Int(1, 100);
+    const uint8_t first = b_.Byte();
+    const bool glued = first >= 200;  // with float elementwise ops, which keep the shape
+    channels_ = 1 + first % 100;
     shape_ = {b_.Int(1, 2), b_.Int(1, 12), b_.Int(1, 12), channels_};
     static constexpr TfLiteType kTypes[] = {kTfLiteFloat32, kTfLiteInt8, kTfLiteBool};
     input_ = last_ = runtime_.AddTensor(kTypes[b_.Int(0, 2)], shape_);
-    AddQuantize();
-    for (int ops = b_.Int(0, 3); ops > 0; --ops) AddOp();
+    if (!glued) AddQuantize();
+    for (int ops = glued ? b_.Int(1, 9) : b_.Int(0, 3); ops > 0; --ops) {
+      if (glued) {
+        AddGlued();
+      } else {
+        AddOp();
+      }
+    }
     for (int damages = b_.Int(0, 3); damages > 0; --damages) Damage();
     for (const PlannedNode& node : nodes_) {
+      if (node.name == nullptr) {
+        runtime_.AddBuiltin(node.builtin_code, node.inputs, node.outputs, node.raw_options);
+        continue;
+      }
       runtime_.AddNode(
           node.name, node.inputs, node.outputs,
           node.raw_options.empty() ? WriteFlexBufferMap(node.options) : node.raw_options);
@@ -99,7 +112,7 @@ class FuzzModel {
   static int Words(int channels) { return (channels + 31) / 32; }
 
   void Add(const char* name, std::vector<int> inputs, int output, FlexOptions options) {
-    nodes_.push_back({name, std::move(inputs), {output}, std::move(options), {}});
+    nodes_.push_back({name, std::move(inputs), {output}, std::move(options), {}, 0});
     // Whether it is read outside too; the last one is.
     if (b_.Byte() & 1 || outputs_.empty()) outputs_.push_back(output);
     last_ = output;
@@ -120,10 +133,48 @@ class FuzzModel {
       case 1:
         return AddDequantize();
       case 2:
-        return AddConvolution(true);
+        return AddConvolution(true, false);
       default:
-        return AddConvolution(false);
+        return AddConvolution(false, false);
     }
+  }
+
+  void AddGlued() {
+    if (runtime_.tensor(last_)->type == kTfLiteInt32) {
+      AddConvolution(b_.Byte() & 1, b_.Byte() < 240);
+      const TfLiteType type = runtime_.tensor(last_)->type;
+      shape_[3] = type == kTfLiteInt32 ? Words(channels_) : channels_;
+      runtime_.SetDims(last_, shape_);
+      shape_[3] = channels_;
+    } else if (runtime_.tensor(last_)->type != kTfLiteFloat32 || b_.Byte() < 60) {
+      AddQuantize();
+    } else {
+      AddElementwise();
+    }
+  }
+
+  void AddElementwise() {
+    static constexpr int32_t kCodes[] = {0, 18, 41, 55, 57, 54, 19, 20, 21, 98};
+    const int kind = b_.Int(0, 9);
+    std::vector<int> inputs = {last_};
+    if (kind < 6) {
+      const bool with_tensor = kind < 5 && b_.Byte() & 1;
+      const bool whole = b_.Byte() & 1;
+      int other = b_.Int(0, last_);
+      if (!with_tensor) {
+        const int count = whole ? channels_ : 1;
+        other = runtime_.AddConstant(kTfLiteFloat32, {count},
+                                     b_.Noise(sizeof(float) * static_cast<size_t>(count)));
+      }
+      inputs.insert(b_.Byte() & 1 && kind < 5 ? inputs.begin() : inputs.end(), other);
+    }
+    std::vector<uint8_t> options;
+    if (kind < 3) options = {static_cast<uint8_t>(b_.Int(0, 4)), 0, 0, 0};
+    if (kind == 9) options = {0, 0, 0, 0x3E};  // the slope, 0.125
+    const int output = runtime_.AddTensor(kTfLiteFloat32, shape_);
+    Add(nullptr, std::move(inputs), output, {});
+    nodes_.back().raw_options = std::move(options);
+    nodes_.back().builtin_code = kCodes[kind];
   }
 
   void AddMaxPool() {
@@ -142,7 +193,7 @@ class FuzzModel {
     Add("LceDequantize", {last_}, output, {});
   }
 
-  void AddConvolution(bool sub_bit) {
+  void AddConvolution(bool sub_bit, bool keeps_shape) {
     std::mt19937 random(b_.Byte());
     Geometry g;
     g.channels_in = channels_;
@@ -159,7 +210,13 @@ class FuzzModel {
     const TfLiteType type = kTypes[b_.Int(0, 2)];
     // Now and then channels_in is less than the input has.
     const int channels_in = b_.Byte() < 20 && g.groups == 1 ? b_.Int(1, channels_) : channels_;
-    const int padding = b_.Int(0, 1), pad_values = b_.Int(0, 1), activation = b_.Int(0, 3);
+    if (keeps_shape) {
+      g.stride_height = g.stride_width = 1;
+      g.groups = 1;
+      g.channels_out = channels_;
+    }
+    const int padding = keeps_shape ? 0 : b_.Int(0, 1), pad_values = b_.Int(0, 1),
+              activation = b_.Int(0, 3);
     FlexOptions options = Bconv2dOptionsOf(g, channels_in, padding, pad_values, activation);
     const RandomFilter filter(g, sub_bit ? 1 << index_bits : 0, &random);
     std::vector<int> inputs = AddFilter(g, filter, index_bits, &runtime_, &options);
@@ -187,9 +244,11 @@ class FuzzModel {
       case 0:
         return DamageOption(&node);
       case 1:
+        if (node.name == nullptr) return;  // a structure of a fixed size
         node.raw_options = b_.Bytes(static_cast<size_t>(b_.Byte()));
         return;
       case 2:
+        if (node.name == nullptr) return;
         return FlipOptionBytes(&node);
       case 3: {
         std::vector<int> dims(static_cast<size_t>(b_.Int(0, 9)));
@@ -232,6 +291,7 @@ class FuzzModel {
   }
 
   void DamageOption(PlannedNode* node) {
+    if (node->name == nullptr) node->builtin_code = b_.Byte() % 100;
     if (node->options.empty()) return;
     auto option = node->options.begin();
     std::advance(option, b_.Byte() % node->options.size());
@@ -264,7 +324,7 @@ class FuzzModel {
 
 // The delegate's own options, mostly valid.
 inline ::TfLiteDelegate* FuzzDelegate(FuzzBytes* bytes) {
-  static constexpr const char* kKeys[] = {"num_threads", "kernel", "isa", "profile", "verbose"};
+  static constexpr const char* kKeys[] = {"num_threads", "kernel", "isa", "profile", "glue"};
   static constexpr const char* kKernels[] = {"auto", "xnor", "codebook", "reference"};
   static constexpr const char* kIsas[] = {"auto", "scalar", "avx2", "avx512", "neon"};
   std::vector<std::string> keys = {"kernel", "num_threads", "isa"};

@@ -41,7 +41,7 @@ int CheckLayer(unsigned seed) {
       std::printf("seed %u: %s\n", seed, error.c_str());
       return 1;
     }
-    for (const int threads : {1, 3}) {
+    for (const int threads : {1, 3, 4}) {
       ThreadPool pool(threads);
       std::memset(got.data(), 0x5A, got.size());
       bconv->Run(layer.input.data(), got.data(), &workspace, &pool);

@@ -1,4 +1,5 @@
-// The entry points: creates the delegate and claims the nodes that it knows.
+// The entry points: creates the delegate and has nodes claimed.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -6,10 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "claim.h"
 #include "delegate.h"
 #include "delegate_options.h"
 #include "delegate_state.h"
-#include "op.h"
 #include "partition.h"
 #include "sparsebnn_delegate.h"
 #include "tflite_abi.h"
@@ -46,26 +47,14 @@ TfLiteStatus InvokePartition(TfLiteContext* context, TfLiteNode* node) {
 // ---- The delegate ----
 
 TfLiteStatus ClaimNodes(TfLiteContext* context, TfLiteDelegate* delegate) {
-  TfLiteIntArray* plan = nullptr;
-  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk || plan == nullptr) {
-    return kTfLiteError;
-  }
-  // Looking at a node may move the plan, so its indices are copied.
-  const std::vector<int> nodes(plan->data, plan->data + plan->size);
-  const std::unique_ptr<TfLiteIntArray, void (*)(void*)> claimed(NewIntArray(plan->size),
-                                                                 std::free);
+  std::vector<int> nodes;
+  const bool glue = static_cast<Delegate*>(delegate->data)->state->options().glue;
+  if (!ChooseNodes(context, glue, &nodes)) return kTfLiteError;
+  if (nodes.empty()) return kTfLiteOk;
+  const std::unique_ptr<TfLiteIntArray, void (*)(void*)> claimed(
+      NewIntArray(static_cast<int>(nodes.size())), std::free);
   if (claimed == nullptr) return kTfLiteError;
-  claimed->size = 0;
-  for (const int node_index : nodes) {
-    TfLiteNode* node = nullptr;
-    TfLiteRegistration* registration = nullptr;
-    if (context->GetNodeAndRegistration(context, node_index, &node, &registration) !=
-        kTfLiteOk) {
-      return kTfLiteError;
-    }
-    if (IsSupportedOp(registration->custom_name)) claimed->data[claimed->size++] = node_index;
-  }
-  if (claimed->size == 0) return kTfLiteOk;
+  std::copy(nodes.begin(), nodes.end(), claimed->data);
   TfLiteRegistration registration = {};
   registration.init = InitPartition;
   registration.free = FreePartition;

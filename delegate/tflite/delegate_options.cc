@@ -71,11 +71,12 @@ bool DelegateOptions::Set(const char* key, const char* value, std::string* error
     range = "auto, scalar, avx2, avx512 or neon";
     isa_is_pinned = std::strcmp(value, "auto") != 0;
     valid = !isa_is_pinned || ParseIsa(value, &isa);
-  } else if (std::strcmp(key, "profile") == 0 || std::strcmp(key, "verbose") == 0) {
+  } else if (bool* flag = FindFlag(key)) {
     range = "0 or 1";
-    valid = ParseBool(value, key[0] == 'p' ? &profile : &verbose);
+    valid = ParseBool(value, flag);
   } else {
-    *error = "Expected option num_threads, kernel, isa, profile or verbose, got " + Quoted(key);
+    *error = "Expected option num_threads, kernel, isa, glue, profile or verbose, got " +
+             Quoted(key);
     return false;
   }
   if (!valid) {
@@ -83,6 +84,13 @@ bool DelegateOptions::Set(const char* key, const char* value, std::string* error
         std::string("Expected option ") + key + " to be " + range + ", got " + Quoted(value);
   }
   return valid;
+}
+
+bool* DelegateOptions::FindFlag(const char* key) {
+  if (std::strcmp(key, "glue") == 0) return &glue;
+  if (std::strcmp(key, "profile") == 0) return &profile;
+  if (std::strcmp(key, "verbose") == 0) return &verbose;
+  return nullptr;
 }
 
 bool DelegateOptions::Resolve(std::string* error) {

@@ -17,11 +17,15 @@ struct DelegateOptions {
   Isa isa = Isa::kScalar;
   bool profile = false;
   bool verbose = false;
+  bool glue = true;  // whether float ops beside binary ones are claimed and fused
 
   // Sets one option. False, with one line in `error`, for an unknown key or value.
   bool Set(const char* key, const char* value, std::string* error);
   // After the last Set: finds the instruction set that is to be used.
   bool Resolve(std::string* error);
+
+ private:
+  bool* FindFlag(const char* key);  // null if there is none
 };
 
 }  // namespace sparsebnn

@@ -24,6 +24,7 @@ struct ExecutionResources {
   // A pool of that many threads; the one there is if it has them.
   ThreadPool* Threads(int count);
 
+  ThreadPool caller{1};  // a pool of no threads but the caller's
   Workspace workspace;
 
  private:

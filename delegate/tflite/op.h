@@ -60,6 +60,14 @@ class Op {
                    ThreadPool* threads) const = 0;
   // What runs, e.g. "xnor avx2"; for the profile.
   virtual std::string Description() const = 0;
+
+  // After Prepare. Whether Run is long enough for more threads than the caller's.
+  virtual bool PaysForThreads() const { return true; }
+
+  // After Prepare. A convolution whose floats an epilogue can take; null for any other op.
+  virtual const Bconv2d* FusibleConvolution() const { return nullptr; }
+  // After Prepare. Whether the op makes signs of floats, as an epilogue can.
+  virtual bool QuantizesFloats() const { return false; }
 };
 
 // The op that a custom name stands for; null for any other name. `options` may be anything and

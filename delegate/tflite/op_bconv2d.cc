@@ -18,6 +18,9 @@ constexpr int kMaxExtent = 65535;  // of a side of an image, and of batch and ch
 constexpr int kMaxFilter = 31;     // of a side of a filter
 constexpr int kMaxStride = 256;    // and dilation
 constexpr int kMaxDepth = (1 << 23) - 1;
+// Words of 32 bits that are combined, some 10 to 50 us on any core: less than that is over before
+// another thread has come.
+constexpr int64_t kLeastWordsForThreads = 1 << 18;
 constexpr int kFormatVersion = 1;  // of SparsebnnBconv2d
 
 // As the schema of .tflite files numbers them.
@@ -63,6 +66,17 @@ class Bconv2dOp : public Op {
 
   std::string Description() const override {
     return bconv_ == nullptr ? "" : bconv_->description();
+  }
+
+  bool PaysForThreads() const override {
+    const Geometry& g = geometry_;
+    const int64_t outputs =
+        int64_t{g.batch} * g.output_height * g.output_width * g.channels_out;
+    return outputs * g.taps() * g.group_words() >= kLeastWordsForThreads;
+  }
+
+  const Bconv2d* FusibleConvolution() const override {
+    return bconv_ != nullptr && bconv_->TakesEpilogue() ? bconv_.get() : nullptr;
   }
 
  protected:

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "parallel_rows.h"
+
 namespace sparsebnn {
 namespace {
 
@@ -24,6 +26,10 @@ std::string NameOf(const TfLiteTensor* tensor) {
   if (tensor == nullptr || tensor->name == nullptr) return "";
   const std::string name = tensor->name;
   return name.size() <= 200 ? name : name.substr(0, 200) + "...";
+}
+
+bool IsUsable(const void* data) {
+  return data != nullptr && reinterpret_cast<uintptr_t>(data) % 4 == 0;
 }
 
 bool Resize(TfLiteContext* context, TfLiteTensor* tensor, const Shape& shape) {
@@ -63,19 +69,29 @@ bool Partition::ReadNode(TfLiteContext* context, int node_index,
   read.index = node_index;
   read.op = MakeOp(registration->custom_name, node->custom_initial_data,
                    static_cast<size_t>(std::max(0, node->custom_initial_data_size)));
-  if (read.op == nullptr) return false;
-  read.name = registration->custom_name;
-  read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
+  if (read.op != nullptr) {
+    read.name = registration->custom_name;
+    read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
+    read.producers = {-1};
+  } else {
+    read.elementwise = Elementwise::Make(context, *node, *registration);
+    if (read.elementwise == nullptr) return false;
+    read.name = read.elementwise->name();
+    read.inputs = read.elementwise->inputs();
+    read.producers.assign(read.inputs.size(), -1);
+  }
   read.output = node->outputs->data[0];
   read.leaves_partition = Contains(params.output_tensors, read.output);
-  FindProducer(&read);
+  FindProducers(&read);
   nodes_.push_back(std::move(read));
   return true;
 }
 
-void Partition::FindProducer(Node* node) const {
-  for (size_t n = 0; n < nodes_.size(); ++n) {
-    if (nodes_[n].output == node->inputs[0]) node->producer = static_cast<int>(n);
+void Partition::FindProducers(Node* node) const {
+  for (size_t i = 0; i < node->producers.size(); ++i) {
+    for (size_t n = 0; n < nodes_.size(); ++n) {
+      if (nodes_[n].output == node->inputs[i]) node->producers[i] = static_cast<int>(n);
+    }
   }
 }
 
@@ -86,8 +102,9 @@ bool Partition::Report(TfLiteContext* context, const Node& node, const OpError& 
   return false;
 }
 
-bool Partition::ReadOperand(TfLiteContext* context, const Node& node, int tensor,
+bool Partition::ReadOperand(TfLiteContext* context, const Node& node, size_t input,
                             Operand* operand, OpError* error) const {
+  const int tensor = node.inputs[input];
   operand->tensor = nullptr;
   if (tensor == kTfLiteOptionalTensor) return true;
   operand->tensor = TensorAt(context, tensor);
@@ -95,8 +112,8 @@ bool Partition::ReadOperand(TfLiteContext* context, const Node& node, int tensor
     return error->Expected("a tensor below " + std::to_string(context->tensors_size),
                            std::to_string(tensor));
   }
-  if (node.producer >= 0 && tensor == node.inputs[0]) {
-    const Node& producer = nodes_[static_cast<size_t>(node.producer)];
+  if (input < node.producers.size() && node.producers[input] >= 0) {
+    const Node& producer = nodes_[static_cast<size_t>(node.producers[input])];
     operand->shape = producer.output_shape;
     operand->channels = producer.output_channels;
     return true;
@@ -113,7 +130,7 @@ bool Partition::PrepareNode(TfLiteContext* context, size_t n) {
   std::vector<Operand> inputs(node.inputs.size());
   Operand output;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (!ReadOperand(context, node, node.inputs[i], &inputs[i], &error)) {
+    if (!ReadOperand(context, node, i, &inputs[i], &error)) {
       return Report(context, node, error);
     }
   }
@@ -122,17 +139,19 @@ bool Partition::PrepareNode(TfLiteContext* context, size_t n) {
     error.Expected("an input and an output", "none");
     return Report(context, node, error);
   }
-  if (node.output == node.inputs[0] || output.tensor->allocation_type == kTfLiteMmapRo ||
+  if (node.output == node.inputs[0] || node.output == node.inputs.back() ||
+      output.tensor->allocation_type == kTfLiteMmapRo ||
       output.tensor->allocation_type == kTfLitePersistentRo) {
     error.Expected("an output that is neither the input nor a constant", "one", output.tensor);
     return Report(context, node, error);
   }
   // The file may leave the output's shape out; only LceDequantize needs it and then complains.
   ShapeOf(output.tensor->dims, &output.shape);
-  if (!ExpectBounded(inputs[0], &error) ||
-      !node.op->Prepare(settings_, inputs, &output, &error) || !ExpectBounded(output, &error)) {
-    return Report(context, node, error);
-  }
+  const bool prepared =
+      ExpectBounded(inputs[0], &error) &&
+      (node.op != nullptr ? node.op->Prepare(settings_, inputs, &output, &error)
+                          : node.elementwise->Prepare(inputs, &output, &error));
+  if (!prepared || !ExpectBounded(output, &error)) return Report(context, node, error);
   node.input_shape = inputs[0].shape;
   node.output_shape = output.shape;
   node.output_channels = output.channels;
@@ -141,20 +160,69 @@ bool Partition::PrepareNode(TfLiteContext* context, size_t n) {
   return true;
 }
 
+void Partition::MakeGroups() {
+  std::vector<FusionNode> nodes;
+  for (const Node& node : nodes_) {
+    FusionRole role = FusionRole::kNone;
+    if (node.elementwise != nullptr) {
+      role = FusionRole::kElementwise;
+    } else if (node.op->FusibleConvolution() != nullptr) {
+      role = FusionRole::kConvolution;
+    } else if (node.op->QuantizesFloats()) {
+      role = FusionRole::kQuantize;
+    }
+    nodes.push_back({role, node.producers, node.leaves_partition});
+  }
+  groups_.clear();
+  for (const Group& group : PlanGroups(nodes, delegate_->options().glue)) {
+    groups_.push_back(MakeGroup(group));
+  }
+}
+
+Partition::FusedGroup Partition::MakeGroup(const Group& nodes) const {
+  FusedGroup group;
+  group.nodes = nodes;
+  const Node& head = nodes_[static_cast<size_t>(nodes[0].node)];
+  if (nodes.size() == 1 && head.elementwise == nullptr) return group;
+  group.epilogue.channels = head.output_shape.last();
+  group.epilogue.kernel = EpilogueKernelFor(settings_.isa);
+  std::vector<EpilogueStep>& steps = group.epilogue.steps;
+  for (const FusedNode& fused : nodes) {
+    const Node& node = nodes_[static_cast<size_t>(fused.node)];
+    if (node.elementwise != nullptr) {
+      if (node.inputs.size() == 2) {
+        group.bindings.push_back({steps.size(), fused.node, 1 - fused.value});
+      }
+      node.elementwise->AppendSteps(fused.value, &steps);
+    }
+    if (!fused.stored) continue;
+    group.bindings.push_back({steps.size(), fused.node, -1});
+    const bool is_head = &fused == &nodes[0];
+    const bool signs = !is_head && node.op != nullptr;
+    steps.push_back({signs ? StepKind::kStoreSigns : StepKind::kStore});
+  }
+  return group;
+}
+
+// A tensor is there from the group that stores it to the last one that reads it.
 bool Partition::PlanMemory(TfLiteContext* context) {
   std::vector<ArenaTensor> tensors;
   std::vector<size_t> tensor_of_node(nodes_.size(), SIZE_MAX);
-  for (size_t n = 0; n < nodes_.size(); ++n) {
-    const int producer = nodes_[n].producer;
-    if (producer >= 0 && tensor_of_node[static_cast<size_t>(producer)] != SIZE_MAX) {
-      tensors[tensor_of_node[static_cast<size_t>(producer)]].last_op = static_cast<int>(n);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (const FusedNode& fused : groups_[g].nodes) {
+      const size_t n = static_cast<size_t>(fused.node);
+      for (const int producer : nodes_[n].producers) {
+        if (producer >= 0 && tensor_of_node[static_cast<size_t>(producer)] != SIZE_MAX) {
+          tensors[tensor_of_node[static_cast<size_t>(producer)]].last_op = static_cast<int>(g);
+        }
+      }
+      if (nodes_[n].leaves_partition || !fused.stored) continue;
+      tensor_of_node[n] = tensors.size();
+      ArenaTensor tensor;
+      tensor.bytes = nodes_[n].output_bytes;
+      tensor.first_op = tensor.last_op = static_cast<int>(g);
+      tensors.push_back(tensor);
     }
-    if (nodes_[n].leaves_partition) continue;
-    tensor_of_node[n] = tensors.size();
-    ArenaTensor tensor;
-    tensor.bytes = nodes_[n].output_bytes;
-    tensor.first_op = tensor.last_op = static_cast<int>(n);
-    tensors.push_back(tensor);
   }
   arena_bytes_ = PlanArena(&tensors);
   for (size_t n = 0; n < nodes_.size(); ++n) {
@@ -186,6 +254,7 @@ bool Partition::PrepareShapes(TfLiteContext* context) {
   for (size_t n = 0; n < nodes_.size(); ++n) {
     if (!PrepareNode(context, n)) return false;
   }
+  MakeGroups();
   if (!PlanMemory(context) || !ResizeOutputs(context)) return false;
   prepared_ = true;
   UpdateProfile();
@@ -194,9 +263,12 @@ bool Partition::PrepareShapes(TfLiteContext* context) {
 
 bool Partition::HasDynamicInput(const TfLiteContext* context) const {
   for (const Node& node : nodes_) {
-    const TfLiteTensor* input = TensorAt(const_cast<TfLiteContext*>(context), node.inputs[0]);
-    if (node.producer < 0 && input != nullptr && input->allocation_type == kTfLiteDynamic) {
-      return true;
+    for (size_t i = 0; i < node.producers.size(); ++i) {
+      const TfLiteTensor* input = TensorAt(const_cast<TfLiteContext*>(context), node.inputs[i]);
+      if (node.producers[i] < 0 && input != nullptr &&
+          input->allocation_type == kTfLiteDynamic) {
+        return true;
+      }
     }
   }
   return false;
@@ -232,12 +304,12 @@ TfLiteStatus Partition::Prepare(TfLiteContext* context) {
   return kTfLiteOk;
 }
 
-const void* Partition::InputData(TfLiteContext* context, const Node& node) {
-  if (node.producer >= 0) {
-    const Node& producer = nodes_[static_cast<size_t>(node.producer)];
-    return OutputData(context, producer);
+const void* Partition::InputData(TfLiteContext* context, const Node& node, size_t input) {
+  if (node.producers[input] >= 0) {
+    return OutputData(context, nodes_[static_cast<size_t>(node.producers[input])]);
   }
-  const TfLiteTensor* tensor = TensorAt(context, node.inputs[0]);
+  // The inputs of an elementwise op are as large as the first.
+  const TfLiteTensor* tensor = TensorAt(context, node.inputs[input]);
   return tensor->bytes >= node.input_bytes ? tensor->data : nullptr;
 }
 
@@ -247,28 +319,69 @@ void* Partition::OutputData(TfLiteContext* context, const Node& node) {
   return tensor->bytes >= node.output_bytes ? tensor->data : nullptr;
 }
 
-bool Partition::RunNode(TfLiteContext* context, size_t n) {
-  Node& node = nodes_[n];
-  const void* input = InputData(context, node);
-  void* output = OutputData(context, node);
+// Sets the pointers of the epilogue's steps. False if one is not what a kernel can use.
+bool Partition::Bind(TfLiteContext* context, FusedGroup* group) {
+  for (const Binding& binding : group->bindings) {
+    const Node& node = nodes_[static_cast<size_t>(binding.node)];
+    EpilogueStep& step = group->epilogue.steps[binding.step];
+    void* output = binding.input < 0 ? OutputData(context, node) : nullptr;
+    const void* input = binding.input < 0
+                            ? nullptr
+                            : InputData(context, node, static_cast<size_t>(binding.input));
+    if (!IsUsable(binding.input < 0 ? output : input)) return false;
+    step.tensor = static_cast<const float*>(input);
+    step.values = static_cast<float*>(output);
+    step.signs = static_cast<uint32_t*>(output);
+  }
+  return true;
+}
+
+ThreadPool* Partition::ThreadsFor(const Node& node) {
+  if (node.op != nullptr && !node.op->PaysForThreads()) return &resources_->caller;
+  return resources_->Threads(settings_.threads);
+}
+
+bool Partition::RunEpilogue(FusedGroup* group, const void* input) {
+  const Node& head = nodes_[static_cast<size_t>(group->nodes[0].node)];
+  ThreadPool* threads = ThreadsFor(head);
+  const Epilogue& epilogue = group->epilogue;
+  if (head.op != nullptr) {
+    return head.op->FusibleConvolution()->RunTo({nullptr, &epilogue},
+                                                static_cast<const uint32_t*>(input),
+                                                &resources_->workspace, threads);
+  }
+  const int channels = epilogue.channels;
+  ParallelRows(head.output_shape.Rows(), channels, threads, [&](size_t first, size_t rows) {
+    const size_t stride = static_cast<size_t>(channels);
+    const float* values = static_cast<const float*>(input) + first * stride;
+    epilogue.Run({values, stride, first, static_cast<int>(rows), 0, channels});
+  });
+  return true;
+}
+
+bool Partition::RunGroup(TfLiteContext* context, FusedGroup* group) {
+  Node& head = nodes_[static_cast<size_t>(group->nodes[0].node)];
+  const void* input = InputData(context, head, 0);
+  const bool fused = !group->epilogue.steps.empty();
+  void* output = fused ? nullptr : OutputData(context, head);
   OpError error;
-  const uintptr_t address =
-      reinterpret_cast<uintptr_t>(input) | reinterpret_cast<uintptr_t>(output);
-  if (input == nullptr || output == nullptr || address % 4 != 0) {
+  if (!IsUsable(input) || (fused ? !Bind(context, group) : !IsUsable(output))) {
     error.Expected("allocated tensors at multiples of 4 bytes", "others");
-    return Report(context, node, error);
+    return Report(context, head, error);
   }
   const auto start = std::chrono::steady_clock::now();
-  if (!node.op->Run(input, output, &resources_->workspace,
-                    resources_->Threads(settings_.threads))) {
+  const bool done = fused
+                        ? RunEpilogue(group, input)
+                        : head.op->Run(input, output, &resources_->workspace, ThreadsFor(head));
+  if (!done) {
     error.Expected("memory to run", "none");
-    return Report(context, node, error);
+    return Report(context, head, error);
   }
   if (delegate_->options().profile) {
     const auto elapsed = std::chrono::steady_clock::now() - start;
-    node.nanoseconds += static_cast<uint64_t>(
+    head.nanoseconds += static_cast<uint64_t>(
         std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count());
-    ++node.runs;
+    for (const FusedNode& node : group->nodes) ++nodes_[static_cast<size_t>(node.node)].runs;
   }
   return true;
 }
@@ -279,30 +392,54 @@ TfLiteStatus Partition::Invoke(TfLiteContext* context) {
     context->ReportError(context, "sparsebnn: Expected allocated tensors, got none.");
     return kTfLiteError;
   }
-  for (size_t n = 0; n < nodes_.size(); ++n) {
-    if (!RunNode(context, n)) return kTfLiteError;
+  for (FusedGroup& group : groups_) {
+    if (!RunGroup(context, &group)) return kTfLiteError;
   }
   if (delegate_->options().profile) UpdateProfile();
   return kTfLiteOk;
+}
+
+// Node n's kernel; of a node that runs with others, which one the time is that of.
+std::string Partition::Description(const FusedGroup& group, size_t place) const {
+  const FusedNode& fused = group.nodes[place];
+  const Node& node = nodes_[static_cast<size_t>(fused.node)];
+  if (place == 0 && node.op != nullptr) return node.op->Description();
+  const std::string isa = IsaName(settings_.isa);
+  if (place == 0) return "elementwise " + isa;
+  const Node& head = nodes_[static_cast<size_t>(group.nodes[0].node)];
+  return "in node " + std::to_string(head.index);
 }
 
 void Partition::UpdateProfile() {
   PartitionProfile profile;
   profile.threads = settings_.threads;
   profile.arena_bytes = arena_bytes_;
-  for (const Node& node : nodes_) {
-    profile.nodes.push_back({node.index, node.name, node.input_shape, node.output_shape,
-                             node.op->Description(), node.runs, node.nanoseconds});
+  profile.nodes.resize(nodes_.size());
+  for (const FusedGroup& group : groups_) {
+    for (size_t place = 0; place < group.nodes.size(); ++place) {
+      const size_t n = static_cast<size_t>(group.nodes[place].node);
+      const Node& node = nodes_[n];
+      profile.nodes[n] = {node.index,
+                          node.name,
+                          node.input_shape,
+                          node.output_shape,
+                          Description(group, place),
+                          node.runs,
+                          node.nanoseconds};
+    }
   }
   delegate_->SetProfile(this, std::move(profile));
 }
 
 void Partition::LogKernels() {
-  for (const Node& node : nodes_) {
-    std::fprintf(stderr, "sparsebnn: node %d %s %s -> %s: %s, %d threads\n", node.index,
-                 node.name.c_str(), node.input_shape.ToString().c_str(),
-                 node.output_shape.ToString().c_str(), node.op->Description().c_str(),
-                 settings_.threads);
+  for (const FusedGroup& group : groups_) {
+    for (size_t place = 0; place < group.nodes.size(); ++place) {
+      const Node& node = nodes_[static_cast<size_t>(group.nodes[place].node)];
+      std::fprintf(stderr, "sparsebnn: node %d %s %s -> %s: %s, %d threads\n", node.index,
+                   node.name.c_str(), node.input_shape.ToString().c_str(),
+                   node.output_shape.ToString().c_str(), Description(group, place).c_str(),
+                   settings_.threads);
+    }
   }
 }
 

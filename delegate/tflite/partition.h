@@ -11,6 +11,8 @@
 
 #include "arena.h"
 #include "delegate_state.h"
+#include "elementwise.h"
+#include "fusion.h"
 #include "op.h"
 #include "tflite_abi.h"
 
@@ -32,11 +34,13 @@ class Partition {
   struct Node {
     int index = 0;  // in the runtime's graph
     std::string name;
-    std::unique_ptr<Op> op;
+    std::unique_ptr<Op> op;  // or
+    std::unique_ptr<Elementwise> elementwise;
     std::vector<int> inputs;  // tensor indices; -1 is an input that is not there
     int output = 0;
-    // Who writes the first input: a node of this partition, or -1 for the runtime.
-    int producer = -1;
+    // Of each input that is computed, the first or an elementwise op's, who writes it: a node of
+    // this partition, or -1 for the runtime.
+    std::vector<int> producers;
     bool leaves_partition = false;
     size_t input_bytes = 0, output_bytes = 0;
     Shape input_shape, output_shape;
@@ -45,19 +49,39 @@ class Partition {
     uint64_t runs = 0, nanoseconds = 0;
   };
 
+  // What the epilogue of a group reads and writes, which may lie elsewhere in every run: input
+  // `input` of node `node`, or its output if that is -1.
+  struct Binding {
+    size_t step;
+    int node, input;
+  };
+
+  // Nodes that run together, and the epilogue if they are more than a single op.
+  struct FusedGroup {
+    Group nodes;
+    Epilogue epilogue;
+    std::vector<Binding> bindings;
+  };
+
   bool ReadNode(TfLiteContext* context, int node_index, const TfLiteDelegateParams& params);
-  void FindProducer(Node* node) const;
+  void FindProducers(Node* node) const;
   bool PrepareShapes(TfLiteContext* context);
   bool PrepareNode(TfLiteContext* context, size_t n);
-  bool ReadOperand(TfLiteContext* context, const Node& node, int tensor, Operand* operand,
+  bool ReadOperand(TfLiteContext* context, const Node& node, size_t input, Operand* operand,
                    OpError* error) const;
+  void MakeGroups();
+  FusedGroup MakeGroup(const Group& nodes) const;
   bool PlanMemory(TfLiteContext* context);
   bool ResizeOutputs(TfLiteContext* context);
   bool HasDynamicInput(const TfLiteContext* context) const;
-  bool RunNode(TfLiteContext* context, size_t n);
-  const void* InputData(TfLiteContext* context, const Node& node);
+  bool RunGroup(TfLiteContext* context, FusedGroup* group);
+  bool RunEpilogue(FusedGroup* group, const void* input);
+  ThreadPool* ThreadsFor(const Node& node);
+  bool Bind(TfLiteContext* context, FusedGroup* group);
+  const void* InputData(TfLiteContext* context, const Node& node, size_t input);
   void* OutputData(TfLiteContext* context, const Node& node);
   bool Report(TfLiteContext* context, const Node& node, const OpError& error) const;
+  std::string Description(const FusedGroup& group, size_t place) const;
   void UpdateProfile();
   void LogKernels();
 
@@ -65,6 +89,7 @@ class Partition {
   const std::shared_ptr<ExecutionResources> resources_;
   std::string init_error_;
   std::vector<Node> nodes_;
+  std::vector<FusedGroup> groups_;  // in the order in which they run
   OpSettings settings_;
   AlignedBytes arena_;
   size_t arena_bytes_ = 0;

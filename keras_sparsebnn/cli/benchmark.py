@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--warmup", type=int, default=10, metavar="N", help="inferences before (default 10)"
     )
+    parser.add_argument(
+        "--no-glue",
+        action="store_true",
+        help="the delegate leaves the float ops between binary ones to the runtime",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -57,11 +62,18 @@ def run(args: argparse.Namespace) -> int:
         runs=args.runs,
         warmup=args.warmup,
         runtime=args.runtime,
+        glue=not args.no_glue,
         progress=progress,
     )
     # Apart from the timing, which it would slow.
     layers = {
-        t.model: profile(t.model, num_threads=args.threads, runs=args.runs, warmup=args.warmup)
+        t.model: profile(
+            t.model,
+            num_threads=args.threads,
+            runs=args.runs,
+            warmup=args.warmup,
+            glue=not args.no_glue,
+        )
         for t in timings
         if t.runtime.startswith("delegate")
     }

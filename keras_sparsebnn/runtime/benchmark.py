@@ -90,6 +90,7 @@ def benchmark(
     runs: int = 50,
     warmup: int = 10,
     runtime: str | Sequence[str] = "auto",
+    glue: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Timing]:
     """Times models and runtimes against each other, on random inputs, interleaved.
@@ -101,6 +102,7 @@ def benchmark(
         warmup: inferences before that, at least 1.
         runtime: as in `Interpreter`; or several, and every model runs in each; or "compare",
             and every model runs in all of `comparable_runtimes`.
+        glue: as in `Interpreter`, of the delegate.
         progress: called with (inferences done, inferences in all).
 
     Returns:
@@ -129,7 +131,10 @@ def benchmark(
     workers: list[WorkerProcess] = []
     try:
         for model, name in pairs:
-            workers.append(WorkerProcess(model, runtime=name, num_threads=num_threads))
+            pinned = {} if glue or name in ("lce", "litert") else {"glue": 0}
+            workers.append(
+                WorkerProcess(model, runtime=name, num_threads=num_threads, **pinned)
+            )
         first = []
         for worker in workers:
             first.append(worker.run(warmup)[0])

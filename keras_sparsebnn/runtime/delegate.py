@@ -74,6 +74,7 @@ class DelegateOptions:
         kernel: one of `KERNELS`.
         isa: one of `ISAS`.
         profile: whether it measures the time of every node.
+        glue: whether it also runs float elementwise ops that lie beside binary ones.
 
     Raises:
         SparseBNNError: `kernel` or `isa` is not in its list.
@@ -83,6 +84,7 @@ class DelegateOptions:
     kernel: str = "auto"
     isa: str = "auto"
     profile: bool = False
+    glue: bool = True
 
     def __post_init__(self) -> None:
         for name, choices in (("kernel", KERNELS), ("isa", ISAS)):

@@ -100,6 +100,8 @@ class Interpreter:
             "auto" chooses the faster one per layer.
         isa: pins the delegate's instruction set, "scalar", "avx2", "avx512" or "neon".
         profile: whether the delegate measures the time of every node, for `profile()`.
+        glue: whether the delegate also runs the float elementwise ops (additions, PReLU, ...)
+            that lie beside binary ones, in the same pass; the results are the same.
 
     Not thread-safe: one interpreter per thread. A forked process may go on with its copy.
 
@@ -128,19 +130,20 @@ class Interpreter:
         kernel: str = "auto",
         isa: str = "auto",
         profile: bool = False,
+        glue: bool = True,
     ) -> None:
         if not 1 <= num_threads <= MAX_THREADS:
             raise SparseBNNError(
                 f"Expected `num_threads` to be in [1, {MAX_THREADS}], got {num_threads}."
             )
-        options = DelegateOptions(num_threads, kernel, isa, profile)
+        options = DelegateOptions(num_threads, kernel, isa, profile, glue)
         file, self._name = load(model)
         ops = custom_ops(file)
         chosen = choose_runtime(runtime, ops, self._name)
         if chosen != "delegate" and options != DelegateOptions(num_threads):
             raise SparseBNNError(
-                "Expected `kernel`, `isa` and `profile` to be left alone, because "
-                f'"{chosen}" runs the model, got {kernel!r}, {isa!r} and {profile} '
+                "Expected `kernel`, `isa`, `profile` and `glue` to be left alone, because "
+                f'"{chosen}" runs the model, got {kernel!r}, {isa!r}, {profile} and {glue} '
                 f"({self._name})."
             )
         self.num_threads = num_threads

@@ -20,8 +20,9 @@ class NodeTiming:
         op: its op.
         input_shape: of its first input; the last dimension counts int32 words if bit-packed.
         output_shape: likewise.
-        kernel: the kernel that runs it, and its instruction set.
-        mean_ms: mean over the runs.
+        kernel: the kernel that runs it, and its instruction set; "in node N" for a float op
+            that runs in the same pass as that node.
+        mean_ms: mean over the runs; of all that run in the same pass, 0 for the others.
     """
 
     node: int
@@ -37,7 +38,12 @@ class NodeTiming:
 
 
 def profile(
-    model: str | os.PathLike[str], *, num_threads: int = 1, runs: int = 50, warmup: int = 10
+    model: str | os.PathLike[str],
+    *,
+    num_threads: int = 1,
+    runs: int = 50,
+    warmup: int = 10,
+    glue: bool = True,
 ) -> list[NodeTiming]:
     """Times every node of a model that the delegate runs, in a process of its own.
 
@@ -49,13 +55,14 @@ def profile(
         num_threads: threads of one inference, 1 to 256.
         runs: inferences to average over, at least 1.
         warmup: inferences before that, at least 1.
+        glue: as in `Interpreter`.
 
     Raises:
         SparseBNNError: a file or an option is wrong, or an interpreter is missing or died.
         OSError: the file cannot be read.
     """
     worker = WorkerProcess(
-        os.fspath(model), runtime="delegate", num_threads=num_threads, profile=True
+        os.fspath(model), runtime="delegate", num_threads=num_threads, profile=True, glue=glue
     )
     try:
         worker.run(warmup)

@@ -58,14 +58,24 @@ class DelegateRunner:
             self.library, {name: str(value) for name, value in options.items()}
         )
 
-    def interpreter(self, flat: bytes, delegate: Any = None, threads: int | None = None) -> Any:
-        """An interpreter without tensors allocated."""
+    def interpreter(
+        self,
+        flat: bytes,
+        delegate: Any = None,
+        threads: int | None = None,
+        xnnpack: bool = True,
+    ) -> Any:
+        """An interpreter without tensors allocated; its own ops by XNNPACK or built in."""
+        resolver = self.runtime.OpResolverType
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "(?s).*tf.lite.Interpreter is deprecated")
             return self.runtime.Interpreter(
                 model_content=flat,
                 num_threads=threads,
                 experimental_delegates=[self.load() if delegate is None else delegate],
+                experimental_op_resolver_type=(
+                    resolver.AUTO if xnnpack else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+                ),
             )
 
     def run(self, flat: bytes, *inputs: np.ndarray, **options: Any) -> list[np.ndarray]:

@@ -25,6 +25,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/cpu/workspace.h"
+#include "kernels/epilogue/epilogue.h"
 
 namespace sparsebnn {
 
@@ -100,14 +101,26 @@ struct Bconv2dOptions {
   int threads = 1;
 };
 
+// Where outputs go: to memory; or, floats, tile by tile to an epilogue, which says where then.
+struct Bconv2dOutput {
+  void* data = nullptr;
+  const Epilogue* epilogue = nullptr;  // instead of `data`; needs TakesEpilogue()
+};
+
 class Bconv2d {
  public:
   virtual ~Bconv2d() = default;
-  // `input` and `output` are as large as the geometry says. `workspace` is scratch memory that
+  // `input` and the output are as large as the geometry says. `workspace` is scratch memory that
   // calls of different convolutions may share, one call at a time.
   // Returns false if memory could not be had.
-  virtual bool Run(const uint32_t* input, void* output, Workspace* workspace,
-                   ThreadPool* threads) const = 0;
+  virtual bool RunTo(const Bconv2dOutput& output, const uint32_t* input, Workspace* workspace,
+                     ThreadPool* threads) const = 0;
+  bool Run(const uint32_t* input, void* output, Workspace* workspace,
+           ThreadPool* threads) const {
+    return RunTo({output, nullptr}, input, workspace, threads);
+  }
+  // Whether RunTo takes an epilogue.
+  virtual bool TakesEpilogue() const { return false; }
   // What runs: "xnor", "codebook" or "reference"; and its instruction set and tile.
   virtual const char* kernel() const = 0;
   virtual std::string description() const = 0;

@@ -19,11 +19,11 @@ class ReferenceBconv2d : public Bconv2d {
     return true;
   }
 
-  bool Run(const uint32_t* input, void* output, Workspace*,
-           ThreadPool* threads) const override {
+  bool RunTo(const Bconv2dOutput& output, const uint32_t* input, Workspace*,
+             ThreadPool* threads) const override {
     threads->ParallelFor(g_.batch * g_.output_height, [&](int row, int) {
       for (int x = 0; x < g_.output_width; ++x) {
-        RunPixel(input, output, row / g_.output_height, row % g_.output_height, x);
+        RunPixel(input, output.data, row / g_.output_height, row % g_.output_height, x);
       }
     });
     return true;

@@ -29,12 +29,12 @@ class ZeroPaddedBconv2d : public Bconv2d {
     }
   }
 
-  bool Run(const uint32_t* input, void* output, Workspace* workspace,
-           ThreadPool* threads) const override {
-    if (!inner_->Run(input, output, workspace, threads)) return false;
+  bool RunTo(const Bconv2dOutput& output, const uint32_t* input, Workspace* workspace,
+             ThreadPool* threads) const override {
+    if (!inner_->RunTo(output, input, workspace, threads)) return false;
     threads->ParallelFor(g_.batch * g_.output_height, [&](int row, int) {
       const int y = row % g_.output_height;
-      float* pixel = static_cast<float*>(output) +
+      float* pixel = static_cast<float*>(output.data) +
                      static_cast<size_t>(row) * g_.output_width * g_.channels_out;
       std::vector<int32_t> sums(g_.channels_out);
       for (int x = 0; x < g_.output_width; ++x, pixel += g_.channels_out) {

@@ -57,9 +57,9 @@ class CodebookBconv2d : public Bconv2d {
     sum_stride_ = Sums::Stride(plans_[0].chunks.size());
   }
 
-  bool Run(const uint32_t* input, void* output, Workspace* workspace,
-           ThreadPool* threads) const override {
-    if (rest_ != nullptr && !rest_->Run(input, output, workspace, threads)) return false;
+  bool RunTo(const Bconv2dOutput& output, const uint32_t* input, Workspace* workspace,
+             ThreadPool* threads) const override {
+    if (rest_ != nullptr && !rest_->RunTo(output, input, workspace, threads)) return false;
     // With fewer blocks than threads the output channels are shared out too; each thread then
     // builds all the tables.
     const int channels_out = g_.channels_out_per_group();
@@ -95,6 +95,11 @@ class CodebookBconv2d : public Bconv2d {
       }
     }
     return true;
+  }
+
+  bool TakesEpilogue() const override {
+    return transform_.type == OutputType::kFloat32 &&
+           (g_.groups == 1 || g_.channels_out_per_group() % kEpilogueChunk == 0);
   }
 
   const char* kernel() const override { return "codebook"; }
@@ -167,6 +172,7 @@ class CodebookBconv2d : public Bconv2d {
     uint8_t* parities;    // [groups]
     uint8_t* sums;        // [channels, sum planes]
     uint8_t* tile;        // OutputTile's
+    uint8_t* values;      // [kBits, kEpilogueChunk], for an epilogue
   };
 
   static size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -176,15 +182,17 @@ class CodebookBconv2d : public Bconv2d {
     for (const CodebookPlan& plan : plans_) groups = std::max(groups, plan.groups.size());
     const size_t sizes[] = {static_cast<size_t>(table_entries_) * Tables::kEntryBytes,
                             static_cast<size_t>(kChunkGroups) * Tables::kMajorities,
-                            (groups + 1) * kBytes, static_cast<size_t>(channels) * sum_stride_,
-                            OutputTile<V>::kScratchBytes};
-    size_t offsets[6] = {0};
-    for (int i = 0; i < 5; ++i) offsets[i + 1] = offsets[i] + RoundUp(sizes[i]);
+                            (groups + 1) * kBytes,
+                            static_cast<size_t>(channels) * sum_stride_,
+                            OutputTile<V>::kScratchBytes,
+                            TakesEpilogue() ? V::kBits * kEpilogueChunk * sizeof(float) : 0};
+    size_t offsets[7] = {0};
+    for (int i = 0; i < 6; ++i) offsets[i + 1] = offsets[i] + RoundUp(sizes[i]);
     if (scratch != nullptr) {
-      *scratch = {base + offsets[0], base + offsets[1], base + offsets[2], base + offsets[3],
-                  base + offsets[4]};
+      *scratch = {base + offsets[0], base + offsets[1], base + offsets[2],
+                  base + offsets[3], base + offsets[4], base + offsets[5]};
     }
-    return offsets[5];
+    return offsets[6];
   }
 
   // In a half block, kHalves = 2, the halves of a register are the same places for two groups
@@ -192,7 +200,7 @@ class CodebookBconv2d : public Bconv2d {
   // and parities, is in memory as before, in units of half a register.
   template <int kHalves>
   void RunBlock(const uint8_t* planes, int b, int group, int block, int first, int last,
-                void* output, uint8_t* scratch_bytes) const {
+                const Bconv2dOutput& output, uint8_t* scratch_bytes) const {
     const CodebookPlan& plan = plans_[group];
     Scratch scratch;
     ScratchBytes(last - first, scratch_bytes, &scratch);
@@ -223,25 +231,44 @@ class CodebookBconv2d : public Bconv2d {
 
   // --- Outputs --------------------------------------------------------------------------
 
+  // Places of a block whose pixels follow each other.
+  struct PixelRun {
+    int place, count;
+    size_t pixel;
+  };
+
   void Finish(const CodebookPlan& plan, int b, int group, int block, int halves, int first,
-              int last, int chunks, void* output, const Scratch& scratch) const {
+              int last, int chunks, const Bconv2dOutput& output, const Scratch& scratch) const {
     // Where the channels of each place of the block begin in the output, -1 for nowhere.
     const bool packed = transform_.type == OutputType::kBitpacked;
     const int stride = packed ? g_.output_words() : g_.channels_out;
     int64_t offsets[V::kBits];
+    PixelRun runs[V::kBits];
+    int run_count = 0;
     int y = block * V::kBits / raster_.pitch, x = block * V::kBits % raster_.pitch;
     for (int i = 0; i < V::kBits; ++i) {
       const bool inside = y < g_.output_height && x < g_.output_width && i < V::kBits / halves;
       const int64_t pixel =
           (static_cast<int64_t>(b) * g_.output_height + y) * g_.output_width + x;
       offsets[i] = inside ? pixel * stride : -1;
+      if (inside && output.epilogue != nullptr) {
+        offsets[i] = i * kEpilogueChunk;
+        PixelRun* last_run = runs + std::max(run_count - 1, 0);
+        if (run_count > 0 && last_run->place + last_run->count == i) {
+          ++last_run->count;
+        } else {
+          runs[run_count++] = {i, 1, static_cast<size_t>(pixel)};
+        }
+      }
       if (++x == raster_.pitch) {
         x = 0;
         ++y;
       }
     }
-    OutputTile<V> tile(transform_, vector_transform_, plan.sum_planes + 1, offsets, output,
-                       scratch.tile);
+    const bool in_chunks = output.epilogue != nullptr;
+    float* const values = reinterpret_cast<float*>(scratch.values);
+    OutputTile<V> tile(transform_, vector_transform_, plan.sum_planes + 1, offsets,
+                       in_chunks ? values : output.data, scratch.tile);
     const Register parity = V::Load(scratch.parities + plan.last_group * (kBytes / halves));
     const Register parities[2] = {parity, V::Not(parity)};
     const int step = packed ? 32 : 8;
@@ -254,7 +281,14 @@ class CodebookBconv2d : public Bconv2d {
         if (halves == 2) Sums::AddHalves(plan.sum_planes, sum);
         tile.SetPopcounts(i, first_channel + o + i, parities[plan.last_parities[o + i]], sum);
       }
-      tile.Store(first_channel + o, count);
+      const int column = (o - first) % kEpilogueChunk;
+      tile.Store(first_channel + o, count, in_chunks ? column : first_channel + o);
+      if (!in_chunks || (column + step < kEpilogueChunk && o + step < last)) continue;
+      for (int r = 0; r < run_count; ++r) {
+        output.epilogue->Run({values + runs[r].place * kEpilogueChunk, kEpilogueChunk,
+                              runs[r].pixel, runs[r].count, first_channel + o - column,
+                              column + count});
+      }
     }
   }
 

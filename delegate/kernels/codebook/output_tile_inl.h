@@ -89,16 +89,17 @@ class OutputTile {
     for (int j = 0; j < 8; ++j) V::Store(bytes + j * kRowBytes, rows[j]);
   }
 
-  // Writes the `count` channels from output channel `o` on, at most 8, or 32 if bit-packed.
-  void Store(int o, int count) {
+  // Writes the `count` channels from output channel `o` on, at most 8, or 32 if bit-packed;
+  // to `column` and those after it, which is `o` unless the output has some channels only.
+  void Store(int o, int count, int column) {
     switch (transform_.type) {
       case OutputType::kFloat32:
-        return count == 8 ? StoreNumbers<float, true>(o, 8)
-                          : StoreNumbers<float, false>(o, count);
+        return count == 8 ? StoreNumbers<float, true>(o, 8, column)
+                          : StoreNumbers<float, false>(o, count, column);
       case OutputType::kInt8:
-        return StoreNumbers<int8_t, false>(o, count);
+        return StoreNumbers<int8_t, false>(o, count, column);
       case OutputType::kBitpacked:
-        return StoreBits(o, count);
+        return StoreBits(column, count);
     }
   }
 
@@ -129,11 +130,11 @@ class OutputTile {
   }
 
   template <typename T, bool kWhole>
-  void StoreNumbers(int o, int count) {
+  void StoreNumbers(int o, int count, int column) {
     const VectorTransform vector_transform = vector_transform_;  // nothing else points to it
     const f32x8 multiplier = vector_transform.LoadMultiplier(&transform_.multiplier[o]);
     const f32x8 bias = VectorTransform::LoadFloats(&transform_.bias[o]);
-    T* output = static_cast<T*>(output_) + o;
+    T* output = static_cast<T*>(output_) + column;
     for (int j = 0; j < 8; ++j) {
       for (int first = 0; first < kBytes; first += 16) {
         u16x8 numbers[16];
@@ -155,7 +156,7 @@ class OutputTile {
     }
   }
 
-  void StoreBits(int o, int count) {
+  void StoreBits(int column, int count) {
     for (int quarter = 0; quarter < 4; ++quarter) {
       Register rows[8];
       for (int k = 0; k < 8; ++k) {
@@ -167,7 +168,7 @@ class OutputTile {
         V::Store(scratch_ + quarter * kRowsBytes + j * kRowBytes, rows[j]);
       }
     }
-    uint32_t* output = static_cast<uint32_t*>(output_) + o / 32;
+    uint32_t* output = static_cast<uint32_t*>(output_) + column / 32;
     for (int j = 0; j < 8; ++j) {
       for (int first = 0; first < kBytes; first += 16) {
         u8x16 quarters[4];

@@ -1,8 +1,10 @@
 #include "thread_pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -17,7 +19,7 @@ class ThreadPool::Workers {
   ~Workers() {
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      stop_ = true;
+      stop_.store(true);
     }
     start_.notify_all();
     for (const auto& worker : workers_) pthread_join(worker->handle, nullptr);
@@ -40,21 +42,23 @@ class ThreadPool::Workers {
   int count() const { return static_cast<int>(workers_.size()); }
 
   void Run(int count, Body body, const void* context) {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      count_ = count;
-      body_ = body;
-      context_ = context;
-      next_.store(0, std::memory_order_relaxed);
-      running_ = this->count();
-      ++loop_;
+    count_ = count;
+    body_ = body;
+    context_ = context;
+    next_.store(0, std::memory_order_relaxed);
+    open_.store(++loop_);
+    if (sleeping_.load() > 0) {
+      {
+        std::lock_guard<std::mutex> lock(mutex_);
+      }
+      start_.notify_all();
     }
-    start_.notify_all();
-    for (int i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count;) {
-      body(context, i, 0);
+    TakeShare(0);
+    // Who has not come by now need not: nothing is left to do.
+    open_.store(0);
+    for (Wait wait; active_.load() > 0;) {
+      if (!wait.Spin()) sched_yield();
     }
-    std::unique_lock<std::mutex> lock(mutex_);
-    finished_.wait(lock, [this] { return running_ == 0; });
   }
 
  private:
@@ -64,6 +68,30 @@ class ThreadPool::Workers {
     pthread_t handle;
   };
 
+  // Waiting without sleep, for the time that waking somebody takes.
+  class Wait {
+   public:
+    // False when the time is over.
+    bool Spin() {
+      if (over_) return false;
+      for (int i = 0; i < 32; ++i) Pause();
+      over_ = std::chrono::steady_clock::now() - start_ > std::chrono::microseconds(50);
+      return true;
+    }
+
+   private:
+    static void Pause() {
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+      asm volatile("yield");
+#endif
+    }
+
+    const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    bool over_ = false;
+  };
+
   static void* Enter(void* worker) {
     static_cast<Worker*>(worker)->owner->Work(static_cast<Worker*>(worker)->thread);
     return nullptr;
@@ -71,30 +99,54 @@ class ThreadPool::Workers {
 
   void Work(int thread) {
     unsigned long seen = 0;
-    while (true) {
-      std::unique_lock<std::mutex> lock(mutex_);
-      start_.wait(lock, [&] { return stop_ || loop_ != seen; });
-      if (stop_) return;
-      seen = loop_;
-      const int count = count_;
-      const Body body = body_;
-      const void* context = context_;
-      lock.unlock();
-      for (int i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count;) {
-        body(context, i, thread);
+    while (WaitForLoop(seen)) {
+      // From here on the caller waits for this thread, unless the loop is over already; then
+      // nothing of it may be looked at.
+      active_.fetch_add(1);
+      const unsigned long loop = open_.load();
+      if (loop != 0 && loop != seen) {
+        seen = loop;
+        TakeShare(thread);
       }
-      lock.lock();
-      if (--running_ == 0) finished_.notify_one();
+      active_.fetch_sub(1);
+    }
+  }
+
+  bool HasLoop(unsigned long seen) const {
+    const unsigned long loop = open_.load();
+    return stop_.load() || (loop != 0 && loop != seen);
+  }
+
+  // False when the pool ends.
+  bool WaitForLoop(unsigned long seen) {
+    for (Wait wait; wait.Spin();) {
+      if (HasLoop(seen)) return !stop_.load();
+    }
+    std::unique_lock<std::mutex> lock(mutex_);
+    sleeping_.fetch_add(1);
+    start_.wait(lock, [&] { return HasLoop(seen); });
+    sleeping_.fetch_sub(1);
+    return !stop_.load();
+  }
+
+  void TakeShare(int thread) {
+    const int count = count_;
+    for (int i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count;) {
+      body_(context_, i, thread);
     }
   }
 
   bool started_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::mutex mutex_;
-  std::condition_variable start_, finished_;
-  unsigned long loop_ = 0;  // counts loops; a worker runs each one once
-  int running_ = 0;
-  bool stop_ = false;
+  std::condition_variable start_;
+  unsigned long loop_ = 0;  // counts loops; a worker takes part in each at most once
+  // The loop that workers may join, 0 for none; what follows is its, and does not change as long
+  // as it is open or a worker is active.
+  std::atomic<unsigned long> open_{0};
+  std::atomic<int> active_{0};
+  std::atomic<int> sleeping_{0};
+  std::atomic<bool> stop_{false};
   std::atomic<int> next_{0};
   int count_ = 0;
   Body body_ = nullptr;

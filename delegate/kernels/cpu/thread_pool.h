@@ -1,4 +1,7 @@
 // Threads that wait for loops to run.
+//
+// Between two loops a thread spins for a while before it sleeps: the ops of a network follow each
+// other in less time than waking takes. A loop does not wait for threads that wake too late.
 #ifndef SPARSEBNN_KERNELS_CPU_THREAD_POOL_H_
 #define SPARSEBNN_KERNELS_CPU_THREAD_POOL_H_
 

@@ -1,22 +1,12 @@
-// AVX2: compare, then one mask instruction per 8 floats or 32 bytes.
-#include <immintrin.h>
-
+// AVX2: bytes and floats to masks.
 #include "quantize_inl.h"
+#include "sign_mask_avx2.h"
 
 namespace sparsebnn {
 namespace {
 
-uint32_t NegativeMask_f32x8(const float* v) {
-  const __m256 bound_f32x8 = _mm256_set1_ps(kGreatestNegative);
-  return static_cast<uint32_t>(
-      _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(v), bound_f32x8, _CMP_LE_OQ)));
-}
-
 void Float32(const float* values, size_t rows, int channels, uint32_t* bits) {
-  PackRows(values, 0.0f, rows, channels, bits, [](const float* v) {
-    return NegativeMask_f32x8(v) | NegativeMask_f32x8(v + 8) << 8 |
-           NegativeMask_f32x8(v + 16) << 16 | NegativeMask_f32x8(v + 24) << 24;
-  });
+  PackRows(values, 0.0f, rows, channels, bits, SignMask_f32x32);
 }
 
 void Int8(const int8_t* values, int8_t zero_point, size_t rows, int channels, uint32_t* bits) {

@@ -1,19 +1,12 @@
-// AVX-512: comparisons that give the mask themselves.
-#include <immintrin.h>
-
+// AVX-512: bytes and floats to masks.
 #include "quantize_inl.h"
+#include "sign_mask_avx512.h"
 
 namespace sparsebnn {
 namespace {
 
-uint32_t NegativeMask_f32x16(const float* v) {
-  return _mm512_cmp_ps_mask(_mm512_loadu_ps(v), _mm512_set1_ps(kGreatestNegative), _CMP_LE_OQ);
-}
-
 void Float32(const float* values, size_t rows, int channels, uint32_t* bits) {
-  PackRows(values, 0.0f, rows, channels, bits, [](const float* v) {
-    return NegativeMask_f32x16(v) | NegativeMask_f32x16(v + 16) << 16;
-  });
+  PackRows(values, 0.0f, rows, channels, bits, SignMask_f32x32);
 }
 
 void Int8(const int8_t* values, int8_t zero_point, size_t rows, int channels, uint32_t* bits) {

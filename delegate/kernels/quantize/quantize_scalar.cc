@@ -1,20 +1,12 @@
-// Portable C++; the compiler vectorises the comparisons where it can.
+// Portable C++.
 #include "quantize_inl.h"
+#include "sign_mask_scalar.h"
 
 namespace sparsebnn {
 namespace {
 
-template <typename T, typename IsNegative>
-uint32_t PackWord(const T* values, const IsNegative& is_negative) {
-  uint32_t word = 0;
-  for (int i = 0; i < 32; ++i) word |= static_cast<uint32_t>(is_negative(values[i])) << i;
-  return word;
-}
-
 void Float32(const float* values, size_t rows, int channels, uint32_t* bits) {
-  PackRows(values, 0.0f, rows, channels, bits, [](const float* v) {
-    return PackWord(v, [](float x) { return x <= kGreatestNegative; });
-  });
+  PackRows(values, 0.0f, rows, channels, bits, SignMask_f32x32);
 }
 
 void Int8(const int8_t* values, int8_t zero_point, size_t rows, int channels, uint32_t* bits) {

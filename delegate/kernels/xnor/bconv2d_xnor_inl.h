@@ -57,32 +57,46 @@ class XnorBconv2d : public Bconv2d {
     return true;
   }
 
-  bool Run(const uint32_t* input, void* output, Workspace* workspace,
-           ThreadPool* threads) const override {
+  bool RunTo(const Bconv2dOutput& output, const uint32_t* input, Workspace* workspace,
+             ThreadPool* threads) const override {
     if (transform_.type == OutputType::kBitpacked && g_.groups > 1) {
       // Groups may share words.
-      std::memset(output, 0,
+      std::memset(output.data, 0,
                   static_cast<size_t>(g_.batch) * g_.output_height * g_.output_width *
                       g_.output_words() * sizeof(uint32_t));
     }
-    const size_t scratch_words = (kPixels * RowWords() + 15) / 16 * 16;
+    const size_t row_words = (kPixels * RowWords() + 15) / 16 * 16;
+    const size_t tile_words =
+        output.epilogue != nullptr ? static_cast<size_t>(kPixels) * g_.channels_out : 0;
+    const size_t scratch_words = row_words + (tile_words + 15) / 16 * 16;
     if (!workspace->Reserve(threads->threads() * scratch_words * sizeof(uint32_t)))
       return false;
     uint32_t* scratch = reinterpret_cast<uint32_t*>(workspace->data());
     const int tiles = (pixels() - g_.first_pixel + kPixels - 1) / kPixels;  // of an image
-    constexpr int kTilesPerTask = 8;
-    const int tasks = (tiles + kTilesPerTask - 1) / kTilesPerTask;
+    // Few, so that all threads end at the same time, but enough for a task to be worth taking.
+    const int tiles_per_task = std::clamp(tiles * g_.batch / (4 * threads->threads()), 1, 8);
+    const int tasks = (tiles + tiles_per_task - 1) / tiles_per_task;
     threads->ParallelFor(g_.batch * tasks, [&](int task, int thread) {
-      const int b = task / tasks, first = task % tasks * kTilesPerTask;
-      for (int tile = first; tile < std::min(tiles, first + kTilesPerTask); ++tile) {
-        for (int group = 0; group < g_.groups; ++group) {
-          RunTile(input, output, b, g_.first_pixel + tile * kPixels, group,
-                  scratch + thread * scratch_words);
+      const int b = task / tasks, first = task % tasks * tiles_per_task;
+      for (int tile = first; tile < std::min(tiles, first + tiles_per_task); ++tile) {
+        const int first_pixel = g_.first_pixel + tile * kPixels;
+        const size_t pixel = static_cast<size_t>(b) * pixels() + first_pixel;
+        const int count = std::min(kPixels, pixels() - first_pixel);
+        uint32_t* rows = scratch + thread * scratch_words;
+        if (output.epilogue == nullptr) {
+          RunTile(input, b, first_pixel, count, rows, pixel, output.data);
+          continue;
         }
+        float* values = reinterpret_cast<float*>(rows + row_words);
+        RunTile(input, b, first_pixel, count, rows, 0, values);
+        output.epilogue->Run(
+            {values, static_cast<size_t>(g_.channels_out), pixel, count, 0, g_.channels_out});
       }
     });
     return true;
   }
+
+  bool TakesEpilogue() const override { return transform_.type == OutputType::kFloat32; }
 
   const char* kernel() const override { return "xnor"; }
   std::string description() const override {
@@ -147,19 +161,21 @@ class XnorBconv2d : public Bconv2d {
     while (words != end) *words++ = 0;
   }
 
-  void RunTile(const uint32_t* input, void* output, int b, int first_pixel, int group,
-               uint32_t* rows) const {
-    // In the last tile some rows may be of the tile before: their results are not used.
-    const int count = std::min(kPixels, pixels() - first_pixel);
-    for (int p = 0; p < count; ++p) {
-      FillRow(input, b, first_pixel + p, group, rows + p * RowWords());
-    }
-    for (int block = 0; block < blocks_; ++block) {
-      alignas(64) Counts counts[kPixels];
-      V::CountTile(rows, RowWords(), Block(group, block), steps_, counts);
-      const int first = block * kChannels;
-      StoreTile(counts, static_cast<size_t>(b) * pixels() + first_pixel, count,
-                group * channels_ + first, std::min(kChannels, channels_ - first), output);
+  // `output_pixel`: which pixel of the output the tile's first one is.
+  void RunTile(const uint32_t* input, int b, int first_pixel, int count, uint32_t* rows,
+               size_t output_pixel, void* output) const {
+    for (int group = 0; group < g_.groups; ++group) {
+      // In the last tile some rows may be of the tile before: their results are not used.
+      for (int p = 0; p < count; ++p) {
+        FillRow(input, b, first_pixel + p, group, rows + p * RowWords());
+      }
+      for (int block = 0; block < blocks_; ++block) {
+        alignas(64) Counts counts[kPixels];
+        V::CountTile(rows, RowWords(), Block(group, block), steps_, counts);
+        const int first = block * kChannels;
+        StoreTile(counts, output_pixel, count, group * channels_ + first,
+                  std::min(kChannels, channels_ - first), output);
+      }
     }
   }
 

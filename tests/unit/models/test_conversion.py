@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,9 @@ from keras_sparsebnn._keras import keras, lq  # noqa: E402
 from keras_sparsebnn.converters import convert_file, convert_keras_model, inspect  # noqa: E402
 from keras_sparsebnn.models import MODELS  # noqa: E402
 from keras_sparsebnn.quantizers import FixedSubset  # noqa: E402
-from keras_sparsebnn.runtime import Interpreter  # noqa: E402
+from keras_sparsebnn.runtime import Interpreter, delegate_library  # noqa: E402
+from keras_sparsebnn.runtime.delegate import DelegateOptions, profile_json  # noqa: E402
+from keras_sparsebnn.runtime.stock_backend import import_stock  # noqa: E402
 from keras_sparsebnn.transforms.freezing import freeze  # noqa: E402
 
 SHAPE, CLASSES = (8, 8, 3), 4
@@ -68,6 +72,35 @@ def test_every_binary_layer_is_one_operator(converted):
     # SAME, padded with +1: nothing is left for another operator to do.
     assert all(x.options["padding"] == 0 for x in found.binary_layers)
     assert all(x.options["pad_values"] == 1 for x in found.binary_layers)
+
+
+@pytest.mark.parametrize("xnnpack", [True, False])
+def test_float_ops_that_the_delegate_runs_change_no_bit(converted, xnnpack):
+    """The runtime's own ops, by XNNPACK and built in, against the delegate's."""
+    name, _, flat = converted
+    _, library = import_stock()
+    kind = library.OpResolverType
+    resolver = kind.AUTO if xnnpack else kind.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    x = np.random.default_rng(4).normal(size=(1, *SHAPE)).astype(np.float32)
+    results = []
+    for glue in (False, True):
+        options = DelegateOptions(glue=glue, profile=True).strings()
+        delegate = library.load_delegate(str(delegate_library()), options)
+        interpreter = library.Interpreter(
+            model_content=flat,
+            experimental_delegates=[delegate],
+            experimental_op_resolver_type=resolver,
+        )
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+        interpreter.invoke()
+        results.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+        nodes = [
+            n for p in json.loads(profile_json(delegate))["partitions"] for n in p["nodes"]
+        ]
+        fused = sum(n["kernel"].startswith("in node") for n in nodes)
+        assert (fused > 0) == (glue and name not in {"small_vgg", "vgg_small"})
+    np.testing.assert_array_equal(*results)
 
 
 def test_the_sub_bit_file_holds_the_same(converted):

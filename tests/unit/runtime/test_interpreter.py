@@ -254,6 +254,7 @@ class TestInterpreter:
             ({"isa": "sse2", "runtime": "delegate"}, "`isa` to be one of .* got 'sse2'"),
             ({"kernel": "xnor"}, "\"litert\" runs the model, got 'xnor'"),
             ({"profile": True, "runtime": "lce"}, '"lce" runs the model, .* True'),
+            ({"glue": False}, '"litert" runs the model, .* and False'),
             ({"num_threads": 0}, r"`num_threads` to be in \[1, 256\], got 0"),
             ({"num_threads": 10**9}, "got 1000000000"),
         ],

@@ -1,0 +1,10 @@
+#include "epilogue_inl.h"
+#include "kernels/quantize/sign_mask_avx2.h"
+
+namespace sparsebnn {
+
+void RunEpilogue__avx2(const Epilogue& epilogue, const FloatTile& tile) {
+  RunEpilogue<SignMask_f32x32>(epilogue, tile);
+}
+
+}  // namespace sparsebnn

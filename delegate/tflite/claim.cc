@@ -1,0 +1,85 @@
+#include "claim.h"
+
+#include <cstddef>
+#include <map>
+#include <utility>
+
+#include "elementwise.h"
+#include "op.h"
+
+namespace sparsebnn {
+namespace {
+
+// A node that could be claimed.
+struct Candidate {
+  int index;
+  bool claimed;  // a binary op; later, whatever is linked to one
+  std::vector<int> reads, writes;
+};
+
+using NodesOfTensor = std::map<int, std::vector<size_t>>;
+
+std::vector<int> Tensors(const TfLiteIntArray* array) {
+  if (array == nullptr) return {};
+  return std::vector<int>(array->data, array->data + array->size);
+}
+
+// Claims those of `linked`, which are then taken out: each is looked at once.
+void Claim(std::vector<size_t> linked, std::vector<Candidate>* candidates,
+           std::vector<size_t>* reached) {
+  for (const size_t i : linked) {
+    if ((*candidates)[i].claimed) continue;
+    (*candidates)[i].claimed = true;
+    reached->push_back(i);
+  }
+}
+
+void ClaimLinked(std::vector<Candidate>* candidates) {
+  NodesOfTensor readers, writers;
+  std::vector<size_t> reached;
+  for (size_t i = 0; i < candidates->size(); ++i) {
+    for (const int tensor : (*candidates)[i].reads) readers[tensor].push_back(i);
+    for (const int tensor : (*candidates)[i].writes) writers[tensor].push_back(i);
+    if ((*candidates)[i].claimed) reached.push_back(i);
+  }
+  while (!reached.empty()) {
+    const size_t at = reached.back();
+    reached.pop_back();
+    for (const int tensor : (*candidates)[at].writes) {
+      Claim(std::exchange(readers[tensor], {}), candidates, &reached);
+    }
+    for (const int tensor : (*candidates)[at].reads) {
+      Claim(std::exchange(writers[tensor], {}), candidates, &reached);
+    }
+  }
+}
+
+}  // namespace
+
+bool ChooseNodes(TfLiteContext* context, bool glue, std::vector<int>* nodes) {
+  TfLiteIntArray* plan = nullptr;
+  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk || plan == nullptr) return false;
+  // Looking at a node may move the plan, so its indices are copied.
+  const std::vector<int> planned(plan->data, plan->data + plan->size);
+  std::vector<Candidate> candidates;
+  for (const int index : planned) {
+    TfLiteNode* node = nullptr;
+    TfLiteRegistration* registration = nullptr;
+    if (context->GetNodeAndRegistration(context, index, &node, &registration) != kTfLiteOk) {
+      return false;
+    }
+    const bool binary = IsSupportedOp(registration->custom_name);
+    const auto op =
+        glue && !binary ? Elementwise::Make(context, *node, *registration) : nullptr;
+    if (!binary && op == nullptr) continue;
+    candidates.push_back(
+        {index, binary, binary ? Tensors(node->inputs) : op->inputs(), Tensors(node->outputs)});
+  }
+  ClaimLinked(&candidates);
+  for (const Candidate& candidate : candidates) {
+    if (candidate.claimed) nodes->push_back(candidate.index);
+  }
+  return true;
+}
+
+}  // namespace sparsebnn
