@@ -5,10 +5,10 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-import emulate
 import pytest
 
 from android_demo.tools import artifacts, delegate
+from delegate.arm import emulate
 from tests.android import bionic_shim
 from tests.android.conftest import need
 

@@ -135,7 +135,8 @@ def test_network_equals_lce(runner, network, photos, kernel):
     interpreter = runner.interpreter(network, delegate)
     ours = [runner.run_on(interpreter, photo[None])[0][0] for photo in photos]
     np.testing.assert_allclose(ours, lce_outputs(network, photos), **TOLERANCE)
-    nodes = [n["op"] for p in runner.profile(delegate)["partitions"] for n in p["nodes"]]
+    every = [n["op"] for p in runner.profile(delegate)["partitions"] for n in p["nodes"]]
+    nodes = [op for op in every if op.startswith("Lce")]  # without the float ops between them
     assert sorted(nodes) == sorted(lce_ops(network))
 
 
