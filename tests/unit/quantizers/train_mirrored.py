@@ -12,7 +12,9 @@ from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.quantizers import SNN, SparseKernel
 
 QUANTIZERS = {
-    "learned": lambda: SparseKernel(16, seed=1, logit_scale=0.01, temperature=1.0),
+    "learned": lambda: SparseKernel(
+        16, seed=1, logits="free", logit_scale=0.01, temperature=1.0
+    ),
     "snn": lambda: SNN(16, seed=1, refinement_interval=1, pattern_scale=0.01),
 }
 
