@@ -44,8 +44,8 @@ def test_weights_exist_once_built():
     layer = SparseBinaryConv2D(4, 3, codewords=16)
     layer.build((None, 8, 8, 2))
     names = [weight.name.split("/")[-1].split(":")[0] for weight in layer.weights]
-    assert names[:4] == ["kernel", "bias", "logits", "selection"]
-    assert layer.kernel_quantizer.logits.shape == (512, 16)
+    assert names[:4] == ["kernel", "bias", "positions", "selection"]
+    assert layer.kernel_quantizer.positions.shape == (16, 9)
 
 
 @pytest.mark.parametrize("kernel_size", [1, 2, 3])
