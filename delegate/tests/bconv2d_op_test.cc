@@ -10,7 +10,6 @@
 //   bconv2d_op_test [layers] [seed]
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
@@ -18,6 +17,7 @@
 
 #include "kernels/bconv2d/output_transform.h"
 #include "testing/bconv2d_node.h"
+#include "testing/expect.h"
 #include "testing/fake_runtime.h"
 #include "testing/flexbuffer_writer.h"
 #include "testing/random_layer.h"
@@ -316,10 +316,5 @@ int CheckCase(unsigned seed) {
 }  // namespace sparsebnn
 
 int main(int argc, char** argv) {
-  const int layers = argc > 1 ? std::atoi(argv[1]) : 150;
-  const unsigned seed = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 1;
-  int failures = 0;
-  for (int i = 0; i < layers; ++i) failures += sparsebnn::CheckCase(seed + i);
-  std::printf("%d layers from seed %u, %d failures\n", layers, seed, failures);
-  return failures > 0;
+  return sparsebnn::CheckSeeds(argc, argv, 150, sparsebnn::CheckCase);
 }

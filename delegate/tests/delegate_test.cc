@@ -9,6 +9,7 @@
 
 #include "kernels/quantize/quantize.h"
 #include "sparsebnn_delegate.h"
+#include "testing/expect.h"
 #include "testing/fake_runtime.h"
 #include "testing/flexbuffer_writer.h"
 #include "testing/fuzz_model.h"
@@ -18,16 +19,6 @@
 
 namespace sparsebnn {
 namespace {
-
-int failures = 0;
-
-#define EXPECT(condition)                                                           \
-  do {                                                                              \
-    if (!(condition)) {                                                             \
-      std::fprintf(stderr, "%s:%d: Expected %s\n", __FILE__, __LINE__, #condition); \
-      ++failures;                                                                   \
-    }                                                                               \
-  } while (false)
 
 // ---- Options ----
 
@@ -323,6 +314,5 @@ int main() {
   APartitionOutlivesTheDelegate();
   AConstantIsNotWritten();
   InterpretersInThreadsShareADelegate();
-  std::printf("%d failures\n", failures);
-  return failures != 0;
+  return Outcome();
 }

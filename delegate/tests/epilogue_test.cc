@@ -4,7 +4,6 @@
 //   epilogue_test [layers] [seed]
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "kernels/bconv2d/bconv2d_reference.h"
 #include "kernels/bconv2d/kernel_list.h"
 #include "kernels/quantize/quantize.h"
+#include "testing/expect.h"
 #include "testing/random_layer.h"
 
 namespace sparsebnn {
@@ -146,10 +146,5 @@ int CheckLayer(unsigned seed) {
 }  // namespace sparsebnn
 
 int main(int argc, char** argv) {
-  const int layers = argc > 1 ? std::atoi(argv[1]) : 300;
-  const unsigned seed = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 1;
-  int failures = 0;
-  for (int i = 0; i < layers; ++i) failures += sparsebnn::CheckLayer(seed + i);
-  std::printf("%d layers from seed %u, %d failures\n", layers, seed, failures);
-  return failures > 0;
+  return sparsebnn::CheckSeeds(argc, argv, 300, sparsebnn::CheckLayer);
 }

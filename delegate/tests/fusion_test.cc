@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "testing/bconv2d_node.h"
+#include "testing/expect.h"
 #include "testing/fake_runtime.h"
 #include "testing/flexbuffer_writer.h"
 #include "testing/random_layer.h"
@@ -16,16 +17,6 @@
 
 namespace sparsebnn {
 namespace {
-
-int failures = 0;
-
-#define EXPECT(condition)                                                           \
-  do {                                                                              \
-    if (!(condition)) {                                                             \
-      std::fprintf(stderr, "%s:%d: Expected %s\n", __FILE__, __LINE__, #condition); \
-      ++failures;                                                                   \
-    }                                                                               \
-  } while (false)
 
 // "0 1*, 2*": nodes of each group, with a star where the output is stored.
 std::string Planned(const std::vector<FusionNode>& nodes, bool fuse = true) {
@@ -223,6 +214,5 @@ int main() {
   AnOperandThatIsNotThereYetEndsAGroup();
   AFusedGraphGivesWhatItsOpsGive();
   DamagedGraphsRunOrAreRefused();
-  std::printf("%d failures\n", failures);
-  return failures != 0;
+  return Outcome();
 }

@@ -156,6 +156,9 @@ class FreeLogits(SelectionLogits):
         q.selection.assign(silent)
         self.prices.assign(prices)
 
+    def begin(self) -> None:
+        """Nothing to do: free logits need not know when they start."""
+
     def _matched(self, logits: npt.NDArray[np.float32], *, noisy: bool) -> Ids:
         with tf.init_scope():
             ids, _ = self._match(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +15,7 @@ __all__ = ["Ids", "SelectionLogits"]
 Ids = npt.NDArray[np.int64]
 
 
-class SelectionLogits:
+class SelectionLogits(abc.ABC):
     """The variables that decide a quantizer's selection, and how they do.
 
     They are the quantizer's: Keras saves them with it, and schedules find them by name.
@@ -30,37 +32,39 @@ class SelectionLogits:
         self.quantizer = quantizer
         self._initial_interval = refresh_interval
 
+    @abc.abstractmethod
     def initial_selection(self, rows: Ids | None) -> Ids:
         """The selection at the start; `rows` are the codewords to start with, if any."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def build(self, rows: Ids | None) -> None:
         """Adds the variables; files of saved weights know them by their order."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def start_from(self, rows: Ids) -> None:
         """Starts anew from these codewords, eagerly, between two steps."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def begin(self) -> None:
         """The layer enters the stage "codewords", eagerly, between two steps."""
 
+    @abc.abstractmethod
     def after_update(self, value: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """See `LearnedSubset`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def codewords(self, training: bool | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`(U [k*k, n], ids [n])` with a gradient, where `training` is a tensor or true."""
-        raise NotImplementedError
 
     def _state(
         self,
         name: str,
         value: npt.ArrayLike,
         dtype: tf.DType,
-        aggregation: tf.VariableAggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        *,
+        summed: bool = False,
     ) -> tf.Variable:
-        variable = self.quantizer._add_state(name, value, dtype, aggregation)
+        variable = self.quantizer._add_state(name, value, dtype, summed=summed)
         setattr(self.quantizer, name, variable)
         return variable
 

@@ -71,7 +71,7 @@ class StructuredLogits(SelectionLogits):
         self.positions = self._trained("positions", start)
         self.own_positions = self._state("own_positions", start, tf.float32)
         self.codeword_gradient = self._state(
-            "codeword_gradient", np.zeros_like(start), tf.float32, tf.VariableAggregation.SUM
+            "codeword_gradient", np.zeros_like(start), tf.float32, summed=True
         )
         self.square = self._state("square", 0.0, tf.float32)
         self.step = self._state("step", 0, tf.int64)

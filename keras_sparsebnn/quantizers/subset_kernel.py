@@ -174,13 +174,11 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
         super().build(input_shape)
 
     def _add_state(
-        self,
-        name: str,
-        value: npt.ArrayLike,
-        dtype: tf.DType,
-        aggregation: tf.VariableAggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        self, name: str, value: npt.ArrayLike, dtype: tf.DType, *, summed: bool = False
     ) -> tf.Variable:
+        """A variable equal on all replicas: the first's, or the sum of what they assign."""
         value = np.asarray(value)
+        aggregation = tf.VariableAggregation
         return self.add_weight(
             name=name,
             shape=value.shape,
@@ -188,7 +186,7 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             initializer=keras.initializers.Constant(value),
             trainable=False,
             experimental_autocast=False,
-            aggregation=aggregation,
+            aggregation=aggregation.SUM if summed else aggregation.ONLY_FIRST_REPLICA,
         )
 
     @property

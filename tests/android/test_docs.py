@@ -80,3 +80,11 @@ def test_names_the_versions_that_are_built_and_tested():
     symbols = delegate.HEADER.parents[1] / "android" / "bionic_symbols.txt"
     listed = [line for line in symbols.read_text().splitlines() if not line.startswith("#")]
     assert f"the {len(listed)} functions" in PAGE
+
+
+def test_says_how_large_the_libraries_are():
+    told = re.search(r"arm64-v8a and x86_64 \((\d+) and\s(\d+) kB\)", PAGE)
+    for abi, size in zip(("arm64-v8a", "x86_64"), told.groups(), strict=True):
+        assert int(size) * 1000 == pytest.approx(
+            need(delegate.build, abi).stat().st_size, rel=0.03
+        )

@@ -35,7 +35,9 @@ def classifier(tmp_path_factory) -> deploy_program.Classifier:
 
 
 def test_finds_the_classes_that_python_does(program, classifier):
-    classifier.check([program], "")
+    told, kernels = classifier.run([program])
+    assert told == classifier.expected
+    assert len(kernels) == 5
 
 
 @pytest.mark.parametrize(
