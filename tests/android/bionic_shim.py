@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-import ziglang
+from android_demo.tools import delegate
 
 SOURCE = Path(__file__).with_suffix(".c")
 
@@ -49,7 +49,8 @@ def compile_shim(folder: Path, wanted: set[str], machine: str = "x86_64") -> Pat
     (folder / "jumps.s").write_text(".text\n" + "".join(jumps), "utf-8")
     (folder / "versions.map").write_text("LIBC { global: none; };\n", "utf-8")
     (folder / "empty.c").write_text("int none;\n", "utf-8")
-    zig = [f"{ziglang.__path__[0]}/zig", "cc", "-target", f"{machine}-linux-gnu.2.34"]
+    *_, compiler = delegate.tools()
+    zig = [compiler, "cc", "-target", f"{machine}-linux-gnu.2.34"]
     zig += ["-shared", "-fPIC", "-O1", "-fno-stack-protector"]
     zig += [f"-Wl,--version-script={folder / 'versions.map'}", "-Wl,--undefined-version"]
     sources = {LIBC: [SOURCE, folder / "jumps.s"]}

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import ziglang
 
+from android_demo.tools import delegate
 from tests.android import bionic_shim
+from tests.android.conftest import need
 
 pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64" or sys.platform != "linux",
@@ -48,15 +49,9 @@ int probe(void) {
 
 def test_bionics_numbers_and_streams(tmp_path: Path):
     (tmp_path / "probe.c").write_text(PROBE)
-    zig = [
-        f"{ziglang.__path__[0]}/zig",
-        "cc",
-        "-target",
-        "x86_64-linux-gnu",
-        "-shared",
-        "-nostdlib",
-    ]
-    build = [*zig, "-fPIC", "-o", "probe.so", "probe.c"]
+    *_, zig = need(delegate.tools)
+    build = [zig, "cc", "-target", "x86_64-linux-gnu", "-shared", "-nostdlib", "-fPIC"]
+    build += ["-o", "probe.so", "probe.c"]
     # The shim can only be linked once it exists, and it needs to know what to have.
     shim = tmp_path / "shim"
     bionic_shim.compile_shim(shim, {"getpid"})
