@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,8 +50,12 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Makes the folder and keeps other processes out until the end, even one by a kill.
+
+    Args:
+        folder: to be held.
+        patience: seconds to wait for a process that works in it.
 
     Raises:
         SparseBNNError: another process works in it.
@@ -62,14 +67,19 @@ def locked(folder: Path) -> Iterator[None]:
     except ImportError:  # not on Windows
         yield
         return
+    end = time.monotonic() + patience
     with (folder / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SparseBNNError(
-                f"Expected no other process to work in {folder}, but one does. "
-                "Wait for it, or choose another folder."
-            ) from error
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= end:
+                    raise SparseBNNError(
+                        f"Expected no other process to work in {folder}, but one does. "
+                        "Wait for it, or choose another folder."
+                    ) from error
+            time.sleep(0.2)
         yield
 
 

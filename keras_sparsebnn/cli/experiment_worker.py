@@ -3,8 +3,7 @@
 Reads the order, a JSON object, from the first line of its standard input; writes JSON objects
 to its standard output, one a line: `{"epoch": 1, "epochs": 5}` after each epoch, in the end
 `{"finished": accuracy}`, `{"stopped": signal}` or `{"failed": "one line"}`. When its standard
-input ends, the process that ordered the run is gone: it saves a checkpoint and stops. It
-computes with one thread, so that the outcome does not depend on the number of workers.
+input ends, the process that ordered the run is gone: it saves a checkpoint and stops.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_sparsebnn._files import read_json, write_json
+from keras_sparsebnn._files import locked, read_json, write_json
 from keras_sparsebnn.cli.process import import_keras
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.matrix import Run
@@ -67,7 +66,8 @@ def _run(order: dict[str, Any]) -> None:
 
     run = Run(order["variant"], RunConfig.from_dict(order["config"]))
     folder = Path(order["runs_dir"]) / run.name
-    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, patience=order["patience"]):
+        pass  # a predecessor that was lost may still be saving its last checkpoint
     clock = _Clock(folder)
 
     class Progress(keras.callbacks.Callback):  # type: ignore[misc]

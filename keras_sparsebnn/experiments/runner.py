@@ -1,4 +1,4 @@
-"""Runs a matrix in worker processes; a finished run is never run again.
+"""Runs a matrix with an executor; a finished run is never run again.
 
 A run is finished if it has a record, which is written completely or not at all. An unfinished
 run continues from the checkpoints of `train`. So the runner has no state of its own that a kill
@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import os
-import selectors
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
 
 from keras_sparsebnn._files import locked
 from keras_sparsebnn._signals import collected_signals
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.experiments.executor import Executor, Message, Order, is_last
+from keras_sparsebnn.experiments.local_executor import LocalExecutor
 from keras_sparsebnn.experiments.matrix import Matrix, Run
 from keras_sparsebnn.experiments.results import Result, read_results, result_path
 from keras_sparsebnn.training.run.folder import RunFolder
@@ -29,10 +25,6 @@ from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["Outcome", "run_matrix", "states"]
 
-_WORKER = "keras_sparsebnn.cli.experiment_worker"
-_ONE_THREAD = dict.fromkeys(
-    ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"
-)
 _POLL_SECONDS = 0.5
 
 
@@ -96,96 +88,25 @@ def states(matrix: Matrix, out: Path, runs_dir: Path) -> dict[str, str]:
     return found
 
 
-class _Worker:
-    """One run in progress, in another process."""
-
-    def __init__(self, run: Run, out: Path, runs_dir: Path, data_dir: str | None) -> None:
-        self.run = run
-        self.epochs = 0
-        self.stopping = False
-        self.last: dict[str, Any] = {}
-        self._rest = b""
-        folder = runs_dir / run.name
-        folder.mkdir(parents=True, exist_ok=True)
-        self.log = RunFolder(folder).worker_log
-        config = {**run.config.to_dict(), "data_dir": data_dir}
-        order = {
-            "variant": run.variant,
-            "config": config,
-            "out": str(out.resolve()),
-            "runs_dir": str(runs_dir.resolve()),
-        }
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", _WORKER],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, **_ONE_THREAD},
-                start_new_session=True,  # Ctrl-C comes to the runner alone, which passes it on
-            )
-        self.input.write(json.dumps(order).encode() + b"\n")
-        self.input.flush()
-
-    @property
-    def input(self) -> IO[bytes]:
-        assert self.process.stdin is not None
-        return self.process.stdin
-
-    @property
-    def output(self) -> IO[bytes]:
-        assert self.process.stdout is not None
-        return self.process.stdout
-
-    def read(self) -> bool:
-        """Reads the worker's messages; False once it has ended."""
-        block = self.output.read1()  # type: ignore[attr-defined]
-        *lines, self._rest = (self._rest + block).split(b"\n")
-        for line in lines:
-            with contextlib.suppress(ValueError):  # something else printed
-                message = json.loads(line)
-                if isinstance(message, dict):
-                    self.last = message
-                    self.epochs = message.get("epoch", self.epochs)
-        return bool(block)
-
-    def stop(self) -> None:
-        """Asks it to save a checkpoint and to end."""
-        self.stopping = True
-        with contextlib.suppress(OSError):
-            self.input.close()
-
-    def failure(self) -> str:
-        if "failed" in self.last:
-            return str(self.last["failed"])
-        status = self.process.returncode
-        how = f"signal {-status}" if status < 0 else f"status {status}"
-        return f"Expected the run to finish, got {how}. See {self.log}."
-
-    def close(self) -> None:
-        self.stop()
-        self.process.wait()
-        self.output.close()
-
-
 def run_matrix(
     matrix: Matrix,
     out: Path,
     *,
     runs_dir: Path,
     data_dir: str | None = None,
-    jobs: int = 1,
+    executor: Executor | None = None,
     report: Callable[[str], None] = lambda line: None,
     progress: Callable[[float], None] = lambda runs: None,
 ) -> Outcome:
-    """Executes every run that has no result yet, `jobs` at a time.
+    """Executes every run that has no result yet.
 
     Args:
         matrix: what to run.
         out: gets a record for each finished run, a line in `<dataset>.jsonl`.
         runs_dir: gets a folder for each run: checkpoints while it runs, then the model.
         data_dir: the folder of prepared datasets; not part of a result.
-        jobs: worker processes. Each computes with one thread, so results do not depend on it.
+        executor: where they are executed: processes of this machine, one at a time, if None. It
+            is closed at the end.
         report: gets a line about each run that ends.
         progress: gets the amount of work done since it was called last, in runs.
 
@@ -213,55 +134,52 @@ def run_matrix(
             report(f"{run.name}: {state}")
     if not waiting:
         return outcome
-    active: list[_Worker] = []
+    active: dict[str, int] = {}  # name -> its finished epochs
+    executor = executor or LocalExecutor()
     with (
         locked(runs_dir),
         collected_signals() as received,
-        selectors.DefaultSelector() as selector,
+        contextlib.closing(executor),
     ):
-        try:
-            while (waiting and not received) or active:
-                while waiting and not received and len(active) < jobs:
-                    worker = _Worker(waiting.pop(0), out, runs_dir, data_dir)
-                    active.append(worker)
-                    selector.register(worker.output, selectors.EVENT_READ, worker)
-                for key, _ in selector.select(_POLL_SECONDS):
-                    worker, epochs = key.data, key.data.epochs
-                    more = worker.read()
-                    progress((worker.epochs - epochs) / worker.run.config.epochs)
-                    if not more:
-                        selector.unregister(worker.output)
-                        active.remove(worker)
-                        worker.process.wait()
-                        _note(worker, out, runs_dir, outcome, report)
-                        worker.close()
-                if received:
-                    for worker in active:
-                        worker.stop()
-        finally:
-            for worker in active:
-                worker.close()
+        stopped = False
+        while (waiting and not received) or active:
+            while waiting and not received and len(active) < executor.slots:
+                run = waiting.pop(0)
+                executor.start(Order(run, out, runs_dir, data_dir))
+                active[run.name] = 0
+            for order, message in executor.messages(_POLL_SECONDS):
+                name = order.run.name
+                if is_last(message):
+                    del active[name]
+                    _note(order, message, outcome, report)
+                elif "epoch" in message:
+                    # A run that was lost may repeat its last epoch.
+                    done = max(0, message["epoch"] - active[name])
+                    progress(done / order.run.config.epochs)
+                    active[name] += done
+                elif "note" in message:
+                    report(f"{name}: {message['note']}")
+            if received and not stopped:
+                executor.stop()
+                stopped = True
     outcome.left += [run.name for run in waiting]
     outcome.signal = received[0] if received else None
     return outcome
 
 
 def _note(
-    worker: _Worker,
-    out: Path,
-    runs_dir: Path,
-    outcome: Outcome,
-    report: Callable[[str], None],
+    order: Order, message: Message, outcome: Outcome, report: Callable[[str], None]
 ) -> None:
-    """Adds a worker that has ended to the outcome."""
-    name = worker.run.name
-    if "finished" in worker.last and name in _recorded(out):
+    """Adds a run that has ended to the outcome."""
+    name = order.run.name
+    if "stopped" in message:
+        outcome.left.append(name)
+    elif "finished" in message and name in _recorded(order.out):
         outcome.finished.append(name)
         # The model is kept. Checkpoints, most of the bytes, are for resuming only.
-        shutil.rmtree(RunFolder(runs_dir / name).checkpoints, ignore_errors=True)
-        report(f"{name}: {worker.last.get('finished', 0):.2%}")
-    elif "failed" not in worker.last and (worker.stopping or "stopped" in worker.last):
-        outcome.left.append(name)
+        shutil.rmtree(RunFolder(order.runs_dir / name).checkpoints, ignore_errors=True)
+        report(f"{name}: {message['finished']:.2%}")
     else:
-        outcome.failed[name] = worker.failure()
+        lost = f"Expected a record of the finished run in {order.out}, found none."
+        outcome.failed[name] = str(message.get("failed", lost))
         report(f"{name}: {outcome.failed[name]}")
