@@ -11,11 +11,9 @@ its labels where TFLite's metadata has them, in a zip behind the model. The runs
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import struct
 import sys
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ from android_demo.tools import BUILD, ROOT
 
 CODEWORDS = 32
 LABELS = [str(digit) for digit in range(10)]
-FIXED_DATE = (1981, 1, 1, 1, 1, 2)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,6 +50,7 @@ def make_assets(assets: Path, runs: Path, epochs: int) -> None:
     import numpy as np
 
     import keras_sparsebnn as ksb
+    from keras_sparsebnn.tflite_file.associated_files import with_labels
 
     digits = ksb.data.load("digits")
     images, labels = (np.concatenate(parts) for parts in zip(*digits.test(256), strict=True))
@@ -123,14 +121,6 @@ def predict(data: bytes, images: Any) -> Any:
     if y.dtype == np.int8:
         scores = (scores.astype(np.float32) - y.zero_point) * np.float32(y.scale)
     return scores
-
-
-def with_labels(model: bytes, labels: list[str]) -> bytes:
-    """The model with `labels.txt` in a zip behind it, as TFLite Metadata keeps such files."""
-    file = io.BytesIO(model)
-    with zipfile.ZipFile(file, "a") as files:
-        files.writestr(zipfile.ZipInfo("labels.txt", FIXED_DATE), "\n".join(labels) + "\n")
-    return file.getvalue()
 
 
 def grey_png(image: Any) -> bytes:

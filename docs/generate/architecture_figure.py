@@ -23,6 +23,7 @@ ROOMS = {
     "cli": "the command\nsparsebnn",
     "experiments": "matrices of runs,\nstatistics",
     "training": "resumable runs,\ncallbacks, recipes",
+    "pretrained": "trained models\nin .tflite files",
     "converters": "Keras to .tflite,\nverify, inspect",
     "runtime": "runs .tflite,\nloads the delegate",
     "tflite_file": "schema, reader,\nwriter",
@@ -38,7 +39,7 @@ ROOMS = {
     "selection": "which codewords:\nalgorithms",
     "codebook": "the 512 patterns",
 }
-LIGHT = {"cli", "experiments", "runtime", "tflite_file", "codebook"}
+LIGHT = {"cli", "experiments", "pretrained", "runtime", "tflite_file", "codebook"}
 BOTH = {"converters", "analysis", "training", "quantizers"}
 GREEN, BLUE = "#d5ecd4", "#e4ecf7"
 

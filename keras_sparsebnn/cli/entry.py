@@ -24,6 +24,7 @@ COMMANDS = {
     "convert": "make a .tflite of a trained run and check it against Keras",
     "inspect": "show what is in a .tflite, op by op, byte by byte",
     "benchmark": "time .tflite files against each other",
+    "pretrained": "list, copy and measure the models that come with the package",
     "plot": "draw codeword usage, selection overlap or bits per layer",
 }
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
-
-from keras_sparsebnn.data import cifar10
+from keras_sparsebnn.data import cifar10, digits
 from keras_sparsebnn.data.dataset import Dataset
 from keras_sparsebnn.data.options import AUGMENTATIONS, IMAGE_SIZES, RESIZED_CROPS
 from keras_sparsebnn.data.splits import MemorySplit, held_out_count, on_cpu, resize
@@ -105,40 +103,32 @@ def load(
 
 
 def _load_digits(image_size: int | None, augmentation: str, holdout: float | None) -> Dataset:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise SparseBNNError(
-            "Expected scikit-learn, which brings the digits, found none. "
-            "Run: pip install 'keras-sparsebnn[train]'"
-        ) from error
-    bunch = load_digits()
-    images = bunch.images.astype(np.uint8)[..., np.newaxis]  # 0..16
-    labels = bunch.target.astype(np.int64)
-    rank_in_class = np.zeros_like(labels)
-    for label in range(10):
-        rank_in_class[labels == label] = np.arange(np.sum(labels == label))
-    held_out = rank_in_class % 5 == 4
-    if image_size is not None:
-        images = resize(images, image_size).numpy()
-    train, test = (
-        MemorySplit(on_cpu(images[chosen]), on_cpu(labels[chosen]))
-        for chosen in (~held_out, held_out)
-    )
+    train, test = _in_memory(digits.read(), image_size)
     train, test = _held_out("digits", holdout, train, test)
-    return Dataset("digits", images.shape[1:], 10, 8.0, augmentation, train, test)
+    shape = tuple(train.images.shape[1:])
+    return Dataset(
+        "digits", shape, digits.CLASSES, digits.HALF_RANGE, augmentation, train, test
+    )
 
 
-def _load_cifar10(
-    path: Path, image_size: int | None, augmentation: str, holdout: float | None
-) -> Dataset:
+def _in_memory(
+    splits: tuple[tuple[Any, Any], tuple[Any, Any]], image_size: int | None
+) -> tuple[MemorySplit, MemorySplit]:
+    """The training and the test split, resized."""
     train, test = (
         MemorySplit(
             on_cpu(images if image_size is None else resize(images, image_size).numpy()),
             on_cpu(labels),
         )
-        for images, labels in cifar10.read(path)
+        for images, labels in splits
     )
+    return train, test
+
+
+def _load_cifar10(
+    path: Path, image_size: int | None, augmentation: str, holdout: float | None
+) -> Dataset:
+    train, test = _in_memory(cifar10.read(path), image_size)
     train, test = _held_out("cifar10", holdout, train, test)
     shape = tuple(train.images.shape[1:])
     return Dataset("cifar10", shape, cifar10.CLASSES, 127.5, augmentation, train, test)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import zipfile
 
 import numpy as np
 import pytest
 
 from android_demo.tools import assets
-from keras_sparsebnn.tflite_file import ModelBuilder, read
+from keras_sparsebnn.tflite_file import ModelBuilder
+from keras_sparsebnn.tflite_file.associated_files import with_labels
 
 
 @pytest.fixture(scope="module")
@@ -20,18 +20,9 @@ def model() -> bytes:
     return builder.to_bytes([x], [y])
 
 
-def test_labels_lie_behind_the_model(model: bytes):
-    labelled = assets.with_labels(model, ["zero", "one"])
-    assert labelled.startswith(model)
-    assert read(labelled).behind
-    with zipfile.ZipFile(io.BytesIO(labelled)) as files:
-        assert files.read("labels.txt") == b"zero\none\n"
-    assert assets.with_labels(model, ["zero", "one"]) == labelled
-
-
 def test_the_model_still_runs(model: bytes):
     x = np.array([[-1, 0, 1, 2]], np.float32)
-    result = assets.predict(assets.with_labels(model, ["a"]), x)
+    result = assets.predict(with_labels(model, ["a"]), x)
     np.testing.assert_array_equal(result, np.maximum(x, 0))
 
 

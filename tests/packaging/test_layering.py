@@ -34,6 +34,7 @@ LAYERS = (
     ("data",),
     ("tflite_file",),
     ("converters",),
+    ("pretrained",),
     ("training",),
     ("experiments",),
     ("cli",),
@@ -43,7 +44,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Beside the layers: the light half, for `cli`, and for `converters` to check their files.
 RUNTIME_MAY_USE = {"runtime", "errors", "_rules", "codebook", "tflite_file"}
-RUNTIME_USERS = {"runtime", "cli", "converters"}
+RUNTIME_USERS = {"runtime", "cli", "converters", "pretrained"}
 
 # What a user can import as well; converters get no private access.
 CONVERTERS_MAY_USE = {
@@ -196,7 +197,8 @@ def loaded_after(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "experiment", "convert", "inspect", "benchmark", "plot"]
+    "command",
+    ["", "train", "experiment", "convert", "inspect", "benchmark", "plot", "pretrained"],
 )
 def test_help_imports_nothing_heavy(command):
     arguments = [*command.split(), "--help"]
@@ -208,7 +210,11 @@ def test_help_imports_nothing_heavy(command):
 
 
 @pytest.mark.parametrize(
-    "module", ["keras_sparsebnn", "keras_sparsebnn.runtime", "keras_sparsebnn.runtime.worker"]
+    "module",
+    [
+        *("keras_sparsebnn", "keras_sparsebnn.runtime", "keras_sparsebnn.runtime.worker"),
+        "keras_sparsebnn.pretrained.evaluation",
+    ],
 )
 def test_the_light_half_imports_nothing_heavy(module):
     assert not loaded_after(f"import {module}") & HEAVY

@@ -130,7 +130,10 @@ class TestSourceDistribution:
         assert package == package_files()
 
     def test_is_small(self, sdist):
-        assert sdist.stat().st_size < 600_000
+        models = (ROOT / "keras_sparsebnn" / "pretrained" / "models").rglob("*.*")
+        shipped = sum(path.stat().st_size for path in models)
+        assert shipped < 2_000_000
+        assert sdist.stat().st_size < 600_000 + shipped
 
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the build may not repeat")
     def test_its_wheel_is_the_checkouts(self, wheel, tmp_path):
@@ -150,7 +153,10 @@ def package_files() -> set[str]:
     """What of the checkout belongs to the package, but for the library."""
     package = ROOT / "keras_sparsebnn"
     names = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py")}
-    return names | {"keras_sparsebnn/py.typed", "keras_sparsebnn/converters/FORMAT.md"}
+    models = {
+        path.relative_to(ROOT).as_posix() for path in package.glob("pretrained/models/*/*")
+    }
+    return names | models | {"keras_sparsebnn/py.typed", "keras_sparsebnn/converters/FORMAT.md"}
 
 
 def test_contains_every_source_file_and_nothing_else(wheel):
@@ -178,7 +184,7 @@ def test_metadata(wheel):
     fields = Parser().parsestr(text)
     assert fields["Name"] == "keras-sparsebnn"
     assert fields["Version"] == __version__
-    users, ours = {"train", "convert", "device"}, {"docs", "test", "dev"}
+    users, ours = {"train", "convert", "cluster", "device"}, {"docs", "test", "dev"}
     assert set(fields.get_all("Provides-Extra")) == users | ours
     required = [line for line in fields.get_all("Requires-Dist") if "extra ==" not in line]
     assert [line.partition(">")[0].partition("<")[0].strip() for line in required] == ["numpy"]

@@ -1,0 +1,1 @@
+"""How the models of `keras_sparsebnn.pretrained` are made."""

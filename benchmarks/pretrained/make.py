@@ -1,0 +1,138 @@
+"""From a recipe to the folder of a model."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_sparsebnn._files import read_json, replaced, write_json
+from keras_sparsebnn.cli.process import import_keras
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.experiments.matrix import Run
+from keras_sparsebnn.experiments.provenance import provenance
+from keras_sparsebnn.experiments.results import make_record
+from keras_sparsebnn.pretrained.evaluation import evaluate
+from keras_sparsebnn.pretrained.model import KINDS, PretrainedModel
+from keras_sparsebnn.training.settings.config import RunConfig
+
+__all__ = ["RECIPES", "config_of", "make"]
+
+RECIPES = Path(__file__).parent
+
+
+def config_of(recipe: Mapping[str, Any], data_dir: str | None = None) -> RunConfig:
+    """The run of a recipe."""
+    return RunConfig.from_dict({"version": 3, **recipe["run"], "data_dir": data_dir}, "recipe")
+
+
+def make(name: str, data_dir: str | None, runs: Path, to: Path) -> PretrainedModel:
+    """Trains where that is not done, converts, verifies, measures every file, writes them.
+
+    Args:
+        name: of a recipe in this folder.
+        data_dir: where its data set lies.
+        runs: gets the folder of the run.
+        to: gets the folder of the model.
+
+    Raises:
+        SparseBNNError: no data, a file that does not compute what Keras does, ...
+    """
+    import_keras()
+    from keras_sparsebnn.saved_models import load_model
+    from keras_sparsebnn.training import train
+
+    recipe = read_json(RECIPES / f"{name}.json")
+    config = config_of(recipe, data_dir)
+    before = time.process_time()
+    metrics = train(config, runs / name, progress=True, report=print)
+    seconds = time.process_time() - before
+    network = load_model(runs / name / "model.keras")
+    files = converted(network, recipe["labels"], data_dir, config)
+
+    folder = to / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, data in files.items():
+        with replaced(folder / file) as temporary:
+            temporary.write_bytes(data)
+    card = _card(name, recipe, config, network, files, metrics)
+    model = PretrainedModel(folder, card)
+    for kind in KINDS:
+        accuracy = evaluate(model, kind, data_dir=data_dir, runtime="delegate")
+        card["files"][f"{kind}.tflite"]["accuracy"] = accuracy
+        print(f"{folder}/{kind}.tflite: {len(files[f'{kind}.tflite']):,} bytes, {accuracy:.2%}")
+    environment = {**metrics["environment"], **provenance()}
+    record = make_record(Run("pretrained", config), metrics, environment, seconds)
+    write_json(folder / "record.json", record)
+    write_json(folder / "run.json", record["config"])
+    write_json(folder / "card.json", card)
+    return model
+
+
+def converted(
+    network: Any, labels: list[str], data_dir: str | None, config: RunConfig
+) -> dict[str, bytes]:
+    """The three files, with labels, checked against Keras.
+
+    Raises:
+        SparseBNNError: one of them computes something else.
+    """
+    from keras_sparsebnn.converters import convert_file, convert_keras_model, verify
+    from keras_sparsebnn.data import load
+    from keras_sparsebnn.tflite_file.associated_files import with_labels
+
+    images, _ = next(iter(load(config.dataset, **config.data_options).test(64)))
+    plain = convert_keras_model(network)
+    files = {
+        "lce.tflite": plain,
+        "subbit.tflite": convert_file(plain, "subbit"),
+        "subbit_int8.tflite": convert_file(plain, "subbit", weights="int8"),
+    }
+    for name, data in files.items():
+        report = verify(network, data, images.numpy())
+        print(f"{name}:\n{report}")
+        files[name] = with_labels(data, labels)
+    return files
+
+
+def _card(
+    name: str,
+    recipe: Mapping[str, Any],
+    config: RunConfig,
+    network: Any,
+    files: Mapping[str, bytes],
+    metrics: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What `card.json` holds, but for the accuracies, which the files are measured for."""
+    if not isinstance(config.codewords, int):
+        raise SparseBNNError("Expected a recipe with the same n in all layers.")
+    made = provenance()
+    return {
+        "version": 1,
+        "name": name,
+        "description": recipe["description"],
+        "network": config.model,
+        "codewords": config.codewords,
+        "bits_per_weight": round(math.log2(config.codewords) / 9, 4),
+        "input": {"shape": list(network.input_shape[1:]), "maximum": recipe["maximum"]},
+        "labels": recipe["labels"],
+        "data": {
+            "name": config.dataset,
+            "test_images": metrics["final"]["test_size"],
+            **{key: recipe[key] for key in ("source", "training", "licence")},
+        },
+        "files": {
+            file: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for file, data in files.items()
+        },
+        "keras_accuracy": metrics["final"]["test_accuracy"],
+        "limits": recipe["limits"],
+        "made": {
+            **made,
+            "tensorflow": metrics["environment"]["versions"]["tensorflow"],
+            "command": f"python -m benchmarks.pretrained {name}",
+        },
+    }
