@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn.converters import compress, convert_file, expand, inspect, quantize_weights
-from keras_sparsebnn.tflite_file import ModelBuilder, Table, read
-from keras_sparsebnn.tflite_file.associated_files import moved
+from keras_sparsebnn.tflite_file import ModelBuilder, ModelFileError, Table, read
+from keras_sparsebnn.tflite_file.associated_files import labels, moved, with_labels
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 FILES = {"labels.txt": b"cat\ndog\n", "vocabulary.txt": bytes(range(256)) * 9}
@@ -128,3 +128,34 @@ def test_damaged_directories_stay():
         damaged[place] ^= value
         result = moved(bytes(damaged), 100, 50)
         assert len(result) == len(archive)
+
+
+class TestLabels:
+    MODEL = (GOLDEN / "subbit_v1.tflite").read_bytes()
+
+    def test_lie_behind_the_model(self):
+        labelled = with_labels(self.MODEL, ["zero", "one"])
+        assert labelled.startswith(self.MODEL)
+        assert read(labelled).behind
+        with zipfile.ZipFile(io.BytesIO(labelled)) as files:
+            assert files.read("labels.txt") == b"zero\none\n"
+        assert with_labels(self.MODEL, ["zero", "one"]) == labelled
+        assert labels(labelled) == ["zero", "one"]
+        assert labels(expand(labelled)) == ["zero", "one"]
+
+    def test_models_without(self):
+        assert labels(self.MODEL) == []
+        file = io.BytesIO(self.MODEL)
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.writestr("vocabulary.txt", b"x")
+        assert labels(file.getvalue()) == []
+
+    def test_damaged(self):
+        labelled = bytearray(with_labels(self.MODEL, ["zero", "one"]))
+        labelled[labelled.find(b"zero\none")] ^= 1
+        with pytest.raises(ModelFileError, match="Expected labels in a zip, got: Bad CRC"):
+            labels(bytes(labelled))
+
+    def test_too_large(self):
+        with pytest.raises(ModelFileError, match="Expected labels of at most 1048576 bytes"):
+            labels(with_labels(self.MODEL, ["x" * (1 << 20)]))
