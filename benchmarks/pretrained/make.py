@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from keras_sparsebnn._files import read_json, replaced, write_json
 from keras_sparsebnn.cli.process import import_keras
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.experiments.clock import CpuClock
 from keras_sparsebnn.experiments.matrix import Run
 from keras_sparsebnn.experiments.provenance import provenance
 from keras_sparsebnn.experiments.results import make_record
@@ -42,14 +42,16 @@ def make(name: str, data_dir: str | None, runs: Path, to: Path) -> PretrainedMod
         SparseBNNError: no data, a file that does not compute what Keras does, ...
     """
     import_keras()
+    from keras_sparsebnn._keras import keras
     from keras_sparsebnn.saved_models import load_model
     from keras_sparsebnn.training import train
 
     recipe = read_json(RECIPES / f"{name}.json")
     config = config_of(recipe, data_dir)
-    before = time.process_time()
-    metrics = train(config, runs / name, progress=True, report=print)
-    seconds = time.process_time() - before
+    (runs / name).mkdir(parents=True, exist_ok=True)
+    clock = CpuClock(runs / name)
+    saved = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: clock.save())
+    metrics = train(config, runs / name, progress=True, report=_say, callbacks=[saved])
     network = load_model(runs / name / "model.keras")
     files = converted(network, recipe["labels"], data_dir, config)
 
@@ -65,11 +67,15 @@ def make(name: str, data_dir: str | None, runs: Path, to: Path) -> PretrainedMod
         card["files"][f"{kind}.tflite"]["accuracy"] = accuracy
         print(f"{folder}/{kind}.tflite: {len(files[f'{kind}.tflite']):,} bytes, {accuracy:.2%}")
     environment = {**metrics["environment"], **provenance()}
-    record = make_record(Run("pretrained", config), metrics, environment, seconds)
+    record = make_record(Run("pretrained", config), metrics, environment, clock.seconds())
     write_json(folder / "record.json", record)
     write_json(folder / "run.json", record["config"])
     write_json(folder / "card.json", card)
     return model
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def converted(

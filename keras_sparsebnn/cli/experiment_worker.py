@@ -13,22 +13,20 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_sparsebnn._files import locked, read_json, write_json
+from keras_sparsebnn._files import locked
 from keras_sparsebnn.cli.process import import_keras
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.experiments.clock import CpuClock
 from keras_sparsebnn.experiments.matrix import Run
 from keras_sparsebnn.experiments.provenance import provenance
 from keras_sparsebnn.experiments.results import make_record, store
 from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["main"]
-
-_CLOCK = "cpu_seconds.json"
 
 
 def _say(**message: object) -> None:
@@ -43,23 +41,6 @@ def _stop_when_input_ends() -> None:
     os.kill(os.getpid(), signal.SIGTERM)  # the trainer saves a checkpoint and returns
 
 
-class _Clock:
-    """CPU seconds of this run, over all the processes that worked on it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / _CLOCK
-        self.before = 0.0
-        if self.path.exists():
-            before = read_json(self.path).get("cpu_seconds")
-            self.before = before if isinstance(before, float) and before >= 0 else 0.0
-
-    def seconds(self) -> float:
-        return self.before + time.process_time()
-
-    def save(self) -> None:
-        write_json(self.path, {"cpu_seconds": self.seconds()})
-
-
 def _run(order: dict[str, Any]) -> None:
     from keras_sparsebnn._keras import keras
     from keras_sparsebnn.training.run.train import train
@@ -68,7 +49,7 @@ def _run(order: dict[str, Any]) -> None:
     folder = Path(order["runs_dir"]) / run.name
     with locked(folder, patience=order["patience"]):
         pass  # a predecessor that was lost may still be saving its last checkpoint
-    clock = _Clock(folder)
+    clock = CpuClock(folder)
 
     class Progress(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
