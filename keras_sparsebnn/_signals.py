@@ -8,28 +8,40 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["collected_signals"]
+__all__ = ["collected_signals", "kept_signals"]
+
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def collected_signals() -> Iterator[list[int]]:
     """Collects SIGINT and SIGTERM instead of dying; a second one kills as usual."""
     received: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread():
         yield received  # Python allows handlers in the main thread only
         return
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in _NUMBERS}
 
     def handle(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        for each in numbers:
+        for each in _NUMBERS:
             signal.signal(each, before[each])
 
-    for number in numbers:
-        signal.signal(number, handle)
-    try:
+    with kept_signals():
+        for number in _NUMBERS:
+            signal.signal(number, handle)
         yield received
+
+
+@contextlib.contextmanager
+def kept_signals() -> Iterator[None]:
+    """Restores the handlers of SIGINT and SIGTERM at the end, for code that sets its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _NUMBERS}
+    try:
+        yield
     finally:
-        for number in numbers:
+        for number in _NUMBERS:
             signal.signal(number, before[number])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from docs.generate import accuracy, networks, replica, results, speed
+from docs.generate import accuracy, networks, pretrained, replica, results, speed
 from docs.generate.pages import ROOT, Tables, names, pages, rewritten
 
 TABLES: Tables = {
@@ -11,6 +11,7 @@ TABLES: Tables = {
     **results.TABLES,
     **speed.TABLES,
     **networks.TABLES,
+    **pretrained.TABLES,
 }
 
 

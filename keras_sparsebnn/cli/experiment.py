@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -229,15 +230,17 @@ def _run(
             if not args.quiet:
                 bar.write(line, file=sys.stderr)
 
-        outcome = run_matrix(
-            matrix,
-            out,
-            runs_dir=runs_dir,
-            data_dir=args.data_dir,
-            executor=executor,
-            report=report,
-            progress=bar.update,
-        )
+        # Ray prints the last words of lost machines to standard output.
+        with contextlib.redirect_stdout(sys.stderr):
+            outcome = run_matrix(
+                matrix,
+                out,
+                runs_dir=runs_dir,
+                data_dir=args.data_dir,
+                executor=executor,
+                report=report,
+                progress=bar.update,
+            )
     if args.json:
         print(
             json.dumps(

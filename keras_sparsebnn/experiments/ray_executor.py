@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn import __version__
+from keras_sparsebnn._signals import kept_signals
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.executor import Demand, Message, Order, is_last
 from keras_sparsebnn.experiments.worker_process import WorkerProcess
@@ -138,12 +139,13 @@ class RayExecutor:
             ) from error
         if not ray.is_initialized():
             try:
-                ray.init(
-                    self._address,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    namespace="sparsebnn",
-                )
+                with kept_signals():  # Ray would end the process at SIGTERM
+                    ray.init(
+                        self._address,
+                        log_to_driver=False,
+                        logging_level="ERROR",
+                        namespace="sparsebnn",
+                    )
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise SparseBNNError(
                     f"Expected a Ray cluster at {self._address}, got: {_one_line(error)} Run: "

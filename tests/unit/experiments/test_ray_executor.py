@@ -148,6 +148,15 @@ def test_options(options, message, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_without_ray(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (tmp_path / "m.json").write_text(json.dumps(MATRIX))
+    arguments = [str(tmp_path / "m.json"), "--out", str(tmp_path / "out"), "--executor", "ray"]
+    assert main(["experiment", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Expected Ray for --executor ray, found none. Run: pip install" in line
+
+
 @pytest.fixture(scope="module")
 def ray():
     """Ray; its absence fails the test where SPARSEBNN_CLUSTER is "required"."""
