@@ -172,7 +172,8 @@ def _work(order: Mapping[str, Any], log: str, demand: Demand) -> Iterator[Messag
     worker = WorkerProcess(order, Path(log), demand, hidden)
     try:
         while (messages := worker.read()) is not None:
-            yield from messages
+            for message in messages:  # noqa: UP028  Ray sends values, which lists refuse
+                yield message
         yield worker.end()
     finally:
         worker.close()
