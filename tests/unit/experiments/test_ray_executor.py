@@ -1,8 +1,10 @@
 """Runs on a Ray cluster: one of its two machines is killed while it trains."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -168,13 +170,15 @@ def ray():
 
 
 def added(cluster, **options):
-    """A machine more. Ray waits 30 s for its start, which a busy computer may exceed."""
-    for left in (2, 1, 0):
-        try:
-            return cluster.add_node(**NODE, **options)
-        except Exception as error:
-            if "timed out during startup" not in str(error) or not left:
-                raise
+    """A machine more. Its agents get ports: Ray waits 15 s for those that choose their own."""
+    agents = ("metrics_agent", "metrics_export", "dashboard_agent_listen", "runtime_env_agent")
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in agents]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        ports = [each.getsockname()[1] for each in sockets]
+    named = {f"{agent}_port": port for agent, port in zip(agents, ports, strict=True)}
+    return cluster.add_node(**NODE, **named, **options)
 
 
 @pytest.fixture
