@@ -94,7 +94,7 @@ class RayExecutor:
                 self.start(order)
             yield order, message
 
-    def _next(self, stream: Any, order: Order) -> Message:
+    def _next(self, stream: Iterator[object], order: Order) -> Message:
         """The next message of a task; an error of Ray's as one."""
         errors = self._ray.exceptions
         try:

@@ -84,19 +84,22 @@ class PretrainedModel:
         """On the whole test set, as the card has it; `evaluation.evaluate` measures it."""
         return float(self.card["files"][self.path(kind).name]["accuracy"])
 
-    def interpreter(self, kind: str = "subbit", **options: Any) -> Interpreter:
+    def interpreter(
+        self, kind: str = "subbit", *, num_threads: int = 1, runtime: str = "auto"
+    ) -> Interpreter:
         """Loads a file.
 
         Args:
             kind: one of `KINDS`.
-            options: of `runtime.Interpreter`.
+            num_threads: see `runtime.Interpreter`.
+            runtime: likewise.
 
         Raises:
             SparseBNNError: no runtime is installed, or an option is wrong.
         """
         from keras_sparsebnn.runtime import Interpreter
 
-        return Interpreter(self.path(kind), **options)
+        return Interpreter(self.path(kind), num_threads=num_threads, runtime=runtime)
 
     def prepared(self, images: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Images as the network takes them, in [-1, 1].
