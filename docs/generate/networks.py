@@ -18,6 +18,8 @@ NETWORKS: list[tuple[str, int, int, int, dict[str, Any]]] = [
     ("sparks_wide", 224, 3, 1000, {}),
     ("sparks_deep", 224, 3, 1000, {}),
     ("quicknet", 224, 3, 1000, {}),
+    ("adabin20", 32, 3, 10, {}),
+    ("adabin18", 224, 3, 1000, {}),
     ("ftbnn18", 224, 3, 1000, {}),
     ("ftbnn18_grouped", 224, 3, 1000, {}),
     ("small", 28, 1, 10, {}),
@@ -33,26 +35,49 @@ def geometry(model: Any) -> list[BinaryConv]:
         BinaryConv(
             kernel_size=layer.kernel_size[0],
             channels_in=layer.kernel.shape[2],
-            channels_out=layer.filters,
+            channels_out=channels,
             height=layer.output_shape[1],
             width=layer.output_shape[2],
             groups=layer.groups,
         )
         for layer in binary_layers(model)
+        # AdaBin's centre takes one more convolution, by ones.
+        for channels in ([layer.filters, 1] if _centred(layer) else [layer.filters])
     ]
 
 
+def _centred(layer: Any) -> bool:
+    from keras_sparsebnn.layers import AdaBinConv2D
+
+    return isinstance(layer, AdaBinConv2D) and layer.center
+
+
+def parameters(model: Any) -> int:
+    """How many a model has, the state of its quantizers aside."""
+    from keras_sparsebnn.analysis.usage import binary_layers
+    from keras_sparsebnn.layers import sparse_quantizer
+
+    found = (sparse_quantizer(layer) for layer in binary_layers(model))
+    state = (weight for quantizer in found if quantizer for weight in quantizer.weights)
+    return int(model.count_params() - sum(x.shape.num_elements() for x in state))
+
+
 def with_codewords(layers: list[BinaryConv], codewords: int) -> list[BinaryConv]:
-    """The same layers with n codewords, those with 1x1 kernels left at 1 bit."""
+    """The same layers with n codewords, 1x1 kernels and sums of windows left at 1 bit."""
     return [
-        BinaryConv(**{**vars(x), "codewords": codewords if x.kernel_size == 3 else None})
+        BinaryConv(
+            **{
+                **vars(x),
+                "codewords": codewords if x.kernel_size == 3 and x.channels_out > 1 else None,
+            }
+        )
         for x in layers
     ]
 
 
 def row(name: str, layers: list[BinaryConv], parameters: int, image: str) -> str:
     plain, sparse = totals(layers), totals(with_codewords(layers, 32))
-    other = parameters - plain.weights
+    other = parameters - sum(x.weights for x in layers if x.channels_out > 1)
     return (
         f"| `{name}` | {image} | {len(layers)} | {plain.mbit:.3f} | {sparse.mbit:.3f} "
         f"| {plain.gbops:.4f} | {sparse.gbops:.4f} | {other / 1e6:.2f} M |"
@@ -69,7 +94,7 @@ def table(build: Callable[..., Any]) -> str:
     for name, side, channels, classes, options in NETWORKS:
         model = build(name, (side, side, channels), classes, options)
         image = f"{side}x{side}x{channels}"
-        lines.append(row(name, geometry(model), model.count_params(), image))
+        lines.append(row(name, geometry(model), parameters(model), image))
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ from keras_sparsebnn._text_table import aligned
 from keras_sparsebnn.analysis import accounting
 from keras_sparsebnn.analysis.accounting import BinaryConv, Totals
 from keras_sparsebnn.analysis.usage import binary_layers, codeword_counts, usage_entropy
+from keras_sparsebnn.layers import AdaBinConv2D
 from keras_sparsebnn.quantizers import SubsetKernel, sparse_quantizer
 from keras_sparsebnn.transforms.binarity import stays_float
 from keras_sparsebnn.transforms.walk import all_layers
@@ -125,10 +126,14 @@ def _map_size(layer: keras.layers.Layer) -> tuple[int | None, int | None]:
     return height, width
 
 
-def _summarise(layer: keras.layers.Layer) -> tuple[LayerSummary, BinaryConv]:
-    counts = codeword_counts(layer)
-    quantizer = sparse_quantizer(layer)
+def _summarise(
+    layer: keras.layers.Layer, *, window_sum: bool = False
+) -> tuple[LayerSummary, BinaryConv]:
+    """Of a layer; with `window_sum`, of the convolution by ones that AdaBin's centre takes."""
+    quantizer = None if window_sum else sparse_quantizer(layer)
     shape = tuple(layer.kernel.shape)
+    shape = (*shape[:3], 1) if window_sum else shape
+    counts = np.array([shape[2]]) if window_sum else codeword_counts(layer)
     height, width = _map_size(layer)
     geometry = BinaryConv(
         kernel_size=shape[0],
@@ -141,7 +146,7 @@ def _summarise(layer: keras.layers.Layer) -> tuple[LayerSummary, BinaryConv]:
     )
     return (
         LayerSummary(
-            name=layer.name,
+            name=f"{layer.name}_sum" if window_sum else layer.name,
             kernel_shape=shape,
             codewords=geometry.codewords,
             distinct=int(np.count_nonzero(counts)),
@@ -172,7 +177,13 @@ def summary(model: keras.Model) -> Summary:
         for path, layer in all_layers(model)
         if (reason := stays_float(layer)) is not None
     }
-    parts = [_summarise(x) for x in binary_layers(model) if stays_float(x) is None]
+    layers = [x for x in binary_layers(model) if stays_float(x) is None]
+    adaptive = [x for x in layers if isinstance(x, AdaBinConv2D)]
+    parts = [
+        _summarise(x, window_sum=window_sum)
+        for x in layers
+        for window_sum in ((False, True) if x in adaptive and x.center else (False,))
+    ]
     binary = sum(geometry.weights for _, geometry in parts)
     state = sum(
         int(np.prod(weight.shape))
@@ -184,6 +195,9 @@ def summary(model: keras.Model) -> Summary:
         model=model.name,
         layers=[layer for layer, _ in parts],
         totals=accounting.totals(geometry for _, geometry in parts),
-        other_parameters=model.count_params() - state - binary,
+        other_parameters=model.count_params()
+        - state
+        - binary
+        + sum(x.extra_parameters for x in adaptive),
         stay_float=in_float,
     )

@@ -174,7 +174,10 @@ def _binary_calls(model: keras.Model, frozen: keras.Model) -> list[BinaryCall]:
         if not is_binary_convolution(call.layer) or identity in seen:
             return call.output
         seen.add(identity)
-        quantizer = sparse_quantizer(trained[call.path])
+        layer = _origin(call.path, trained)
+        # What else a layer is folded into has no codewords.
+        own = call.path.rpartition("/")[2] == layer.name
+        quantizer = sparse_quantizer(layer) if own else None
         kernel = quantized_kernel(call.layer)
         selection = None if quantizer is None else np.asarray(quantizer.selection)
         # Without an input quantizer its inputs may be floats, or another layer's signs.
@@ -184,6 +187,13 @@ def _binary_calls(model: keras.Model, frozen: keras.Model) -> list[BinaryCall]:
 
     run_layer_by_layer(frozen, zero_inputs(frozen), visit)
     return calls
+
+
+def _origin(path: str, trained: Mapping[str, keras.layers.Layer]) -> keras.layers.Layer:
+    """The trained layer that the frozen one of that path is, or is a part of."""
+    while path not in trained:
+        path = path.rpartition("/")[0]
+    return trained[path]
 
 
 @contextmanager

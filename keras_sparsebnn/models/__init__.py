@@ -8,6 +8,7 @@ a teacher, is `builder(..., kernel_quantizer=None, activation_quantizer=None)`.
 from collections.abc import Callable
 from typing import Any
 
+from keras_sparsebnn.models.adabin import adabin18, adabin20
 from keras_sparsebnn.models.ftbnn import ftbnn18, ftbnn18_grouped
 from keras_sparsebnn.models.quicknet import quicknet
 from keras_sparsebnn.models.resnet import residual_network, resnet18, resnet20, resnet34
@@ -17,6 +18,8 @@ from keras_sparsebnn.models.vgg import small_vgg, vgg_small
 
 __all__ = [
     "MODELS",
+    "adabin18",
+    "adabin20",
     "ftbnn18",
     "ftbnn18_grouped",
     "quicknet",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 MODELS: dict[str, Callable[..., Any]] = {
+    "adabin18": adabin18,
+    "adabin20": adabin20,
     "ftbnn18": ftbnn18,
     "ftbnn18_grouped": ftbnn18_grouped,
     "quicknet": quicknet,

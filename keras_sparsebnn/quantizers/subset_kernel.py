@@ -212,6 +212,12 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             return tf.constant(True)
         return tf.equal(tf.convert_to_tensor(self._stage), STAGES.index("codewords"))
 
+    def binarises(self) -> tf.Tensor:
+        """Whether the stage is not "float", as a tensor of the training graph."""
+        if self._stage is None:
+            return tf.constant(self.starts_as != "float")
+        return tf.not_equal(tf.convert_to_tensor(self._stage), STAGES.index("float"))
+
     @property
     def is_restricted(self) -> bool:
         """Whether evaluation uses codewords of the selection only."""

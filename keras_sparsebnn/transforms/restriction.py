@@ -122,9 +122,10 @@ def restrict(
             continue
         latent = latent_kernel(layer)
         with lq.context.quantized_scope(False):
-            copy.kernel.assign(latent)
-        if layer.use_bias:
-            copy.bias.assign(layer.bias)
+            # The convolution's own: the quantizer's begin anew.
+            pairs = zip(layer._trainable_weights, copy._trainable_weights, strict=True)
+            for weight, of_copy in pairs:
+                of_copy.assign(weight)
         copy.kernel_quantizer.enter("codewords", latent)
     return restricted
 

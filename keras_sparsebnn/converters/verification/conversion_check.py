@@ -52,14 +52,18 @@ def check_conversion(
         Each call that is binary in the file, with its operator.
 
     Raises:
-        ConversionError: a call is missing, doubled, has other kernels, or left a float copy.
+        ConversionError: a call is missing, doubled, has other kernels, or left a float copy; or
+            a multiplier or bias has not one number for each output channel.
     """
     model = read(flat)
+    keys = [_key(call.kernel < 0) for call in calls]
+    paths = {key: call.path for key, call in zip(keys, calls, strict=True)}
     waiting: dict[Key, list[PackedFilter]] = defaultdict(list)
     for packed in packed_filters(model):
-        waiting[_key(packed.negative)].append(packed)
+        key = _key(packed.negative)
+        _check_epilogue(model, packed, paths.get(key, packed.output.name))
+        waiting[key].append(packed)
     copies = _float_copies(model)
-    keys = [_key(call.kernel < 0) for call in calls]
     found = []
     for call, key in zip(calls, keys, strict=True):
         if not waiting[key] and not call.required:
@@ -89,6 +93,19 @@ def check_conversion(
 def _key(negative: Bits) -> Key:
     """The filter up to a negation of whole output channels, which LCE does on purpose."""
     return negative.shape, np.packbits(negative ^ negative[:, :1, :1, :1]).tobytes()
+
+
+def _check_epilogue(model: Model, packed: PackedFilter, path: str) -> None:
+    """LCE fuses a MUL by a vector into a convolution of one channel, which stays of one."""
+    channels = packed.words.shape[0]
+    tensors = model.subgraphs[packed.subgraph].tensors
+    for what, index in zip(("multiplier", "bias"), packed.operator.inputs[2:4], strict=False):
+        if index >= 0 and tensors[index].shape != (channels,):
+            raise ConversionError(
+                f"Expected a {what} for each of {channels} output channels, got shape "
+                f"{list(tensors[index].shape)} (layer {path}). LCE fuses an operation that makes "
+                "more channels of one into the convolution: use a 1x1 Conv2D for it."
+            )
 
 
 def _check_filter(call: BinaryCall, packed: PackedFilter) -> None:

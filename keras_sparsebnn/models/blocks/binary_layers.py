@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_sparsebnn import codebook
@@ -23,6 +23,7 @@ class BinaryLayers:
         kernel_quantizer: see `KernelQuantizer`.
         activation_quantizer: binarises the input of every layer; None for ReLU, so a float
             network.
+        convolution: the layer of binary inputs and kernels, called as `SparseBinaryConv2D`.
 
     Use it as a context manager: on exit it checks that every key of `codewords` was used.
     """
@@ -32,8 +33,11 @@ class BinaryLayers:
         codewords: int | Mapping[str, int],
         kernel_quantizer: KernelQuantizer,
         activation_quantizer: lq.quantizers.Quantizer | str | None,
+        *,
+        convolution: Callable[..., keras.layers.Layer] = SparseBinaryConv2D,
     ) -> None:
         self._codewords = LayerCodewords(codewords)
+        self._convolution = convolution
         self._kernel_quantizer = kernel_quantizer
         self.activation_quantizer = activation_quantizer
 
@@ -94,6 +98,5 @@ class BinaryLayers:
         options["input_quantizer"] = self.activation_quantizer
         if quantizer is None:
             return lq.layers.QuantConv2D(filters, kernel_size, **options)(x)
-        return SparseBinaryConv2D(filters, kernel_size, kernel_quantizer=quantizer, **options)(
-            x
-        )
+        convolution = self._convolution if binary else SparseBinaryConv2D
+        return convolution(filters, kernel_size, kernel_quantizer=quantizer, **options)(x)

@@ -64,7 +64,12 @@ def downsampled(x: tf.Tensor, filters: int, stride: int, name: str) -> tf.Tensor
     return keras.layers.BatchNormalization(name=f"{name}_shortcut_bn")(x)
 
 
-def classifier(x: tf.Tensor, classes: int) -> tf.Tensor:
-    """Global average pool -> dense, float32 whatever the policy: the loss needs the range."""
+def classifier(x: tf.Tensor, classes: int, *, normalized: bool = False) -> tf.Tensor:
+    """Global average pool (-> batch norm) -> dense.
+
+    Dense is float32 whatever the policy: the loss needs the range.
+    """
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    if normalized:
+        x = keras.layers.BatchNormalization(name="pool_bn")(x)
     return keras.layers.Dense(classes, dtype="float32", name="classifier")(x)

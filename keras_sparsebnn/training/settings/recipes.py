@@ -48,6 +48,16 @@ _TWO_STEP: dict[str, Any] = {
     "weight_decay": 0.0,
 }
 
+_ADABIN: dict[str, Any] = {
+    "method": "one_bit",
+    "codewords": 512,
+    "options": {"standardize": True, "gradient": "ede"},
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "schedule": "cosine",
+}
+
 _ALL = (
     Recipe("quick", "Adam and a cosine: the default; takes minutes on small images"),
     Recipe(
@@ -77,6 +87,34 @@ _ALL = (
             # The logits' gradients are far smaller than those of weights: Adam, at 3e-3.
             "logit_optimizer": "adam",
             "logit_rate_factor": 0.03,
+        },
+    ),
+    Recipe(
+        "cifar10-adabin",
+        "AdaBin's ResNet-20 on CIFAR-10: SGD at 0.1, cosine, 400 epochs, EDE",
+        {
+            **_ADABIN,
+            "dataset": "cifar10",
+            "augmentation": "crop_flip",
+            "model": "adabin20",
+            "epochs": 400,
+            "batch_size": 128,
+            "weight_decay": 1e-4,
+        },
+    ),
+    Recipe(
+        "imagenet-adabin",
+        "AdaBin's ResNet-18 on ImageNet: SGD at 0.1, cosine, 120 epochs, EDE",
+        {
+            **_ADABIN,
+            "dataset": "imagenet2012",
+            "image_size": 224,
+            "augmentation": "resized_crop_lighting",
+            "model": "adabin18",
+            "epochs": 120,
+            "batch_size": 256,
+            "weight_decay": 1e-5,
+            "checkpoint_every": 1000,
         },
     ),
     Recipe(

@@ -117,6 +117,16 @@ class TestRefused:
         with pytest.raises(ConversionError, match=r'got "channels_first" \(layer it\)'):
             convert_keras_model(model(layer, shape=(32, 8, 8)))
 
+    def test_one_channel_that_becomes_many(self):
+        """LCE fuses the MUL, and writes a multiplier of 4 for a convolution of one channel."""
+        conv = lq.layers.QuantConv2D(1, 3, use_bias=False, name="it", **SIGNS)
+        many = L.Lambda(lambda x: x * np.float32([1, 2, 3, 4]))
+        with pytest.raises(
+            ConversionError,
+            match=r"a multiplier for each of 1 output channels, got shape \[4\] \(layer it\)",
+        ):
+            convert_keras_model(model(conv, many))
+
     @pytest.mark.parametrize(
         ("layer", "got", "way_out"),
         [

@@ -23,6 +23,8 @@ from keras_sparsebnn.transforms.freezing import freeze  # noqa: E402
 SHAPE, CLASSES = (8, 8, 3), 4
 RESIDUAL = {"width": 16, "depths": (1, 1)}
 SMALL = {
+    "adabin18": RESIDUAL,
+    "adabin20": RESIDUAL,
     "ftbnn18": {**RESIDUAL, "non_linearity": "two_sided_prelu"},
     "ftbnn18_grouped": {"width": 64, "groups": 2, "depths": (1, 1)},
     "quicknet": {"widths": (16, 32), "depths": (1, 1)},
@@ -35,7 +37,15 @@ SMALL = {
     "sparks_wide": {"widths": (16, 40), "depths": (1, 1)},
     "vgg_small": {"widths": (16, 64)},
 }
-BINARY = {"ftbnn18_grouped": 4, "resnet34": 3, "small_vgg": 3, "sparks_deep": 3, "vgg_small": 3}
+BINARY = {
+    "adabin18": 4,
+    "adabin20": 4,
+    "ftbnn18_grouped": 4,
+    "resnet34": 3,
+    "small_vgg": 3,
+    "sparks_deep": 3,
+    "vgg_small": 3,
+}
 
 
 def scramble(model, rng):

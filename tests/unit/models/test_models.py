@@ -19,6 +19,8 @@ from keras_sparsebnn.transforms.freezing import frozen_kernel
 SHAPE, CLASSES = (8, 8, 3), 4
 RESIDUAL = {"width": 8, "depths": (1, 1)}
 SMALL = {
+    "adabin18": RESIDUAL,
+    "adabin20": RESIDUAL,
     "ftbnn18": RESIDUAL,
     "ftbnn18_grouped": {"width": 64, "groups": 2, "depths": (1, 1)},
     "quicknet": {"widths": (8, 16), "depths": (1, 1)},

@@ -1,11 +1,10 @@
-"""Sparse convolutions, and the activations around them."""
+"""The convolution whose kernels are codewords."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.activations import HardTanh, LearnableShift, RPReLU, TwoSidedPReLU
 from keras_sparsebnn.quantizers import (
     SparseKernel,
     make_quantizer,
@@ -13,14 +12,7 @@ from keras_sparsebnn.quantizers import (
     validate_codewords,
 )
 
-__all__ = [
-    "HardTanh",
-    "LearnableShift",
-    "RPReLU",
-    "SparseBinaryConv2D",
-    "TwoSidedPReLU",
-    "sparse_quantizer",
-]
+__all__ = ["SparseBinaryConv2D"]
 
 
 @lq.utils.register_keras_custom_object

@@ -1,0 +1,18 @@
+"""Binary convolutions, and the activations around them."""
+
+from keras_sparsebnn.activations import HardTanh, LearnableShift, RPReLU, TwoSidedPReLU
+from keras_sparsebnn.layers.adabin import AdaBinConv2D
+from keras_sparsebnn.layers.pad_channels import PadChannels
+from keras_sparsebnn.layers.sparse_binary_conv2d import SparseBinaryConv2D
+from keras_sparsebnn.quantizers import sparse_quantizer
+
+__all__ = [
+    "AdaBinConv2D",
+    "HardTanh",
+    "LearnableShift",
+    "PadChannels",
+    "RPReLU",
+    "SparseBinaryConv2D",
+    "TwoSidedPReLU",
+    "sparse_quantizer",
+]
