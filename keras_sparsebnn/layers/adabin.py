@@ -254,7 +254,8 @@ class AdaBinConv2D(SparseBinaryConv2D):
         """How many more numbers the layers that `folded` makes have, each of 1 bit or 32."""
         *window, filters = self.kernel.shape
         threshold, own = window[2], 2 + filters * self.use_bias
-        return threshold + filters - own + self.center * (filters + math.prod(window))
+        more = filters + math.prod(window) if self.center else 0
+        return int(threshold + filters - own + more)
 
     def fold_into(self, copy: keras.Sequential, binary: npt.NDArray[np.float32]) -> None:
         """Sets the weights of what `folded` made.

@@ -123,8 +123,8 @@ def restrict(
         latent = latent_kernel(layer)
         with lq.context.quantized_scope(False):
             # The convolution's own: the quantizer's begin anew.
-            pairs = zip(layer._trainable_weights, copy._trainable_weights, strict=True)
-            for weight, of_copy in pairs:
+            own = zip(layer._trainable_weights, copy._trainable_weights, strict=True)
+            for weight, of_copy in own:
                 of_copy.assign(weight)
         copy.kernel_quantizer.enter("codewords", latent)
     return restricted
