@@ -94,7 +94,7 @@ class AdaBinConv2D(SparseBinaryConv2D):
         input_quantizer: lq.quantizers.Quantizer | str = "approx_sign",
         padding: str = "same",
         pad_values: float = 1.0,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         if kernel_quantizer is None and codewords is None:
             size = kernel_size if isinstance(kernel_size, int) else kernel_size[0]
@@ -106,16 +106,15 @@ class AdaBinConv2D(SparseBinaryConv2D):
                 kernel_quantizer or "sparse_kernel", codewords, standardize=True, gradient="ede"
             )
             codewords = None
-        super().__init__(
-            filters,
-            kernel_size,
-            codewords=codewords,
-            kernel_quantizer=kernel_quantizer,
-            input_quantizer=input_quantizer,
-            padding=padding,
-            pad_values=pad_values,
+        options: dict[str, Any] = {
             **kwargs,
-        )
+            "codewords": codewords,
+            "kernel_quantizer": kernel_quantizer,
+            "input_quantizer": input_quantizer,
+            "padding": padding,
+            "pad_values": pad_values,
+        }
+        super().__init__(filters, kernel_size, **options)
         self.center = center
         self.activation_set = activation_set
         self._check()

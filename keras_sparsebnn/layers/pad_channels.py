@@ -35,7 +35,7 @@ class PadChannels(keras.layers.Layer):  # type: ignore[misc]
     binary ResNet-20 does.
     """
 
-    def __init__(self, channels: int, **kwargs: Any) -> None:
+    def __init__(self, channels: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.channels = int(channels)
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from keras_sparsebnn._keras import keras, lq
-from keras_sparsebnn.layers import TwoSidedPReLU
+from keras_sparsebnn.layers import AdaBinConv2D, TwoSidedPReLU
 from keras_sparsebnn.models.blocks.adabin_block import (
     adabin_block,
-    adabin_conv,
     padded_shortcut,
+    standardizing,
 )
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.blocks.residual_stages import classifier, residual_stages, stem
@@ -40,7 +40,7 @@ def adabin18(
         codewords: n, or a mapping of layer names (`stage{s}_{index}`) and glob patterns to n.
         kernel_quantizer: a name ("one_bit", "frequent"), a class (`SparseKernel`), a function
             of n, or None for float kernels; each layer gets a quantizer of its own, which
-            standardises its kernels: see `adabin_conv`.
+            standardises its kernels: see `standardizing`.
         activation_quantizer: a sign; None for ReLU.
         center: of each `AdaBinConv2D`: whether weights have a centre, too.
         activation_set: of each `AdaBinConv2D`, "paper" or "code".
@@ -54,10 +54,10 @@ def adabin18(
     """
     images = keras.layers.Input(input_shape)
     x = stem(images, width)
-    conv = partial(adabin_conv, center=center, activation_set=activation_set)
+    conv = partial(AdaBinConv2D, center=center, activation_set=activation_set)
     widths = [width * 2**stage for stage in range(len(depths))]
     with BinaryLayers(
-        codewords, kernel_quantizer, activation_quantizer, convolution=conv
+        codewords, standardizing(kernel_quantizer), activation_quantizer, convolution=conv
     ) as layers:
         x = residual_stages(x, partial(adabin_block, layers=layers), widths, depths)
     return keras.Model(images, classifier(x, classes), name=name)
@@ -85,10 +85,10 @@ def adabin20(
     """
     images = keras.layers.Input(input_shape)
     x = TwoSidedPReLU(name="stem_maxout")(stem(images, width))
-    conv = partial(adabin_conv, center=center, activation_set=activation_set)
+    conv = partial(AdaBinConv2D, center=center, activation_set=activation_set)
     widths = [width * 2**stage for stage in range(len(depths))]
     with BinaryLayers(
-        codewords, kernel_quantizer, activation_quantizer, convolution=conv
+        codewords, standardizing(kernel_quantizer), activation_quantizer, convolution=conv
     ) as layers:
         block = partial(adabin_block, layers=layers, shortcut=padded_shortcut)
         x = residual_stages(x, block, widths, depths)

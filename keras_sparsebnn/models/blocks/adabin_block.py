@@ -1,40 +1,42 @@
-"""AdaBin's block, and the layers that make its convolutions."""
+"""AdaBin's block, its shortcut, and the quantizers of its convolutions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.layers import AdaBinConv2D, PadChannels, TwoSidedPReLU
-from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers
+from keras_sparsebnn.layers import PadChannels, TwoSidedPReLU
+from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.blocks.residual_stages import downsampled
-from keras_sparsebnn.quantizers import SubsetKernel
+from keras_sparsebnn.quantizers import OneBit, SubsetKernel, make_quantizer
 
-__all__ = ["adabin_block", "adabin_conv", "padded_shortcut"]
+__all__ = ["adabin_block", "padded_shortcut", "standardizing"]
 
 
-def adabin_conv(
-    filters: int,
-    kernel_size: int,
-    *,
-    kernel_quantizer: lq.quantizers.Quantizer,
-    **options: Any,
-) -> AdaBinConv2D:
-    """`AdaBinConv2D` for `BinaryLayers`, with a quantizer that was made for any network.
+def standardizing(
+    kernel_quantizer: KernelQuantizer,
+) -> Callable[[int], lq.quantizers.Quantizer | None]:
+    """Quantizers for `AdaBinConv2D`, from what any network takes.
 
     One without `standardize` gets it, and with it the gradient "ede" in place of "clip", which
     would stop a third of all standardised weights. In place of larq's signs there is `OneBit`,
     likewise.
     """
-    if not isinstance(kernel_quantizer, SubsetKernel):
-        kernel_quantizer = None
-    elif not kernel_quantizer.standardize:
-        config = {**kernel_quantizer.get_config(), "standardize": True}
+
+    def make(codewords: int) -> lq.quantizers.Quantizer | None:
+        quantizer = make_quantizer(kernel_quantizer, codewords)
+        if quantizer is None:
+            return None
+        if not isinstance(quantizer, SubsetKernel):
+            return OneBit(standardize=True, gradient="ede")
+        if quantizer.standardize:
+            return quantizer
+        config = {**quantizer.get_config(), "standardize": True}
         if config["gradient"] == "clip":
             config["gradient"] = "ede"
-        kernel_quantizer = type(kernel_quantizer).from_config(config)
-    return AdaBinConv2D(filters, kernel_size, kernel_quantizer=kernel_quantizer, **options)
+        return type(quantizer).from_config(config)
+
+    return make
 
 
 def adabin_block(
