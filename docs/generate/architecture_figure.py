@@ -24,6 +24,7 @@ ROOMS = {
     "experiments": "matrices of runs,\nstatistics",
     "training": "resumable runs,\ncallbacks, recipes",
     "pretrained": "trained models\nin .tflite files",
+    "devices": "benchmarks on phones\nand boards",
     "converters": "Keras to .tflite,\nverify, inspect",
     "runtime": "runs .tflite,\nloads the delegate",
     "tflite_file": "schema, reader,\nwriter",
@@ -39,7 +40,9 @@ ROOMS = {
     "selection": "which codewords:\nalgorithms",
     "codebook": "the 512 patterns",
 }
-LIGHT = {"cli", "experiments", "pretrained", "runtime", "tflite_file", "codebook"}
+LIGHT = {
+    *("cli", "experiments", "devices", "pretrained", "runtime", "tflite_file", "codebook"),
+}
 BOTH = {"converters", "analysis", "training", "quantizers"}
 GREEN, BLUE = "#d5ecd4", "#e4ecf7"
 

@@ -24,8 +24,9 @@ COMMANDS = {
     "convert": "make a .tflite of a trained run and check it against Keras",
     "inspect": "show what is in a .tflite, op by op, byte by byte",
     "benchmark": "time .tflite files against each other",
+    "device": "list phones and boards to benchmark on, or say what one is",
     "pretrained": "list, copy and measure the models that come with the package",
-    "plot": "draw codeword usage, selection overlap or bits per layer",
+    "plot": "draw codeword usage, selection overlap, bits per layer or latency on devices",
 }
 
 ERROR, BROKEN_PIPE = 2, 141

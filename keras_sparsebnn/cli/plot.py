@@ -1,4 +1,4 @@
-"""`sparsebnn plot`: figures of trained runs."""
+"""`sparsebnn plot`: figures of trained runs, and of benchmarks on devices."""
 
 from __future__ import annotations
 
@@ -17,22 +17,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs",
         nargs="+",
         metavar="run/",
-        help="run folders; usage also takes .keras and .h5 files, and compares several",
+        help="run folders; usage also takes .keras and .h5 files, and compares several; "
+        "devices takes results of `sparsebnn benchmark --device`",
     )
     parser.add_argument(
         "-o", "--output", required=True, metavar="usage.png", help="the suffix says the format"
     )
     parser.add_argument(
         "--kind",
-        choices=("usage", "overlap", "bits"),
+        choices=("usage", "overlap", "bits", "devices"),
         default="usage",
         help="usage: how often each codeword is used (default); overlap: how the selection "
-        "changes over the epochs; bits: bits per weight and kbit per layer",
+        "changes over the epochs; bits: bits per weight and kbit per layer; devices: latency "
+        "against file size and accuracy",
+    )
+    parser.add_argument(
+        "--accuracy",
+        action="append",
+        default=[],
+        metavar="FILE=SHARE",
+        help="of devices: a model's accuracy, as small.tflite=0.91; may be given several times",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Draws and saves one figure."""
+    if args.kind == "devices":
+        return _devices(args)
+    if args.accuracy:
+        raise SparseBNNError(f"Expected --accuracy with --kind devices, got {args.kind}.")
     from keras_sparsebnn.analysis import plots
     from keras_sparsebnn.saved_models import load_model, model_file
     from keras_sparsebnn.training.run.folder import run_file
@@ -66,6 +79,37 @@ def run(args: argparse.Namespace) -> int:
 
             (model,) = models.values()
             plots.bits_per_layer(summary(model).to_dict(), output)
+    print(f"Wrote {args.output}")
+    return 0
+
+
+def _devices(args: argparse.Namespace) -> int:
+    from keras_sparsebnn._rules import check, number
+    from keras_sparsebnn.analysis.device_plots import DevicePoint, latency_over_devices
+    from keras_sparsebnn.devices import results
+
+    output = check_output(args.output, args.runs)
+    accuracy = {}
+    for given in args.accuracy:
+        model, equals, share = given.rpartition("=")
+        try:
+            accuracy[model] = float(share) if model and equals else float("nan")
+        except ValueError:
+            accuracy[model] = float("nan")
+        check("accuracy", accuracy[model], number(0, 1))
+    points = [
+        DevicePoint(
+            device=one.name or one.device,
+            model=Path(timing["model"]).name,
+            file_bytes=one.file_bytes,
+            median_ms=timing["median_ms"],
+            p90_ms=timing["p90_ms"],
+        )
+        for source in args.runs
+        for one in results.read(Path(source))
+        for timing in one.report["timings"][:1]  # the default runtime
+    ]
+    latency_over_devices(points, accuracy, output)
     print(f"Wrote {args.output}")
     return 0
 

@@ -33,6 +33,7 @@ LAYERS = (
     ("models", "saved_models"),
     ("data",),
     ("tflite_file",),
+    ("devices",),
     ("converters",),
     ("pretrained",),
     ("training",),
@@ -44,7 +45,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Beside the layers: the light half, for `cli`, and for `converters` to check their files.
 RUNTIME_MAY_USE = {"runtime", "errors", "_rules", "codebook", "tflite_file"}
-RUNTIME_USERS = {"runtime", "cli", "converters", "pretrained"}
+RUNTIME_USERS = {"runtime", "cli", "converters", "devices", "pretrained"}
 
 # What a user can import as well; converters get no private access.
 CONVERTERS_MAY_USE = {
@@ -198,7 +199,10 @@ def loaded_after(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "train", "experiment", "convert", "inspect", "benchmark", "plot", "pretrained"],
+    [
+        *("", "train", "experiment", "convert", "inspect", "benchmark", "device", "plot"),
+        "pretrained",
+    ],
 )
 def test_help_imports_nothing_heavy(command):
     arguments = [*command.split(), "--help"]
@@ -213,7 +217,7 @@ def test_help_imports_nothing_heavy(command):
     "module",
     [
         *("keras_sparsebnn", "keras_sparsebnn.runtime", "keras_sparsebnn.runtime.worker"),
-        "keras_sparsebnn.pretrained.evaluation",
+        *("keras_sparsebnn.devices.campaign", "keras_sparsebnn.pretrained.evaluation"),
     ],
 )
 def test_the_light_half_imports_nothing_heavy(module):
