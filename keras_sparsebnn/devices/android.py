@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from keras_sparsebnn.devices.adb import AdbShell
 from keras_sparsebnn.devices.board import digest
@@ -59,7 +58,7 @@ class AndroidDevice(Device):
                 there.add(name)
             self._models[model] = f"{FOLDER}/{name}"
 
-    def run(self, model: Path, settings: Settings, progress: Progress) -> Any:
+    def run(self, model: Path, settings: Settings, progress: Progress) -> object:
         if settings.runtime not in ("compare", "auto", "delegate") or not settings.glue:
             raise SparseBNNError(
                 "Expected --runtime compare, auto or delegate and no --no-glue for Android, "

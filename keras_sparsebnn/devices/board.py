@@ -115,7 +115,7 @@ class Board(Device):
             self._push(model, self._remote(model), there)
             self._models[model] = f"{self._folder}/{self._remote(model)}"
 
-    def run(self, model: Path, settings: Settings, progress: Progress) -> Any:
+    def run(self, model: Path, settings: Settings, progress: Progress) -> object:
         order = {"models": [self._models[model]], **settings.to_dict()}
         command = [self._python, "-m", "keras_sparsebnn.devices.board_process"]
         if self._site:

@@ -67,7 +67,7 @@ class Device(ABC):
         """
 
     @abstractmethod
-    def run(self, model: Path, settings: Settings, progress: Progress) -> Any:
+    def run(self, model: Path, settings: Settings, progress: Progress) -> object:
         """What the device reports of a model, not checked."""
 
     @abstractmethod

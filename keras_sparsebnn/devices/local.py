@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from keras_sparsebnn.devices.device import Device, Progress, Settings
 from keras_sparsebnn.devices.shell import Output, Shell
@@ -37,7 +36,7 @@ class LocalDevice(Device):
     def prepare(self, models: Sequence[Path]) -> None:
         """There is nothing to do."""
 
-    def run(self, model: Path, settings: Settings, progress: Progress) -> Any:
+    def run(self, model: Path, settings: Settings, progress: Progress) -> object:
         from keras_sparsebnn.runtime.report import measure
 
         def tell(done: int, total: int) -> None:
