@@ -11,7 +11,8 @@ DELEGATE = keras_sparsebnn/runtime/libsparsebnn_delegate.so
 DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
 
 .PHONY: help demo test test-fast slow-tests test-native test-sanitized fuzz test-runtimes \
-  test-oldest lint typecheck delegate delegate-android aar android-assets apk docs notebooks clean
+  test-oldest lint typecheck delegate delegate-android aar android-assets apk \
+  board-aarch64 board-armv7 docs notebooks clean
 
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
@@ -25,6 +26,7 @@ help:
 	@echo "make delegate     builds the native library; 'test' and 'demo' do so when it is stale"
 	@echo "make wheel        a wheel for this machine, in dist/"
 	@echo "make wheel-aarch64, wheel-armv7, delegate-aarch64, delegate-armv7: for boards"
+	@echo "make board-aarch64, board-armv7: wheels that sparsebnn benchmark --device brings to a board"
 	@echo "make delegate-android, aar: the library for apps; needs a JDK, the AAR also Maven"
 	@echo "make apk          the Android app; needs Debian's apksigner and zipalign, too"
 	@echo "make lint         ruff, mypy and clang-format"
@@ -86,6 +88,18 @@ wheel-%-darwin wheel-%-windows: $(VENV)/ready
 
 wheel-%: $(VENV)/ready
 	export SPARSEBNN_TARGET=$*-linux; $(WHEEL)
+
+# dist/board-aarch64: the wheel and what it needs on a board, for its Python (python3 --version there).
+# LiteRT has no wheels for armv7, and NumPy neither: a board has NumPy from its own system.
+BOARD_PYTHON ?= 3.11
+BOARD_DOWNLOAD = $(BIN)/python -m pip download --quiet --only-binary=:all: --python-version $(BOARD_PYTHON)
+board-aarch64: wheel-aarch64
+	$(BOARD_DOWNLOAD) $(foreach glibc,17 27 28 31 34 35 36,--platform manylinux_2_$(glibc)_aarch64) \
+	  --platform manylinux2014_aarch64 --dest dist/$@ "$$(ls dist/keras_sparsebnn-*_aarch64.whl)[device]"
+
+board-armv7: wheel-armv7
+	$(BOARD_DOWNLOAD) --platform manylinux_2_34_armv7l --no-deps --dest dist/$@ tflite-runtime==2.14.0
+	cp dist/keras_sparsebnn-*_armv7l.whl dist/$@
 
 demo: delegate
 	$(BIN)/python demo.py demo

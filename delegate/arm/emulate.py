@@ -1,10 +1,10 @@
-"""Runs AArch64 programs of the sysroot under qemu.
+"""Runs programs of a sysroot under qemu: AArch64's, unless another architecture is named.
 
     python -m delegate.arm.emulate script.py [ARGUMENT ...]     # Python in the sysroot
     python -m delegate.arm.emulate --program a.out [ARGUMENT ...]
 
-The core is a Cortex-A76 (Raspberry Pi 5), so the instructions of ARMv8.2 exist. Emulated time
-says nothing about ARM: never time what runs here.
+The core is that of a Raspberry Pi (see architecture.py). Emulated time says nothing about ARM:
+never time what runs here.
 """
 
 from __future__ import annotations
@@ -17,40 +17,49 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from delegate.arm.architecture import AARCH64, Architecture
 from delegate.arm.sysroot import default_folder
 
-QEMU = ("qemu-aarch64-static", "qemu-aarch64")
-CORE = "cortex-a76"
 
-
-def missing(folder: Path) -> str | None:
+def missing(folder: Path, architecture: Architecture = AARCH64) -> str | None:
     """Why nothing can be emulated with the sysroot in `folder`; None if it can."""
-    if not any(map(shutil.which, QEMU)):
-        return f"expected {QEMU[0]}, got none; run: apt-get install qemu-user-static"
+    if not any(map(shutil.which, architecture.qemu)):
+        return (
+            f"expected {architecture.qemu[0]}, got none; run: apt-get install qemu-user-static"
+        )
     if not (folder / "site.stamp").is_file():
-        return f"expected a sysroot in {folder}; run: python -m delegate.arm.sysroot"
+        option = "" if architecture == AARCH64 else f" --architecture {architecture.name}"
+        return f"expected a sysroot in {folder}; run: python -m delegate.arm.sysroot{option}"
     return None
 
 
 def program_command(
-    folder: Path, program: Path | str, environment: Mapping[str, str] | None = None
+    folder: Path,
+    program: Path | str,
+    environment: Mapping[str, str] | None = None,
+    architecture: Architecture = AARCH64,
 ) -> list[str]:
-    """The command line that runs an AArch64 executable against the sysroot's libraries.
+    """The command line that runs an executable against the sysroot's libraries.
 
     Args:
         folder: the sysroot.
         program: an executable; statically linked ones need no sysroot.
         environment: variables of the emulated program, beside this process's own.
+        architecture: of the executable and the sysroot.
     """
-    qemu = next(filter(None, map(shutil.which, QEMU)), QEMU[0])
-    command = [qemu, "-cpu", CORE, "-L", str(folder / "root")]
+    names = architecture.qemu
+    qemu = next(filter(None, map(shutil.which, names)), names[0])
+    command = [qemu, "-cpu", architecture.core, "-L", str(folder / "root")]
     for name, value in (environment or {}).items():
         command += ["-E", f"{name}={value}"]
     return [*command, str(program)]
 
 
 def python_command(
-    folder: Path, site: Sequence[Path] = (), environment: Mapping[str, str] | None = None
+    folder: Path,
+    site: Sequence[Path] = (),
+    environment: Mapping[str, str] | None = None,
+    architecture: Architecture = AARCH64,
 ) -> list[str]:
     """The command line of the sysroot's Python; append a script or `-m` and a module.
 
@@ -58,17 +67,31 @@ def python_command(
         folder: the sysroot.
         site: folders to import from; the sysroot's own packages if empty.
         environment: variables of the emulated program, beside this process's own.
+        architecture: of the sysroot.
     """
+    search = list(site or (folder / "site",))
+    if architecture.modules:
+        search.append(folder / "root" / architecture.modules)
     variables = {
         "PYTHONHOME": str(folder / "root" / "usr"),
-        "PYTHONPATH": os.pathsep.join(map(str, site or (folder / "site",))),
+        "PYTHONPATH": os.pathsep.join(map(str, search)),
         "PYTHONNOUSERSITE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         # The host's debugging and warning switches are not meant for the guest.
         "PYTHONWARNINGS": "default",
+        **(
+            {
+                "LD_LIBRARY_PATH": os.pathsep.join(
+                    str(folder / "root" / name) for name in architecture.libraries
+                )
+            }
+            if architecture.libraries
+            else {}
+        ),
         **(environment or {}),
     }
-    return program_command(folder, folder / "root" / "usr" / "bin" / "python3.11", variables)
+    python = folder / "root" / "usr" / "bin" / "python3.11"
+    return program_command(folder, python, variables, architecture)
 
 
 def main() -> int:

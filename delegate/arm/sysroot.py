@@ -1,6 +1,7 @@
-"""An AArch64 Debian with Python, NumPy and LiteRT in a folder, to run under qemu.
+"""A Debian for ARM with Python, NumPy and TFLite in a folder, to run under qemu.
 
     python -m delegate.arm.sysroot [DIR]    # $SPARSEBNN_AARCH64_SYSROOT, else build/aarch64
+    python -m delegate.arm.sysroot --architecture armv7 [DIR]
 
 Needs Debian's apt-get and dpkg, pip, and their networks. Nothing of the system changes: apt
 works on package lists of its own in DIR. Wheels are unpacked for CPython 3.11, whatever Python
@@ -20,34 +21,21 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-VARIABLE = "SPARSEBNN_AARCH64_SYSROOT"
+from delegate.arm.architecture import AARCH64, ARCHITECTURES, Architecture
 
+ROOT = Path(__file__).resolve().parents[2]
 SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# What python3.11 and the wheels' extension modules load; not the whole closure of `Depends`.
-PACKAGES = (
-    *("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libexpat1", "libssl3", "libffi8"),
-    *("libbz2-1.0", "liblzma5", "libcrypt1", "libuuid1"),
-    *("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "python3.11"),
-)
-
-# 2.3.0 crashes when an interpreter is constructed under qemu 7.2; 1.4.0, 2.0.3, 2.1.2 run.
-WHEELS = ("numpy==2.2.6", "ai-edge-litert==2.1.2")
-# Debian 12 has glibc 2.36.
-PLATFORMS = (
-    *(f"manylinux_2_{minor}_aarch64" for minor in range(17, 37)),
-    "manylinux2014_aarch64",
-)
 
 
 class SysrootError(RuntimeError):
     """The sysroot cannot be made here."""
 
 
-def default_folder() -> Path:
-    """`$SPARSEBNN_AARCH64_SYSROOT`, or build/aarch64 in the checkout."""
-    return Path(os.environ.get(VARIABLE) or ROOT / "build" / "aarch64")
+def default_folder(architecture: Architecture = AARCH64) -> Path:
+    """`$SPARSEBNN_AARCH64_SYSROOT`, or build/aarch64 in the checkout; likewise armv7."""
+    variable = f"SPARSEBNN_{architecture.name.upper()}_SYSROOT"
+    return Path(os.environ.get(variable) or ROOT / "build" / architecture.name)
 
 
 def _run(command: list[str], folder: Path | None = None) -> str:
@@ -63,11 +51,11 @@ def _run(command: list[str], folder: Path | None = None) -> str:
     return done.stdout
 
 
-def pip_options() -> list[str]:
+def pip_options(architecture: Architecture = AARCH64) -> list[str]:
     """What makes pip choose wheels for this sysroot's Python."""
     options = ["--only-binary=:all:", "--implementation=cp", "--python-version=3.11"]
     options += ["--abi=cp311", "--abi=abi3", "--abi=none"]
-    return [*options, *(f"--platform={platform}" for platform in PLATFORMS)]
+    return [*options, *(f"--platform={platform}" for platform in architecture.platforms)]
 
 
 def _pip(*arguments: str) -> list[str]:
@@ -84,7 +72,7 @@ def system_mirror() -> str:
     raise SysrootError("Expected a Debian release in apt's sources, got none. Give --mirror.")
 
 
-def _apt_options(apt: Path, mirror: str) -> list[str]:
+def _apt_options(apt: Path, mirror: str, architecture: Architecture) -> list[str]:
     """Lists, cache and status of apt in the folder `apt`; proxies stay the system's."""
     if not KEYRING.is_file():
         raise SysrootError(
@@ -94,15 +82,17 @@ def _apt_options(apt: Path, mirror: str) -> list[str]:
         (apt / folder).mkdir(parents=True, exist_ok=True)
     (apt / "status").touch()
     sources = apt / "sources.list"
-    sources.write_text(f"deb [arch=arm64 signed-by={KEYRING}] {mirror} {SUITE} main\n")
+    sources.write_text(
+        f"deb [arch={architecture.debian} signed-by={KEYRING}] {mirror} {SUITE} main\n"
+    )
     settings = {
         "Dir::State": apt / "state",
         "Dir::State::status": apt / "status",
         "Dir::Cache": apt / "cache",
         "Dir::Etc::SourceList": sources,
         "Dir::Etc::SourceParts": "-",
-        "APT::Architecture": "arm64",
-        "APT::Architectures": "arm64",
+        "APT::Architecture": architecture.debian,
+        "APT::Architectures": architecture.debian,
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
         "Acquire::Retries": "3",
@@ -110,26 +100,30 @@ def _apt_options(apt: Path, mirror: str) -> list[str]:
     return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
 
 
-def make_debian(folder: Path, mirror: str | None = None) -> Path:
+def make_debian(
+    folder: Path, mirror: str | None = None, architecture: Architecture = AARCH64
+) -> Path:
     """Downloads and unpacks Debian's packages; returns the root directory.
 
     Args:
         folder: of the sysroot.
         mirror: a Debian archive; the system's own if None.
+        architecture: of the packages.
     """
     root, debs = folder / "root", folder / "cache" / "debs"
     stamp = folder / "debian.stamp"
-    wanted = " ".join((SUITE, *PACKAGES))
+    wanted = " ".join((SUITE, *architecture.packages))
     if stamp.is_file() and stamp.read_text() == wanted:
         return root
     shutil.rmtree(debs, ignore_errors=True)  # one version of each package
     debs.mkdir(parents=True)
-    options = _apt_options((folder / "cache" / "apt").resolve(), mirror or system_mirror())
+    apt = (folder / "cache" / "apt").resolve()
+    options = _apt_options(apt, mirror or system_mirror(), architecture)
     _run(["apt-get", "update", *options])
-    _run(["apt-get", "download", *PACKAGES, *options], debs)
+    _run(["apt-get", "download", *architecture.packages, *options], debs)
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    for package in PACKAGES:
+    for package in architecture.packages:
         (archive,) = debs.glob(f"{package}_*.deb")
         _run(["dpkg", "-x", str(archive), str(root)])
     stamp.write_text(wanted)
@@ -137,15 +131,21 @@ def make_debian(folder: Path, mirror: str | None = None) -> Path:
 
 
 def install_wheels(
-    target: Path, requirements: list[str], *, wheels: Path, stamped: bool = True
+    target: Path,
+    requirements: list[str],
+    *,
+    wheels: Path,
+    stamped: bool = True,
+    architecture: Architecture = AARCH64,
 ) -> Path:
-    """Unpacks wheels for AArch64 CPython 3.11, with what they require, into `target`.
+    """Unpacks wheels for CPython 3.11, with what they require, into `target`.
 
     Args:
         target: made anew, unless it holds just these already.
         requirements: names with versions, or paths of wheels.
         wheels: where downloads are kept; a second run needs no network.
         stamped: whether to remember what was installed, and not to do it again.
+        architecture: of the wheels. What Debian's Python has is not fetched again.
     """
     stamp = target.with_name(target.name + ".stamp")
     wanted = "\n".join(requirements)
@@ -154,13 +154,14 @@ def install_wheels(
     shutil.rmtree(target, ignore_errors=True)
     wheels.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as chosen:
-        command = _pip("download", *pip_options(), f"--find-links={wheels}", f"--dest={chosen}")
+        command = _pip("download", *pip_options(architecture), f"--find-links={wheels}")
+        command += [f"--dest={chosen}", *(["--no-deps"] if architecture.modules else [])]
         try:
             _run([*command, "--no-index", *requirements])
         except SysrootError:  # for the first time
             _run([*command, *requirements])
         for wheel in sorted(Path(chosen).glob("*.whl")):
-            _unpack(wheel, target)
+            unpack(wheel, target)
             if not any(wheel.name in requirement for requirement in requirements):
                 shutil.copy2(wheel, wheels)
     if stamped:
@@ -168,7 +169,7 @@ def install_wheels(
     return target
 
 
-def _unpack(wheel: Path, target: Path) -> None:
+def unpack(wheel: Path, target: Path) -> None:
     """As pip does into site-packages: wheels may share a folder, as LiteRT's and tflite's do.
 
     `pip install --target` would leave such a folder to the first of them.
@@ -180,14 +181,16 @@ def _unpack(wheel: Path, target: Path) -> None:
             shutil.copytree(data, target, dirs_exist_ok=True)
 
 
-def make(folder: Path, mirror: str | None = None) -> None:
+def make(folder: Path, mirror: str | None = None, architecture: Architecture = AARCH64) -> None:
     """Makes the sysroot, or what of it is missing.
 
     Raises:
         SysrootError: in one line, which command failed and why.
     """
-    make_debian(folder, mirror)
-    install_wheels(folder / "site", list(WHEELS), wheels=folder / "cache" / "wheels")
+    make_debian(folder, mirror, architecture)
+    cache = folder / "cache" / "wheels"
+    wheels = list(architecture.wheels)
+    install_wheels(folder / "site", wheels, wheels=cache, architecture=architecture)
 
 
 def main() -> int:
@@ -196,10 +199,12 @@ def main() -> int:
     )
     parser.add_argument("folder", metavar="DIR", nargs="?", type=Path)
     parser.add_argument("--mirror", help="a Debian archive; default: this apt's")
+    parser.add_argument("--architecture", choices=ARCHITECTURES, default="aarch64")
     arguments = parser.parse_args()
-    folder = (arguments.folder or default_folder()).resolve()
+    architecture = ARCHITECTURES[arguments.architecture]
+    folder = (arguments.folder or default_folder(architecture)).resolve()
     try:
-        make(folder, arguments.mirror)
+        make(folder, arguments.mirror, architecture)
     except (SysrootError, OSError) as error:
         print(f"sysroot: {error}", file=sys.stderr)
         return 1

@@ -38,7 +38,11 @@ __all__ = [
 CUSTOM = BUILTIN_OPERATORS.index("CUSTOM")
 
 _MAX_OPTIONS_BYTES = 4096
+
 """LCE's options take about 200 bytes; reading keys is quadratic in this bound."""
+
+_BLOCK = 1 << 20
+"""Bytes that are asked of a pipe at a time."""
 
 _NUMBERS = {"FLOAT32": "<f4", "INT8": "i1", "UINT8": "u1", "UINT16": "<u2", "INT32": "<i4"}
 """NumPy's names of the types that `Model.constant` reads."""
@@ -163,10 +167,15 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """
     with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        # A pipe has no size: read one byte more than is allowed, so that it is refused.
-        flat = b"" if size > MAX_FILE_BYTES else file.read(MAX_FILE_BYTES + 1)
-    check_size(max(size, len(flat)))
-    return flat
+        check_size(max(size, 8))  # before it is read; a pipe has no size
+        # Python makes room for as many bytes as it is asked for.
+        parts = [file.read(size)]
+        length = len(parts[0])
+        while length <= MAX_FILE_BYTES and (part := file.read(_BLOCK)):
+            parts.append(part)
+            length += len(part)
+    check_size(length)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def read(source: bytes | str | os.PathLike[str]) -> Model:

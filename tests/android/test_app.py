@@ -15,6 +15,7 @@ import pytest
 
 from android_demo.tools import apk, artifacts, assets
 from keras_sparsebnn.converters.int8_weights import has_int8_weights
+from keras_sparsebnn.devices import reports
 from keras_sparsebnn.tflite_file import ModelBuilder, Subgraph, Table, read
 from tests.android import app_tests
 from tests.android.conftest import need
@@ -171,6 +172,17 @@ def test_the_report_has_the_format_of_the_command_line(
         assert_same_types(python_node, node)
         for field in ("node", "op", "input_shape", "output_shape", "kernel"):
             assert node[field] == python_node[field]
+
+
+def test_the_command_line_reads_what_the_instrumentation_prints(
+    results: dict[str, str], java_tests: app_tests.JavaTests
+):
+    assert results["InstrumentedRunTest.reportsInOneLine"] == "passed"
+    printed = json.loads((java_tests.folder / "instrumented.json").read_text("utf-8"))
+    report = reports.checked(printed, "small.tflite", "adb:phone")
+    (timing,) = report["timings"]
+    assert (timing["model"], timing["runs"]) == ("small.tflite", 7)
+    assert "SparsebnnBconv2d" in {node["op"] for node in report["layers"]["small.tflite"]}
 
 
 def assert_same_types(python: dict[str, Any], java: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from android_demo.tools import ROOT, apk
 from android_demo.tools.artifacts import POM
+from keras_sparsebnn.devices import android
 
 DEMO = ROOT / "android_demo"
 MAIN = apk.APP / "src" / "main"
@@ -49,6 +50,19 @@ def test_gradle_takes_the_packages_that_maven_takes():
     )
     assert len(named) == 2
     assert set(named) <= pinned
+
+
+def test_the_command_line_knows_the_app():
+    of = apk.facts()
+    assert of.namespace == android.PACKAGE
+    assert (of.min_sdk, of.abis) == (android.MIN_SDK, android.ABIS)
+    manifest = xml.etree.ElementTree.parse(MAIN / "AndroidManifest.xml")
+    (instrumentation,) = manifest.iter("instrumentation")
+    assert instrumentation.get(f"{ANDROID}targetPackage") == android.PACKAGE
+    runner = instrumentation.get(f"{ANDROID}name")
+    assert f"{android.PACKAGE}/{runner.removeprefix(android.PACKAGE)}" == android.RUNNER
+    (source,) = MAIN.rglob(f"{runner.rpartition('.')[2]}.java")
+    assert str(source).endswith(f"{runner.replace('.', '/')}.java")
 
 
 def test_gradle_finds_the_same_files():

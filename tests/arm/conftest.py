@@ -19,6 +19,7 @@ import pytest
 
 from delegate.arm import emulate
 from delegate.arm import sysroot as sysroots
+from delegate.arm.architecture import AARCH64
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "delegate-aarch64-linux"  # setup.py's
@@ -49,23 +50,27 @@ def sysroot() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def wheel(sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For AArch64. The library is compiled in the checkout's build/, the rest elsewhere."""
-    folder = tmp_path_factory.mktemp("wheel-aarch64")
+def build_wheel(target: str, folder: Path) -> Path:
+    """The library is compiled in the checkout's build/, the rest elsewhere."""
     setup = [sys.executable, "setup.py", "--quiet", "egg_info", "--egg-base", str(folder)]
     setup += ["build", "--build-base", str(folder / "build"), "bdist_wheel"]
     setup += ["--dist-dir", str(folder / "dist"), "--bdist-dir", str(folder / "bdist")]
-    finish(setup, cwd=ROOT, env={**os.environ, "SPARSEBNN_TARGET": "aarch64-linux"})
+    finish(setup, cwd=ROOT, env={**os.environ, "SPARSEBNN_TARGET": target})
     (path,) = (folder / "dist").glob("*.whl")
     return path
+
+
+@pytest.fixture(scope="session")
+def wheel(sysroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For AArch64."""
+    return build_wheel("aarch64-linux", tmp_path_factory.mktemp("wheel-aarch64"))
 
 
 @pytest.fixture(scope="session")
 def site(sysroot: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel and what its [device] extra requires, as pip installs them on a board."""
     target = tmp_path_factory.mktemp("aarch64") / "site"
-    requirements = [*sysroots.WHEELS, f"{wheel}[device]"]
+    requirements = [*AARCH64.wheels, f"{wheel}[device]"]
     return sysroots.install_wheels(
         target, requirements, wheels=sysroot / "cache" / "wheels", stamped=False
     )

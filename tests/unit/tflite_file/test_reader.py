@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 
 from keras_sparsebnn.converters import ModelFileError
 from keras_sparsebnn.tflite_file import ModelBuilder, Table, read, write_tables
+from keras_sparsebnn.tflite_file import model as model_module
+from keras_sparsebnn.tflite_file.model import read_bytes
 from keras_sparsebnn.tflite_file.schema import SCHEMA
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -314,6 +318,52 @@ class TestIndices:
         builder.root[name] = value
         with pytest.raises(ModelFileError, match=message):
             read(write_tables(builder.root))
+
+
+class TestFiles:
+    def test_a_pipe(self, tmp_path):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=(SELECTED,))
+        writer.start()
+        assert read_bytes(pipe) == SELECTED
+        writer.join()
+
+    def test_python_is_not_asked_for_the_longest_file(self, monkeypatch):
+        """It would make room for it; on a 32-bit board it cannot."""
+        asked = []
+        monkeypatch.setattr(model_module, "Path", lambda path: Recorded(path, asked))
+        assert read_bytes(GOLDEN / "lce_selected.tflite") == SELECTED
+        assert max(asked) <= max(len(SELECTED), 1 << 20)
+
+    def test_too_long(self, tmp_path):
+        with (tmp_path / "long.tflite").open("wb") as file:
+            file.truncate(2**31)
+        with pytest.raises(ModelFileError, match="of 8 to 2147483647 bytes, got 2147483648"):
+            read_bytes(tmp_path / "long.tflite")
+
+
+class Recorded:
+    """A path whose file remembers how much was asked of it."""
+
+    def __init__(self, path, asked):
+        self.file, self.asked = Path(path).open("rb"), asked  # noqa: SIM115
+
+    def open(self, mode):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+    def fileno(self):
+        return self.file.fileno()
+
+    def read(self, size):
+        self.asked.append(size)
+        return self.file.read(size)
 
 
 class TestBounds:

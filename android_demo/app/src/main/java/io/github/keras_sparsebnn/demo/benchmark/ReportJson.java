@@ -24,6 +24,15 @@ public final class ReportJson {
     }
   }
 
+  /** In one line, for programs. */
+  public static String writeLine(Report report) {
+    try {
+      return json(report).toString();
+    } catch (JSONException error) {
+      throw new IllegalStateException(error);
+    }
+  }
+
   private static JSONObject json(Report report) throws JSONException {
     JSONArray timings = new JSONArray();
     for (Timing timing : report.timings()) timings.put(json(timing));

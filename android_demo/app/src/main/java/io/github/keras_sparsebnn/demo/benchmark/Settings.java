@@ -33,17 +33,36 @@ public record Settings(List<String> models, int threads, String kernel, int warm
         List.copyOf(models),
         threads,
         kernel,
-        number(warmup, R.string.error_warmup),
-        number(runs, R.string.error_runs));
+        number(warmup, MAX_RUNS, R.string.error_warmup),
+        number(runs, MAX_RUNS, R.string.error_runs));
   }
 
-  private static int number(String text, int message) throws UserError {
+  /**
+   * A number of threads.
+   *
+   * @throws UserError it is none, or out of range
+   */
+  public static int threads(String text) throws UserError {
+    return number(text, MAX_THREADS, R.string.error_threads);
+  }
+
+  /**
+   * A kernel by its name.
+   *
+   * @throws UserError there is none of that name
+   */
+  public static String kernel(String text) throws UserError {
+    if (KERNELS.contains(text)) return text;
+    throw new UserError(R.string.error_kernel, String.join(", ", KERNELS), text);
+  }
+
+  private static int number(String text, int most, int message) throws UserError {
     try {
       int number = Integer.parseInt(text.trim());
-      if (number >= 1 && number <= MAX_RUNS) return number;
+      if (number >= 1 && number <= most) return number;
     } catch (NumberFormatException error) {
       // Said below.
     }
-    throw new UserError(message, MAX_RUNS);
+    throw new UserError(message, most);
   }
 }

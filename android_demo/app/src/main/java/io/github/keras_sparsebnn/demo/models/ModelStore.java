@@ -50,7 +50,7 @@ public final class ModelStore {
     Arrays.sort(files);
     for (File file : files) {
       try {
-        models.add(added(file));
+        models.add(open(file));
       } catch (IOException | BadFile error) {
         Log.w("sparsebnn", file + ": " + error.getMessage());
       }
@@ -83,7 +83,7 @@ public final class ModelStore {
       synchronized (this) {
         File file = new File(folder, free(name));
         if (!temporary.renameTo(file)) throw new UserError(R.string.error_storage);
-        Model model = added(file);
+        Model model = open(file);
         models.add(model);
         return model;
       }
@@ -135,7 +135,13 @@ public final class ModelStore {
     return result;
   }
 
-  private static Model added(File file) throws IOException, BadFile {
+  /**
+   * A model from a file, which stays where it is.
+   *
+   * @throws BadFile it is none
+   * @throws IOException it cannot be read
+   */
+  public static Model open(File file) throws IOException, BadFile {
     ByteBuffer bytes = mapped(file);
     return new Model(
         file.getName(), false, bytes, ModelFacts.read(bytes), Double.NaN, 0, LOW, HIGH);

@@ -1,0 +1,227 @@
+"""Classifies images as they come, from a folder or a camera: a service for a board.
+
+    pip install 'keras-sparsebnn[device]'
+    python watch.py model.tflite --folder incoming/ --labels labels.txt
+    python watch.py model.tflite --camera 'rpicam-vid -n -t 0 --codec yuv420 --width 640
+        --height 480 -o -' --size 640x480 --every 1
+
+A line of JSON goes to stdout for every image: time, source, class, score, milliseconds. A
+folder is looked at every second; what is in it at the start counts, too, and files are left
+where they are. Files may be what deploy.py reads. A camera is any command that writes frames to
+its stdout: YUV 4:2:0, of which the brightness is used, or RGB with --rgb. Images are cropped to
+the model's shape and scaled.
+
+Under systemd (see systemd/sparsebnn-watch.service) it says when it is ready and that it is
+alive, and ends on SIGTERM between two images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from deploy import read_images, to_input
+
+from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.runtime import Interpreter
+
+MAX_SIDE = 8192
+SETTLED = 0.5
+"""Seconds since a file was last written, after which it counts as whole."""
+
+
+def notify(state: str) -> None:
+    """Tells systemd, if it started this: sd_notify(3) is one datagram."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        place = "\0" + address[1:] if address.startswith("@") else address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+            to.sendto(state.encode(), place)
+
+
+def fit(image: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+    """`[H, W, C]`, cropped around its middle, averaged to `[height, width, channels]`.
+
+    Integers stay on their scale of 0 to 255. One channel becomes three alike, three become
+    their mean.
+    """
+    rows, columns = image.shape[:2]
+    side = min(rows / height, columns / width)
+    keep = [max(1, round(side * height)), max(1, round(side * width))]
+    top, left = (rows - keep[0]) // 2, (columns - keep[1]) // 2
+    image = image[top : top + keep[0], left : left + keep[1]].astype(np.float32)
+    for axis, (size, wanted) in enumerate(zip(keep, (height, width), strict=True)):
+        starts = np.arange(wanted) * size // wanted
+        ends = np.maximum(np.append(starts[1:], size), starts + 1)
+        shape = [1] * image.ndim
+        shape[axis] = wanted
+        image = np.add.reduceat(image, starts, axis) / (ends - starts).reshape(shape)
+    if image.shape[-1] != channels:
+        image = image.mean(axis=-1, keepdims=True).repeat(channels, axis=-1)
+    return image
+
+
+class Files:
+    """New files of a folder, the oldest first; each once unless it changes."""
+
+    def __init__(self, folder: Path, stop: threading.Event, every: float) -> None:
+        self._folder, self._stop, self._every = folder, stop, every
+        if not folder.is_dir():
+            raise SparseBNNError(f"Expected a folder, got {folder}. Run: mkdir -p {folder}")
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        seen: dict[str, int] = {}
+        while not self._stop.is_set():
+            found = {}
+            for path in self._folder.iterdir():
+                status = path.stat() if path.is_file() else None
+                if status is not None and not path.name.startswith("."):
+                    found[path] = status.st_mtime_ns
+            seen = {path.name: seen[path.name] for path in found if path.name in seen}
+            settled = time.time_ns() - int(SETTLED * 1e9)
+            for path, written in sorted(found.items(), key=lambda item: item[1]):
+                if seen.get(path.name) == written or written > settled:
+                    continue
+                seen[path.name] = written
+                try:
+                    for image in read_images(path):
+                        yield path.name, image
+                except (SparseBNNError, OSError, ValueError) as error:
+                    print(f"watch: {error}", file=sys.stderr, flush=True)
+                if self._stop.is_set():
+                    return
+            notify("WATCHDOG=1")
+            self._stop.wait(self._every)
+
+
+class Camera:
+    """The newest frame of a program that writes frames to its stdout, now and then.
+
+    Args:
+        command: the program and its arguments; no shell sees them.
+        size: width and height of its frames.
+        rgb: whether a frame is RGB, 8 bits each, or else YUV 4:2:0.
+        stop: ends it.
+        every: seconds between two images.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        size: tuple[int, int],
+        rgb: bool,
+        stop: threading.Event,
+        every: float,
+    ) -> None:
+        self._command, self._size, self._rgb = command, size, rgb
+        self._stop, self._every = stop, every
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        width, height = self._size
+        channels = 3 if self._rgb else 1
+        pixels = width * height * channels
+        frame = pixels if self._rgb else pixels + 2 * ((width + 1) // 2 * ((height + 1) // 2))
+        with subprocess.Popen(self._command, stdout=subprocess.PIPE) as running:
+            assert running.stdout is not None
+            try:
+                last = -self._every
+                while not self._stop.is_set():
+                    # All frames are read, or the camera's would be old ones.
+                    data = running.stdout.read(frame)
+                    if len(data) < frame:
+                        break
+                    if time.monotonic() - last < self._every:
+                        continue
+                    last = time.monotonic()
+                    image = np.frombuffer(data, np.uint8, pixels)
+                    yield self._command[0], image.reshape(height, width, channels)
+            finally:
+                running.terminate()
+        if not self._stop.is_set():
+            raise SparseBNNError(f"Expected frames, but the camera ended: {self._command[0]}.")
+
+
+def classified(
+    interpreter: Interpreter, image: np.ndarray, labels: list[str] | None
+) -> dict[str, Any]:
+    """What the model says of an image: its best class, the score, and how long it took."""
+    tensor = interpreter.inputs[0]
+    if len(tensor.shape) != 4:
+        raise SparseBNNError(f"Expected a model of images [N, H, W, C], got {tensor.shape}.")
+    _, height, width, channels = tensor.shape
+    if image.shape[0] > MAX_SIDE or image.shape[1] > MAX_SIDE:
+        raise SparseBNNError(f"Expected at most {MAX_SIDE} pixels a side, got {image.shape}.")
+    fitted = fit(image, height, width, channels)
+    if np.issubdtype(image.dtype, np.integer):
+        fitted = fitted / np.float32(127.5) - 1
+    start = time.perf_counter()
+    scores = np.asarray(interpreter.predict(to_input(fitted[np.newaxis], tensor)))[0]
+    milliseconds = 1e3 * (time.perf_counter() - start)
+    best = int(scores.argmax())
+    name = labels[best] if labels and best < len(labels) else str(best)
+    return {"class": name, "score": round(float(scores[best]), 4), "ms": round(milliseconds, 3)}
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+    if found is None or "0" in (found[1], found[2]):
+        raise argparse.ArgumentTypeError(f"Expected WIDTHxHEIGHT, got {text}")
+    return int(found[1]), int(found[2])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--folder", type=Path)
+    source.add_argument("--camera", metavar="COMMAND")
+    parser.add_argument("--size", type=_size, default=(640, 480), help="of frames: 640x480")
+    parser.add_argument("--rgb", action="store_true", help="frames are RGB")
+    parser.add_argument("--every", type=float, default=1.0, metavar="S", help="default 1 s")
+    parser.add_argument("--labels", type=Path, help="names of the classes, one a line")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        labels = args.labels.read_text("utf-8").splitlines() if args.labels else None
+        interpreter = Interpreter(args.model, num_threads=args.threads)
+        images: Files | Camera
+        if args.folder:
+            images = Files(args.folder, stop, args.every)
+        else:
+            command = shlex.split(args.camera)
+            images = Camera(command, args.size, args.rgb, stop, args.every)
+        print(f"{args.model} in {interpreter.runtime}", file=sys.stderr, flush=True)
+        notify("READY=1")
+        for name, image in images:
+            said = classified(interpreter, image, labels)
+            now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+            print(json.dumps({"time": now, "source": name, **said}), flush=True)
+            notify("WATCHDOG=1")
+        notify("STOPPING=1")
+    except (SparseBNNError, OSError, ValueError) as error:
+        print(f"watch: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""examples/watch.py as a service: a folder, a camera, systemd's protocol; its unit file."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_sparsebnn.tflite_file import ModelBuilder, Table
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+UNIT = EXAMPLES / "systemd" / "sparsebnn-watch.service"
+# A board has neither.
+WITHOUT_TENSORFLOW = (
+    "import runpy, sys; sys.modules.update(tensorflow=None, larq=None, PIL=None); "
+    "sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv[0].rpartition('/')[0]); "
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """Two classes of 4x4 grey images: the left column, and the right one."""
+    builder = ModelBuilder()
+    x = builder.activation([1, 4, 4, 1], "float32")
+    weights = np.zeros((2, 16), np.float32)
+    weights[0, 0::4] = 1
+    weights[1, 3::4] = 1
+    inputs = [x, builder.constant(weights), builder.constant(np.zeros(2, np.float32))]
+    y = builder.activation([1, 2], "float32")
+    builder.operator("FULLY_CONNECTED", inputs, [y], Table("FullyConnectedOptions"))
+    path = tmp_path_factory.mktemp("model") / "sides.tflite"
+    path.write_bytes(builder.to_bytes([x], [y]))
+    return path
+
+
+def pgm(side: int, height: int = 8, width: int = 12) -> bytes:
+    """Grey, and white at one side of its middle square."""
+    image = np.full((height, width), 90, np.uint8)
+    edge = (width - height) // 2
+    image[:, edge : edge + 2] = 255 * (side == 0)
+    image[:, edge + height - 2 : edge + height] = 255 * (side == 1)
+    return b"P5\n%d %d\n255\n" % (width, height) + image.tobytes()
+
+
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW, EXAMPLES / "watch.py", *arguments]
+    return subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **environment},
+    )
+
+
+def test_a_folder_under_systemds_protocol(model, tmp_path):
+    incoming, labels = tmp_path / "incoming", tmp_path / "labels.txt"
+    incoming.mkdir()
+    labels.write_text("left\nright\n")
+    (incoming / "a.pgm").write_bytes(pgm(0))
+    (incoming / "broken.pgm").write_bytes(b"P5")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(60)
+        running = start(
+            *(model, "--folder", incoming, "--labels", labels, "--every", 0.1),
+            NOTIFY_SOCKET=str(tmp_path / "notify"),
+        )
+        try:
+            assert systemd.recv(100) == b"READY=1"
+            first = json.loads(running.stdout.readline())
+            assert (first["source"], first["class"]) == ("a.pgm", "left")
+            (incoming / ".b.pgm").write_bytes(pgm(1))
+            (incoming / ".b.pgm").rename(incoming / "b.pgm")
+            second = json.loads(running.stdout.readline())
+            assert (second["source"], second["class"]) == ("b.pgm", "right")
+            assert systemd.recv(100) == b"WATCHDOG=1"
+            running.send_signal(signal.SIGTERM)
+            out, err = running.communicate(timeout=30)
+        finally:
+            running.kill()
+    assert (running.returncode, out) == (0, "")
+    assert "sides.tflite in litert" in err
+    assert "Expected a binary PGM or PPM" in err
+
+
+def test_a_camera(model, tmp_path):
+    frames = np.full((3, 8, 12), 90, np.uint8)
+    frames[:2, :, 8:10] = 255
+    frames[2, :, 2:4] = 255
+    camera = tmp_path / "camera.py"
+    # YUV 4:2:0: brightness, then colours at a quarter of its size.
+    (tmp_path / "frames").write_bytes(b"".join(f.tobytes() + bytes(2 * 4 * 6) for f in frames))
+    camera.write_text(
+        "import sys, time\n"
+        f"data = open({str(tmp_path / 'frames')!r}, 'rb').read()\n"
+        "sys.stdout.buffer.write(data)\n"
+    )
+    command = shlex.join([sys.executable, str(camera)])
+    done = start(model, "--camera", command, "--size", "12x8", "--every", "0")
+    out, err = done.communicate(timeout=60)
+    assert [json.loads(line)["class"] for line in out.splitlines()] == ["1", "1", "0"]
+    assert (done.returncode, err.splitlines()[-1][:29]) == (2, "watch: Expected frames, but t")
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted"),
+    [((8, 12, 1), (4, 4, 1)), ((9, 7, 3), (3, 3, 1)), ((2, 3, 1), (4, 4, 3))],
+)
+def test_fit_keeps_the_mean_of_a_flat_image(shape, wanted, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    from watch import fit
+
+    fitted = fit(np.full(shape, 77, np.uint8), *wanted)
+    assert fitted.shape == wanted
+    np.testing.assert_allclose(fitted, 77, rtol=1e-6)
+
+
+def test_fit_averages_areas(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    from watch import fit
+
+    image = np.arange(8 * 8).reshape(8, 8, 1)
+    expected = image.reshape(4, 2, 4, 2).mean(axis=(1, 3))[..., None]
+    np.testing.assert_allclose(fit(image, 4, 4, 1), expected)
+
+
+def test_the_unit_runs_the_example():
+    unit = configparser.ConfigParser(strict=True)
+    unit.optionxform = str
+    unit.read(UNIT)
+    service = unit["Service"]
+    assert service["Type"] == "notify"
+    _, script, _, *options = shlex.split(service["ExecStart"])
+    assert (EXAMPLES / Path(script).name).is_file()
+    folder = options[options.index("--folder") + 1]
+    assert folder.startswith(f"/var/lib/{service['StateDirectory']}/")
+    help_text = subprocess.run(
+        [sys.executable, EXAMPLES / "watch.py", "--help"],
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert all(option in help_text for option in options if option.startswith("--"))
+
+
+def test_systemd_accepts_the_unit(tmp_path):
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    # Programs that are not installed here would be errors.
+    text = UNIT.read_text().replace("/opt/sparsebnn/venv/bin/python", sys.executable)
+    (tmp_path / UNIT.name).write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", tmp_path / UNIT.name],
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    said = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    assert (done.returncode, said) == (0, [])
