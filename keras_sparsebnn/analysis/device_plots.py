@@ -11,6 +11,7 @@ from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure, saved, tid
 from keras_sparsebnn.errors import SparseBNNError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["DevicePoint", "latency_over_devices"]
@@ -94,7 +95,7 @@ def latency_over_devices(
 
 
 def _draw(
-    axes: Any,
+    axes: Axes,
     points: Sequence[DevicePoint],
     places: Mapping[str, float],
     devices: list[str],

@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import time
-from typing import Any
 
 from keras_sparsebnn.errors import SparseBNNError
 
@@ -26,7 +25,7 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not get between the replies
     told = 0.0
 
-    def reply(**message: Any) -> None:
+    def reply(**message: object) -> None:
         print(json.dumps(message), file=replies, flush=True)  # fails when nobody listens
 
     def progress(done: int, total: int) -> None:
