@@ -47,7 +47,8 @@ def told(tmp_path_factory):
     np.save(work / "pictures.npy", pictures)
     python = emulate.python_command(folder, [site, folder / "site"], architecture=ARMV7)
     models = [str(GOLDEN / f"{name}.tflite") for name in MODELS]
-    shown = finish([*python, "-c", PREDICT, str(work / "pictures.npy"), *models])
+    command = [*python, "-c", PREDICT, "pictures.npy", *models]
+    shown = finish(command, cwd=work)  # away from the checkout, which it would import
     return pictures, json.loads(shown.splitlines()[-1])
 
 
