@@ -31,7 +31,8 @@ class Network:
         top1: published top-1 accuracy in per cent, on ImageNet or, of 10 classes, CIFAR-10.
         source: who published it, and of which weights.
         make: `(side, classes) -> Keras model`.
-        forms: files to make: "lce", "subbit", "float", "int8".
+        forms: files to make: "lce", "subbit", "stem" (an LCE file with an int8 stem), "float",
+            "int8".
     """
 
     name: str
@@ -115,7 +116,7 @@ def _plain_resnet18(side: int, classes: int) -> Any:
     return keras.Model(images, layers.Dense(classes)(x))
 
 
-BINARY = ("lce", "subbit")
+BINARY = ("lce", "subbit", "stem")
 NETWORKS = (
     Network("ResNet-18, binary", 224, 1000, 62.1, _SNN, _ours("resnet18"), BINARY),
     Network("QuickNet, binary", 224, 1000, 63.3, _LCE, _ours("quicknet"), BINARY),
@@ -134,20 +135,30 @@ NETWORKS = (
 )
 
 
-def _stock_file(model: Any, form: str) -> bytes:
-    """A file of stock ops; int8 from the first layer's input to the last one's output."""
+def _binary_file(model: Any, form: str) -> bytes:
+    from keras_sparsebnn.converters import convert_keras_model
+
+    if form == "stem":
+        return convert_keras_model(model, stem_images=_images(model))
+    return convert_keras_model(model, form)
+
+
+def _images(model: Any) -> Any:
+    """Random ones, to calibrate with: speed does not depend on ranges."""
     import numpy as np
 
+    return np.random.default_rng(0).uniform(-1, 1, (4, *model.input_shape[1:])).astype("f4")
+
+
+def _stock_file(model: Any, form: str) -> bytes:
+    """A file of stock ops; int8 from the first layer's input to the last one's output."""
     from keras_sparsebnn._keras import tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if form == "int8":
-        shape = model.input_shape[1:]
-        rng = np.random.default_rng(0)
+        images = _images(model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: (
-            [rng.uniform(-1, 1, (1, *shape)).astype(np.float32)] for _ in range(4)
-        )
+        converter.representative_dataset = lambda: ([image[None]] for image in images)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
     converted: bytes = converter.convert()
@@ -167,12 +178,11 @@ def write_files(folder: Path) -> dict[str, tuple[Network, str]]:
         if all(path.exists() for path in paths.values()):
             continue
         from keras_sparsebnn._keras import keras
-        from keras_sparsebnn.converters import convert_keras_model
 
         print(f"Making {network.name}", flush=True)
         keras.utils.set_random_seed(0)
         model = network.make(network.side, network.classes)
         for form, path in paths.items():
-            convert = convert_keras_model if form in BINARY else _stock_file
+            convert = _binary_file if form in BINARY else _stock_file
             path.write_bytes(convert(model, form))
     return made

@@ -10,7 +10,10 @@ from docs.generate.pages import Tables, markdown
 from docs.generate.speed import source
 
 RUNTIMES = {"lce": "LCE's interpreter", "litert": "LiteRT", "delegate on litert": "delegate"}
-FORMS = {"lce": "LCE", "subbit": "sub-bit", "int8": "int8", "float": "float"}
+FORMS = {
+    **{"lce": "LCE", "subbit": "sub-bit", "stem": "LCE, int8 stem"},
+    **{"int8": "int8", "float": "float"},
+}
 
 
 def rows_of(result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -94,7 +97,7 @@ def draw(path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for row in rows_of(newest("network_speed")):
-        if row["side"] != 224 or (row["runtime"], row["form"]) == ("lce", "subbit"):
+        if row["side"] != 224 or (row["runtime"] == "lce" and row["form"] != "lce"):
             continue
         marker, colour = styles.get(row["runtime"], ("^", "#0072B2"))
         axes.plot(row["ms"][1], row["top1"], marker, color=colour, ms=6)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from keras_sparsebnn._keras import keras
+    from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["add_arguments", "run"]
 
@@ -57,12 +58,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "output channel",
     )
     parser.add_argument(
+        "--stem",
+        choices=WEIGHTS,
+        default="float",
+        help="int8: the layers before the first binary one compute in 8 bits, faster on every "
+        "processor; needs a run folder, for images to calibrate with",
+    )
+    parser.add_argument(
+        "--calibrate",
+        type=int,
+        default=256,
+        metavar="N",
+        help="training images for --stem int8 (default 256)",
+    )
+    parser.add_argument(
         "--verify",
         type=int,
         default=64,
         metavar="N",
         help="compare Keras and the file on N test images before writing, and measure what "
-        "int8 weights change; 0 skips it (default 64); not for a .tflite, which is expanded "
+        "8 bits change; 0 skips it (default 64); not for a .tflite, which is expanded "
         "again and compared",
     )
     group = parser.add_argument_group("options of LCE's converter (not for a .tflite)")
@@ -96,6 +111,15 @@ def run(args: argparse.Namespace) -> int:
     """Converts, verifies, and only then writes."""
     if not 0 <= args.verify <= MAX_IMAGES:
         raise SparseBNNError(f"Expected --verify in [0, {MAX_IMAGES}], got {args.verify}.")
+    if not 1 <= args.calibrate <= MAX_IMAGES:
+        raise SparseBNNError(
+            f"Expected --calibrate in [1, {MAX_IMAGES}], got {args.calibrate}."
+        )
+    if args.stem == "int8" and not Path(args.source).is_dir():
+        raise SparseBNNError(
+            f"Expected a run folder for --stem int8, got {args.source}: it takes images to "
+            "calibrate. In Python: converters.convert_file(model, stem_images=images)."
+        )
     if "experimental_default_int8_range" in args and args.verify:
         raise SparseBNNError(
             f"Expected --verify 0 with --default-int8-range, got --verify {args.verify}: with "
@@ -127,14 +151,15 @@ def _convert_model(args: argparse.Namespace, output: Path) -> int:
     for warning in caught:
         if issubclass(warning.category, ConversionWarning):
             print(f"Note: {warning.message}")
-    flat = convert_file(plain, args.format, weights=args.weights)
+    stem_images = _training_images(args) if args.stem == "int8" else None
+    flat = convert_file(plain, args.format, weights=args.weights, stem_images=stem_images)
     if inputs is not None:
         report = verify(model, flat, inputs, labels=labels, progress=True)
         print(f"Checked on {len(inputs)} {origin}.\n{report}")
     with replaced(output) as temporary:
         temporary.write_bytes(flat)
     weights = 4 * freeze(model).count_params()
-    _print_sizes({"weights as float32": weights, "LCE file": len(plain)}, plain, flat, args)
+    _print_sizes({"weights as float32": weights, "LCE file": len(plain)}, flat, args)
     if args.format == "subbit" and expand(flat) is flat:
         print(_NOTHING_SAVED)
     print(
@@ -157,7 +182,7 @@ def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
     data = source.read_bytes()
     try:
         flat = convert_file(data, args.format, weights=args.weights)
-        restored, plain = expand(flat), expand(data)
+        restored = expand(flat)
     except ModelFileError as error:
         raise SparseBNNError(f"{str(error).removesuffix('.')} ({source}).") from error
     if read(restored).root != read(convert_file(data, weights=args.weights)).root:
@@ -167,7 +192,7 @@ def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
         )
     with replaced(output) as temporary:
         temporary.write_bytes(flat)
-    _print_sizes({str(source): len(data)}, plain, flat, args)
+    _print_sizes({str(source): len(data)}, flat, args)
     if args.format == "subbit" and flat is restored:
         print(_NOTHING_SAVED)
     if args.weights == "int8":
@@ -183,18 +208,38 @@ def _lce_options(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(args).items() if name in _LCE_OPTIONS}
 
 
-def _print_sizes(
-    sizes: dict[str, int], plain: bytes, flat: bytes, args: argparse.Namespace
-) -> None:
+def _print_sizes(sizes: dict[str, int], flat: bytes, args: argparse.Namespace) -> None:
     """The bytes after each step from an LCE file to the one that is written."""
-    from keras_sparsebnn.converters import quantize_weights
+    from keras_sparsebnn.converters import expand
 
-    if args.weights == "int8":
-        sizes["with int8 weights"] = len(quantize_weights(plain))
+    rounded = [part for part in ("stem", "weights") if getattr(args, part) == "int8"]
+    if rounded:
+        sizes[f"with int8 {' and '.join(rounded)}"] = len(expand(flat))
     if args.format == "subbit":
         sizes["sub-bit"] = len(flat)
     rows = [("", "bytes"), *((name, f"{size:,}") for name, size in sizes.items())]
     print("\n".join(aligned(rows, left=1)))
+
+
+def _config(run: str) -> RunConfig:
+    from keras_sparsebnn.training.run.folder import run_file
+    from keras_sparsebnn.training.settings.config import RunConfig
+
+    return RunConfig.from_dict(run_file(run, "run.json"), str(Path(run) / "run.json"))
+
+
+def _training_images(args: argparse.Namespace) -> npt.NDArray[np.float32]:
+    """Of the run's dataset, as its model saw them."""
+    import numpy as np
+
+    from keras_sparsebnn import data
+
+    config = _config(args.source)
+    dataset = data.load(config.dataset, **config.data_options)
+    size = min(args.calibrate, dataset.train_size)
+    batches = dataset.train(0, config.seed, min(size, 256)).take(-(-size // 256))
+    samples: npt.NDArray[np.float32] = np.concatenate([images for images, _ in batches])
+    return samples[:size]
 
 
 def _inputs(
@@ -203,14 +248,10 @@ def _inputs(
     """Test images of the run's dataset and labels; random ones for a lone model file."""
     import numpy as np
 
-    if Path(source).is_dir():
-        from keras_sparsebnn import data
-        from keras_sparsebnn.training.run.folder import run_file
-        from keras_sparsebnn.training.settings.config import RunConfig
+    from keras_sparsebnn import data
 
-        config = RunConfig.from_dict(
-            run_file(source, "run.json"), str(Path(source) / "run.json")
-        )
+    if Path(source).is_dir():
+        config = _config(source)
         dataset = data.load(config.dataset, **config.data_options)
         batches = dataset.test(min(count, 256)).take(-(-count // 256))
         images, labels = (np.concatenate(parts)[:count] for parts in zip(*batches, strict=True))

@@ -24,6 +24,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn._rules import INTERFACE_TYPES, TARGETS
@@ -63,6 +64,7 @@ def convert_keras_model(
     format: str = "lce",
     *,
     weights: str = "float",
+    stem_images: npt.ArrayLike | None = None,
     inference_input_type: tf.DType | str = "float32",
     inference_output_type: tf.DType | str = "float32",
     target: str = "arm",
@@ -81,6 +83,9 @@ def convert_keras_model(
         format: "lce", a file for Larq Compute Engine and for the delegate; "subbit", the
             smaller one for the delegate alone.
         weights: "int8" to store what is not binary in 8 bits, see `quantize_weights`.
+        stem_images: a few hundred images of the training set, as the model takes them. With
+            these to calibrate them, the float layers before the first binary one compute in
+            int8, see `int8_stem`; None leaves them in float.
         inference_input_type: "float32" or "int8", of the file's inputs. int8 needs a model
             that quantizes its inputs, by `tf.quantization.fake_quant_with_min_max_vars`.
         inference_output_type: likewise, of its outputs.
@@ -125,7 +130,7 @@ def convert_keras_model(
     _check_loads(flat)
     _warn_of_float_layers(frozen, {call.path for call, _ in converted})
     _warn_of_small_maps(converted)
-    return convert_file(flat, format, weights=weights)
+    return convert_file(flat, format, weights=weights, stem_images=stem_images)
 
 
 def _checked_type(name: str, value: tf.DType | str) -> tf.DType:

@@ -1,4 +1,4 @@
-"""What .tflite files compute, end to end, and what rounding their weights changes."""
+"""What .tflite files compute, end to end, and what rounding them to 8 bits changes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What int8 weights change, against the same file with float weights.
+    """What int8 weights, or an int8 stem, change against the same file in float.
 
     Attributes:
         samples: how many inputs were compared.
         argmax_agreement: share of samples with the same arg max, over all outputs that have
             one.
         max_abs_difference: largest over all outputs.
-        float_accuracy: with float weights; None without labels.
-        int8_accuracy: with int8 weights; None without labels.
+        float_accuracy: in float; None without labels.
+        int8_accuracy: in 8 bits; None without labels.
     """
 
     samples: int
@@ -37,7 +37,7 @@ class WeightsReport:
 
     def __str__(self) -> str:
         text = (
-            f"int8 weights against float on {self.samples} samples: arg max agrees on "
+            f"int8 against float on {self.samples} samples: arg max agrees on "
             f"{100 * self.argmax_agreement:.2f} %, largest difference "
             f"{self.max_abs_difference:.3g}"
         )
@@ -74,7 +74,7 @@ def predict(model: bytes, feeds: list[Array], *, runtime: str = "auto") -> list[
 def compare_weights(
     plain: bytes, rounded: bytes, feeds: list[Array], labels: npt.ArrayLike | None = None
 ) -> WeightsReport:
-    """Runs both files, with float and with int8 weights.
+    """Runs both files, in float and with int8 weights or stem.
 
     Raises:
         SparseBNNError: there are labels, but not one per sample or not one output.

@@ -26,7 +26,7 @@ class VerifyReport:
             rounding moved a value across zero.
         flipped_samples: number of samples with at least one of them.
         compared: the runtimes that were found equal to Keras, in this order.
-        int8_weights: what rounding the weights to 8 bits changes; None if they are float.
+        int8_weights: what rounding weights or stem to 8 bits changes; None if all is float.
     """
 
     samples: int
@@ -46,7 +46,7 @@ class VerifyReport:
     def __str__(self) -> str:
         text = (
             f"{' = '.join(('Keras', *self.compared))} on {self.samples} samples"
-            f"{' with float weights' if self.int8_weights else ''}: arg max of "
+            f"{' in float' if self.int8_weights else ''}: arg max of "
             f"Keras and LCE agrees on {100 * self.argmax_agreement:.2f} %, largest difference "
             f"{self.max_abs_difference:.3g} end to end and {self.max_step_difference:.3g} step "
             f"by step (tolerance {self.tolerance:.3g}); rounding flipped {self.sign_flips} "

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn.converters.errors import ConversionWarning, VerificationError
+from keras_sparsebnn.converters.int8_stem import quantize_stem, stem_ranges
 from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantize_weights
 from keras_sparsebnn.converters.subbit import expand
 from keras_sparsebnn.converters.verification.file_outputs import compare_weights, predict
@@ -53,16 +54,16 @@ def verify(
     A sub-bit file is expanded for this, and must then give the very same bits through the
     delegate as the file it was expanded to.
 
-    A file with int8 weights must be, tensor by tensor, what `quantize_weights` makes of this
-    model's float file, which is compared with Keras in its place. What the rounding of the
-    weights changes is measured.
+    A file with int8 weights, or an int8 stem, must be, tensor by tensor, what `quantize_weights`
+    and `quantize_stem` make of this model's float file, which is compared with Keras in its
+    place. What the rounding changes is measured.
 
     Args:
         model: the Keras model, as trained or frozen; compared is its frozen float32 form.
         flat: the .tflite file's bytes.
         inputs: an array, a list of arrays in the order of the model's inputs, or a dictionary
             by input name; samples along the first axis.
-        labels: the class of each sample, to measure accuracy with int8 weights.
+        labels: the class of each sample, to measure accuracy in 8 bits.
         batch_size: samples compared at a time at most; fewer where they are so large that
             their tensors would take more than about 512 MiB.
         progress: shows a progress bar on stderr, if that is a terminal.
@@ -79,8 +80,7 @@ def verify(
     from keras_sparsebnn.converters.verification.model_ends import file_inputs
 
     plain = expand(flat)
-    rounded = has_int8_weights(read(plain))
-    reference = _float_file(model, plain) if rounded else plain
+    reference = _float_file(model, plain)
     feeds = file_inputs(model, plain, inputs)
     runtimes = ["lce", "delegate"] if has_delegate() else ["lce"]
     with tqdm(
@@ -100,21 +100,35 @@ def verify(
         if flat is not plain:
             _check_same_bits(plain, flat, feeds)
             compared.append("delegate(sub-bit file)")
+    rounded = reference is not plain
     weights = compare_weights(reference, plain, feeds, labels) if rounded else None
     return replace(reports[0], compared=tuple(compared), int8_weights=weights)
 
 
-def _float_file(model: keras.Model, rounded: bytes) -> bytes:
-    """The model's LCE file before its weights were rounded to `rounded`'s."""
+def _float_file(model: keras.Model, plain: bytes) -> bytes:
+    """The model's LCE file before weights or stem were rounded to `plain`'s; else `plain`."""
     from keras_sparsebnn.converters.lce import convert_keras_model
 
+    file = read(plain)
+    weights, ranges = has_int8_weights(file), stem_ranges(file)
+    if not weights and not ranges:
+        return plain
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConversionWarning)  # given when it was converted
         reference = convert_keras_model(model)
-    if read(quantize_weights(reference)).root != read(rounded).root:
+    expected = reference
+    if ranges == stem_ranges(read(reference)):
+        if not weights:
+            return plain  # trained for int8
+    else:
+        expected = quantize_stem(expected, ranges)
+    if weights:
+        expected = quantize_weights(expected)
+    if read(expected).root != file.root:
         raise VerificationError(
-            "Expected the model's file with its weights rounded to 8 bits, got another. Is the "
-            "file this model's, and of this version of larq-compute-engine? Convert it again."
+            "Expected the model's file with its weights or its stem rounded to 8 bits, got "
+            "another. Is the file this model's, and of this version of larq-compute-engine? "
+            "Convert it again."
         )
     return reference
 

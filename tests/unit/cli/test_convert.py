@@ -20,6 +20,7 @@ pytest.importorskip("larq_compute_engine", reason="needs the [convert] extra")
 
 from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.converters import compress, expand, inspect, quantize_weights
+from keras_sparsebnn.converters.int8_stem import stem_ranges
 from keras_sparsebnn.quantizers import FixedSubset
 from keras_sparsebnn.runtime import Interpreter
 from keras_sparsebnn.tflite_file import read
@@ -177,6 +178,21 @@ class TestConvert:
         assert sizes["LCE file"] == f"{len(plain):,}"
         assert sizes["with int8 weights"] == f"{len(quantize_weights(plain)):,}"
         assert sizes["sub-bit"] == f"{len(small):,}"
+
+    def test_an_int8_stem(self, run_folder, tmp_path, capsys, fails):
+        output = tmp_path / "stem.tflite"
+        options = ["--stem", "int8", "--calibrate", "300", "--verify", "100"]
+        assert main(["convert", str(run_folder), "-o", str(output), *options]) == 0
+        out = capsys.readouterr().out
+        ranges = stem_ranges(read(output))
+        assert len(ranges) == 2
+        assert ranges[0].scale == pytest.approx(2 / 255)  # of images in [-1, 1]
+        assert re.search(r"accuracy \d+\.\d\d % -> \d+\.\d\d % \([+-]\d\.\d\d points\)", out)
+        assert re.search(rf"^with int8 stem +{output.stat().st_size:,}$", out, re.MULTILINE)
+        model = ["convert", str(run_folder / "model.keras"), "-o", str(tmp_path / "x.tflite")]
+        assert "Expected a run folder for --stem int8" in fails(*model, "--stem", "int8")
+        source = ["convert", str(run_folder), "-o", str(tmp_path / "x.tflite")]
+        assert "--calibrate in [1, 1000000], got 0" in fails(*source, "--calibrate", "0")
 
     def test_a_tflite_changes_its_format_and_back(self, tflite_file, tmp_path, capsys):
         small, again = tmp_path / "small.tflite", tmp_path / "again.tflite"
