@@ -101,7 +101,6 @@ def test_workers_agree(tmp_path):
         assert np.array_equal(first[name], second[name]), name
 
 
-@pytest.mark.smoke
 def test_two_runs_with_one_seed_agree(tmp_path):
     runs = [start("none", tmp_path / f"{index}.npz") for index in range(2)]
     for process in runs:

@@ -1,5 +1,6 @@
 """Models survive saving, loading, cloning, and mixed precision."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -30,6 +31,18 @@ def trained(kernel_quantizer, rng):
     return model, x
 
 
+@pytest.fixture(scope="module")
+def ready():
+    """`ready(name)`: a model trained with one of QUANTIZERS, and its inputs."""
+
+    @functools.cache
+    def make(name):
+        keras.utils.set_random_seed(0)
+        return trained(QUANTIZERS[name], np.random.default_rng(0))
+
+    return make
+
+
 def assert_same(model, loaded, x):
     assert np.array_equal(model(x, training=False), loaded(x, training=False))
     # By position: a .keras file builds layers outside their name scopes.
@@ -37,12 +50,18 @@ def assert_same(model, loaded, x):
         assert np.array_equal(ours.numpy(), theirs.numpy()), ours.name
 
 
-@pytest.mark.smoke
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
 @pytest.mark.parametrize("name", QUANTIZERS)
-@pytest.mark.parametrize("suffix", [".keras", ".h5", ""], ids=["keras", "h5", "savedmodel"])
-def test_save_and_load_without_custom_objects(rng, seeded, tmp_path, name, suffix):
-    model, x = trained(QUANTIZERS[name], rng)
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        pytest.param(".keras", marks=pytest.mark.smoke, id="keras"),
+        pytest.param(".h5", id="h5"),
+        pytest.param("", id="savedmodel"),
+    ],
+)
+def test_save_and_load_without_custom_objects(ready, tmp_path, name, suffix):
+    model, x = ready(name)
     path = tmp_path / f"model{suffix}"
     model.save(path)
     loaded = keras.models.load_model(path)
@@ -52,16 +71,16 @@ def test_save_and_load_without_custom_objects(rng, seeded, tmp_path, name, suffi
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)
-def test_clone(rng, seeded, name):
-    model, x = trained(QUANTIZERS[name], rng)
+def test_clone(ready, name):
+    model, x = ready(name)
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     assert np.array_equal(model(x, training=False), clone(x, training=False))
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ""])
-def test_weights_alone(rng, seeded, tmp_path, suffix):
-    model, x = trained(QUANTIZERS["sparse_kernel"], rng)
+def test_weights_alone(ready, tmp_path, suffix):
+    model, x = ready("sparse_kernel")
     path = str(tmp_path / f"weights{suffix}")
     if suffix == ".keras":
         path = str(tmp_path / "weights")  # TensorFlow's checkpoint format
@@ -73,12 +92,13 @@ def test_weights_alone(rng, seeded, tmp_path, suffix):
     assert np.array_equal(model(x, training=False), other(x, training=False))
 
 
-@pytest.mark.smoke
 @pytest.mark.parametrize(
     "imports",
     [
         "import tensorflow as tf; import keras_sparsebnn",
-        "import keras_sparsebnn; import tensorflow as tf",
+        pytest.param(
+            "import keras_sparsebnn; import tensorflow as tf", marks=pytest.mark.smoke
+        ),
         # Looking whether TensorFlow is there is not importing it.
         "import keras_sparsebnn, importlib.util as u; u.find_spec('larq');"
         "import tensorflow as tf",
@@ -86,28 +106,22 @@ def test_weights_alone(rng, seeded, tmp_path, suffix):
         "import keras_sparsebnn, larq; import tensorflow as tf",
     ],
 )
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_fresh_process_needs_no_custom_objects(rng, seeded, tmp_path, suffix, imports):
-    model, x = trained(QUANTIZERS["sparse_kernel"], rng)
-    path = tmp_path / f"model{suffix}"
-    if suffix == ".h5":
-        with pytest.warns(UserWarning, match="HDF5"):
-            model.save(path)
-    else:
-        model.save(path)
+def test_fresh_process_needs_no_custom_objects(ready, tmp_path, imports):
+    model, x = ready("sparse_kernel")
+    model.save(tmp_path / "model.keras")
+    with pytest.warns(UserWarning, match="HDF5"):
+        model.save(tmp_path / "model.h5")
     np.save(tmp_path / "x.npy", x)
     code = (
-        f"{imports}; import sys, numpy as np\n"
-        "model = tf.keras.models.load_model(sys.argv[1])\n"
-        "np.save(sys.argv[3], model(np.load(sys.argv[2]), training=False).numpy())"
+        f"{imports}; import numpy as np\n"
+        "for suffix in ('keras', 'h5'):\n"
+        "    model = tf.keras.models.load_model(f'model.{suffix}')\n"
+        "    np.save(f'{suffix}.npy', model(np.load('x.npy'), training=False).numpy())"
     )
-    subprocess.run(
-        [sys.executable, "-c", code, path, tmp_path / "x.npy", tmp_path / "y.npy"],
-        check=True,
-        env=os.environ,
-        cwd=tmp_path,
-    )
-    assert np.array_equal(np.load(tmp_path / "y.npy"), model(x, training=False))
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ, cwd=tmp_path)
+    for suffix in ("keras", "h5"):
+        found = np.load(tmp_path / f"{suffix}.npy")
+        assert np.array_equal(found, model(x, training=False)), suffix
 
 
 class TestMixedPrecision:

@@ -25,8 +25,6 @@ from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset
 from keras_sparsebnn.tflite_file import read
 
-pytestmark = pytest.mark.smoke
-
 # The function of the same name hides the module.
 verify_module = sys.modules[verify.__module__]
 
@@ -98,6 +96,7 @@ def add(value, dtype):
     return lambda data: (np.frombuffer(data, dtype) + value).astype(dtype).tobytes()
 
 
+@pytest.mark.smoke
 class TestAgrees:
     def test_report(self, small):
         model, flat, inputs = small
