@@ -81,7 +81,15 @@ def main() -> None:
         tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    model.fit(x_train, y_train, epochs=args.epochs, validation_data=(x_test, y_test), verbose=2)
+    model.fit(
+        x_train,
+        y_train,
+        epochs=args.epochs,
+        validation_data=(x_test, y_test),
+        # Codewords are exchanged in the first half; in the second, kernels settle on them.
+        callbacks=[ksb.training.SelectionSchedule(freeze_after=0.5)],
+        verbose=2,
+    )
     print(ksb.summary(model))
     model.save(args.out.with_suffix(".keras"))
 

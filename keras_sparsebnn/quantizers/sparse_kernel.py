@@ -51,8 +51,9 @@ class SparseKernel(LearnedSubset):
         travel: how far an entry of `p` moves in all, >= 0; an exchange of neighbouring
             codewords takes 1. None: 16, and 5 from facility location, which starts near.
         freeze_step: the optimizer update with which `p` stops, after slowing down in a
-            straight line. `training.SelectionSchedule(freeze_step=0.5)` and `sparsebnn train`
-            set it to a share of training.
+            straight line. A training that ends before is worse than one from codewords that
+            never change, so `training.SelectionSchedule(freeze_after=0.5)` and `sparsebnn
+            train` set it to a share of the training.
         margin: added to the logits of the codewords in place, >= 0.
         formulation: of free logits: "partial" models only the n columns that matter (`X` is
             `[N, n]`); "full" is the paper's (`X` is `[N, N]`), and slower.
@@ -97,7 +98,7 @@ class SparseKernel(LearnedSubset):
         initial_selection: str = "random",
         refresh_interval: int | None = None,
         travel: float | None = None,
-        freeze_step: int = 2000,
+        freeze_step: int = 500,
         margin: float = 0.1,
         formulation: str = "partial",
         temperature: float = 5.0,
