@@ -225,7 +225,7 @@ class TestOtherFormats:
     def test_int8_weights_that_are_not_the_models(self, small, without_delegate):
         model, flat, inputs = small
         wrong = edited(flat, ("FULLY_CONNECTED", 0), 1, add(0.01, np.float32))
-        with pytest.raises(VerificationError, match="weights rounded to 8 bits, got another"):
+        with pytest.raises(VerificationError, match="rounded to 8 bits, got another"):
             verify(model, quantize_weights(wrong), inputs)
 
     @needs_delegate
