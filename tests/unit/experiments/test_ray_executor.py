@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +22,7 @@ MATRIX = {
     "datasets": ["digits"],
     "networks": ["small"],
     "seeds": [0],
-    "settings": {"epochs": 12, "batch_size": 128, "batch_norm_batches": 5},
+    "settings": {"epochs": 8, "batch_size": 128, "batch_norm_batches": 5},
     "variants": [{"name": "random", "method": "random", "codewords": [4]}],
 }
 NAME = "digits.small.random.n4.seed0"
@@ -241,23 +240,15 @@ def test_a_machine_is_killed(ray, cluster, tmp_path):
     process = experiment.start()
     experiment.wait_for_epochs(2, process)
     before = experiment.history()
-    assert len(before) < 12, "too fast to be killed: let it train longer"
+    assert len(before) < 8, "too fast to be killed: let it train longer"
     cluster.remove_node(machine, allow_graceful=False)
     ray.cancel(holder, force=True)
-    experiment.wait_for_epochs(len(before) + 2, process)
-
-    # Ctrl-C's little brother: the run saves a checkpoint and is left for later.
-    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 128 + signal.SIGTERM, err
-    assert "0 of 1 runs are finished, 0 failed, 1 are left." in out
+    assert process.returncode == 0, err
+    assert "1 of 1 runs are finished" in out
     assert f"{NAME}: its worker was lost" in err
-    assert not experiment.result.exists(), "too fast to be stopped: let it train longer"
-
-    out, err = experiment.start().communicate(timeout=PATIENCE)
-    assert "1 of 1 runs are finished" in out, err
     assert json.loads(experiment.result.read_text())["final"]["test_accuracy"] > 0.5
     # The killed machine's epochs were not trained again: their times are the same.
     history = experiment.history()
-    assert len(history) == 12
+    assert len(history) == 8
     assert history[: len(before)] == before
