@@ -8,14 +8,18 @@ from keras_sparsebnn.estimators.permutation_ste import (
     permutation_ste,
     select_ste,
 )
+from keras_sparsebnn.estimators.rbonn import bilinear_ste, neglected, noting_identity
 from keras_sparsebnn.estimators.straight_through import clipped_identity
 from keras_sparsebnn.estimators.structured_logits import position_ste
 
 __all__ = [
     "approx_identity",
+    "bilinear_ste",
     "clipped_identity",
     "ede_identity",
     "nearest_codeword_ste",
+    "neglected",
+    "noting_identity",
     "permutation_ste",
     "position_ste",
     "refined_patterns",

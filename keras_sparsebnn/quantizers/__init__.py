@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keras_sparsebnn.quantizers.incremental import Incremental
     from keras_sparsebnn.quantizers.one_bit import OneBit
     from keras_sparsebnn.quantizers.product_quantization import ProductQuantization
+    from keras_sparsebnn.quantizers.rbonn import RBONN
     from keras_sparsebnn.quantizers.register import register_quantizer
     from keras_sparsebnn.quantizers.snn import SNN
     from keras_sparsebnn.quantizers.sparse_kernel import SparseKernel
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
+    "RBONN",
     "SNN",
     "STAGES",
     "ChosenKernel",
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "RBONN": "rbonn",
     "SNN": "snn",
     "STAGES": "subset_kernel",
     "ChosenKernel": "chosen_kernel",

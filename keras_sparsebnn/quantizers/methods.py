@@ -124,6 +124,14 @@ _SNN = {
     "pattern_scale": Option(positive(3), 1.0),
     "refinement_interval": Option(integer(0, 10**9), 25),
 }
+_RBONN = {
+    "clip_value": Option(or_none(positive(1e6)), None),
+    "bilinear": Option(number(0, 1e3), 1e-4),
+    "backtrack": Option(number(0, 1e3), 0.2),
+    "density": Option(number(0, 1), 0.6),
+    "backtrack_of": Option(one_of("weights", "gradient"), "weights"),
+    "magnitude": Option(positive(1e3), 0.02),
+}
 _SETTLE = {"settle_after": Option(positive(1), 0.5, scheduled=True)}
 
 METHODS: dict[str, Method] = {
@@ -136,6 +144,7 @@ METHODS: dict[str, Method] = {
         Method("one_bit", "OneBit", _SUBSET),
         Method("product_quantization", "ProductQuantization", _staged(0.3)),
         Method("random", "FixedSubset", _staged()),
+        Method("rbonn", "RBONN", {**_staged(), **_RBONN}),
         Method("snn", "SNN", {**_staged(), **_SNN}),
     )
 }

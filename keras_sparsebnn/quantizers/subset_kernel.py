@@ -276,9 +276,7 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
         # it saves, and cannot be differentiated from outside of its graph.
         if stage is not None:
             kernel = tf.where(tf.equal(stage, STAGES.index("sign")), sign(shaped), kernel)
-        if self.magnitude_scale:
-            scale = tf.reduce_mean(tf.abs(binarised), axis=[0, 1, 2])
-            kernel *= tf.stop_gradient(scale)
+        kernel = self._scaled(kernel, shaped)
         if stage is not None:
             kernel = tf.where(tf.equal(stage, STAGES.index("float")), latent, kernel)
         # For larq's flip ratio, which rounds to integers: without a scale.
@@ -300,6 +298,12 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
         kernel = nearest_codeword_ste(flat, u, ids, clip_value=None)
         return tf.reshape(kernel, tf.shape(latent))
 
+    def _scaled(self, kernel: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
+        """Kernels of +-1 with the scale of their output channels, given the latents."""
+        if not self.magnitude_scale:
+            return kernel
+        return kernel * tf.stop_gradient(tf.reduce_mean(tf.abs(latent), axis=[0, 1, 2]))
+
     def _binarised_latent(self, latent: tf.Tensor) -> tf.Tensor:
         """What the codewords are to be near to."""
         return standardized(latent) if self.standardize else latent
@@ -311,6 +315,11 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
         if self.gradient == "approx":
             return approx_identity(latent)
         return clipped_identity(latent, self.clip_value)
+
+    @property
+    def logit_weights(self) -> list[tf.Variable]:
+        """What the optimizer trains as selection logits, at a rate of their own."""
+        return list(self.trainable_weights)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -17,7 +17,8 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's own defaults of Adam
 
 
 def selection_logits(model: keras.Model) -> list[tf.Variable]:
-    """The variables of a model that decide which codewords its layers use.
+    """The variables of a model that decide which codewords its layers use, or that a method
+    trains like them, see `SubsetKernel.logit_weights`.
 
     Example:
         >>> selection_logits(keras.Sequential([keras.layers.Dense(2, input_shape=(3,))]))
@@ -27,7 +28,7 @@ def selection_logits(model: keras.Model) -> list[tf.Variable]:
         weight
         for layer in binary_layers(model)
         if (quantizer := sparse_quantizer(layer)) is not None
-        for weight in quantizer.trainable_weights
+        for weight in quantizer.logit_weights
     ]
 
 

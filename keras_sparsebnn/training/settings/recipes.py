@@ -118,6 +118,27 @@ _ALL = (
         },
     ),
     Recipe(
+        "imagenet-rbonn",
+        "ResNet-18 on ImageNet as in RBONN: 128 epochs of float kernels, then 256, a teacher",
+        {
+            **_REACTNET,
+            **_TWO_STEP,
+            "method": "rbonn",
+            "codewords": 512,
+            "dataset": "imagenet2012",
+            "image_size": 224,
+            "augmentation": "resized_crop_lighting",
+            "model": "resnet18",
+            "epochs": 384,
+            "first_step": 1 / 3,
+            "batch_size": 512,
+            "logit_rate_factor": 0.1,
+            "teacher_epochs": 90,
+            "checkpoint_every": 1000,
+            "mixed_precision": "bfloat16",
+        },
+    ),
+    Recipe(
         "imagenet-reactnet",
         "ResNet-18 on ImageNet as in ReActNet: 128 + 128 epochs, crops, lighting, a teacher",
         {

@@ -22,6 +22,10 @@ LIVELY = {
     "learned_free": {"logits": "free", "logit_scale": 0.05, "temperature": 1.0},
     "snn": {"refinement_interval": 2, "pattern_scale": 0.05},
 }
+# Options with which a call depends on nothing that the gradient of another has left; and with
+# which kernels are +-1 and have the gradient that all methods share.
+STATELESS = {"rbonn": {"backtrack": 0.0}}
+PLAIN = {"rbonn": {"backtrack": 0.0, "bilinear": 0.0, "magnitude": 1.0, "clip_value": 1.0}}
 LEARNS_CODEWORDS = {"learned", "learned_free", "snn"}
 CLASSES = {**METHODS, "learned_free": METHODS["learned"]}
 VARIANTS = {
@@ -93,6 +97,8 @@ def restrict(quantizer, w):
         quantizer.enter("codewords", w)
     if hasattr(quantizer, "tolerance"):
         quantizer.tolerance.assign(ALL_KERNELS)
+    if hasattr(quantizer, "scale"):
+        quantizer.scale.assign(tf.ones_like(quantizer.scale))
     assert quantizer.is_restricted
 
 
@@ -201,7 +207,7 @@ class TestSaving:
 class TestCall:
     @pytest.mark.parametrize("variant", VARIANTS)
     def test_eager_graph_and_xla_agree(self, method, variant):
-        q = make(method, **VARIANTS[variant])
+        q = make(method, **VARIANTS[variant], **STATELESS.get(method, {}))
         rng = np.random.default_rng(0)
         w = tf.constant(rng.normal(size=SHAPE), tf.float32)
         g = tf.constant(rng.normal(size=SHAPE), tf.float32)
@@ -223,7 +229,7 @@ class TestCall:
 
     @pytest.mark.parametrize("gradient", ["clip", "approx", "ede"])
     def test_gradient_against_numpy(self, method, gradient):
-        q = make(method, gradient=gradient)
+        q = make(method, gradient=gradient, **PLAIN.get(method, {}))
         rng = np.random.default_rng(1)
         w = (1.2 * rng.normal(size=SHAPE)).astype(np.float32)
         g = rng.normal(size=SHAPE).astype(np.float32)
@@ -247,9 +253,10 @@ class TestCall:
 
     @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
     def test_dtypes(self, method, dtype):
-        q = make(method)
+        q = make(method, **PLAIN.get(method, {}))
         q.build(SHAPE)
         w = tf.cast(np.random.default_rng(2).normal(size=SHAPE), dtype)
+        restrict(q, w)
         out = q(w)
         assert out.dtype == dtype
         assert set(np.unique(tf.cast(out, tf.float32))) == {-1.0, 1.0}
