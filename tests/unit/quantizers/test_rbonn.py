@@ -28,7 +28,7 @@ def call(q, w, g, training=True):
         out = q(latent, training=training)
     trained = [latent, q.scale, *q.logit_weights]
     gradients = tape.gradient(out, trained, tf.constant(g, tf.float32))
-    return out.numpy(), *(x.numpy() for x in gradients)
+    return out.numpy(), *(x.numpy() for x in gradients if x is not None)
 
 
 def by_hand(w, g, scale, step_back, previous, sign, bilinear=1e-4, m=0.02):
