@@ -65,9 +65,10 @@ class RBONN(SubsetKernel):
         density: float = 0.6,
         backtrack_of: str = "weights",
         magnitude: float = 0.02,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
-        super().__init__(codewords, clip_value=clip_value, **kwargs)
+        of_subset: dict[str, Any] = {**kwargs}
+        super().__init__(codewords, clip_value=clip_value, **of_subset)
         self._options = {
             "bilinear": bilinear,
             "backtrack": backtrack,
