@@ -9,28 +9,30 @@ from collections.abc import Mapping, Sequence
 from docs.generate.pages import ROOT, Tables, commit, markdown
 from keras_sparsebnn.experiments import Result, read_results
 from keras_sparsebnn.experiments.comparison import Comparison, Row, compare
-from keras_sparsebnn.experiments.tables import budget
+from keras_sparsebnn.experiments.tables import as_markdown, budget, power_note
 
 RECORDS = ROOT / "benchmarks" / "accuracy"
 MOST_ROWS = 3  # of one n in a short table
 
 
 @functools.cache
-def recorded() -> Sequence[Result]:
-    """Every recorded run.
+def recorded(folder: str = "") -> Sequence[Result]:
+    """Every recorded run of benchmarks/accuracy/FOLDER.
 
     Raises:
         SystemExit: a damaged record, by name.
     """
-    results, left_out = read_results(RECORDS)
+    results, left_out = read_results(RECORDS / folder)
     if left_out:
         raise SystemExit("\n".join(left_out))
     return results
 
 
-def comparison_of(dataset: str, baselines: Sequence[str] | None = None) -> Comparison:
+def comparison_of(
+    dataset: str, baselines: Sequence[str] | None = None, folder: str = ""
+) -> Comparison:
     """All runs of a data set, compared; with those of the baselines that were run."""
-    results = [result for result in recorded() if result.dataset == dataset]
+    results = [result for result in recorded(folder) if result.dataset == dataset]
     there = {result.variant for result in results}
     chosen = None if baselines is None else [name for name in baselines if name in there]
     (found,) = compare(results, baselines=chosen)
@@ -59,6 +61,25 @@ def provenance(comparison: Comparison) -> str:
         f"Machine: {each('processor')}, {each('cpus')} cores, one thread a run. "
         f"TensorFlow {each('versions', 'tensorflow')}, Python {each('python')}. "
         f"Date: {each('date')}. {each('commit').capitalize()}."
+    )
+
+
+def whole_table(found: Comparison) -> str:
+    """All rows of a comparison, the budget, the provenance and what the seeds can show."""
+    hours = sum(row.cpu_seconds * len(row.accuracies) for row in found.rows) / 3600
+    return "\n".join(
+        [
+            f"Network `{found.network}`; {budget(found.settings)}; {hours:.1f} CPU hours.",
+            provenance(found),
+            "",
+            as_markdown(found, notes=False),
+            "",
+            "Mean ± standard deviation over seeds. Differences are paired by seed, with 95 % t "
+            'intervals, not corrected for multiple comparisons; bold excludes 0. "Seeds for '
+            '0.5": how many would notice a true difference of 0.5 points to the first baseline '
+            "(power 80 %).",
+            *power_note(found),
+        ]
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from docs.generate import (
     architecture_figure,
     bit_sliced_figure,
+    evidence_figure,
     kernel_cost_figure,
     results,
     selection_figure,
@@ -20,6 +21,7 @@ def draw() -> None:
     bit_sliced_figure.draw(IMAGES / "bit_sliced.png")
     kernel_cost_figure.draw(IMAGES / "kernel_cost.png")
     selection_figure.draw(IMAGES / "selection.png")
+    evidence_figure.draw(IMAGES / "evidence.png")
     results.draw(IMAGES)
 
 

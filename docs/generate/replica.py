@@ -69,9 +69,14 @@ def _table(runs: Runs) -> str:
     return markdown(header, rows)
 
 
+def gpu_runs() -> Runs:
+    """Those of the larger experiment."""
+    return _read("gpu.jsonl", lambda run: True)
+
+
 def replica_gpu() -> str:
     """The larger experiment."""
-    table = _table(_read("gpu.jsonl", lambda run: True))
+    table = _table(gpu_runs())
     return (
         f"{table}\n\nCIFAR-10, six binary layers of 128 to 512 channels, 16 epochs, one H100, "
         "2026-11-26. Paired by seed, 95 % intervals, not corrected for their number; bold: 0 "

@@ -8,13 +8,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from docs.generate.accuracy import RECORDS, comparison_of, provenance, variants_of
+from docs.generate import regimes
+from docs.generate.accuracy import RECORDS, comparison_of, variants_of, whole_table
 from docs.generate.pages import Tables, commit
 from keras_sparsebnn.experiments import Matrix
 from keras_sparsebnn.experiments.comparison import Comparison, Row
 from keras_sparsebnn.experiments.runner import states
 from keras_sparsebnn.experiments.statistics import Difference, paired_difference
-from keras_sparsebnn.experiments.tables import as_markdown, budget, power_note
+from keras_sparsebnn.experiments.tables import as_markdown
 
 # Data set -> the matrices whose rows are its table, the first one's order.
 MATRICES = {
@@ -150,24 +151,8 @@ def pooled() -> str:
 # The tables of all rows.
 
 
-def experiment(dataset: str) -> str:
-    """A data set's table, its budget, its provenance and what its seeds can show."""
-    found = main_comparison(dataset)
-    hours = sum(row.cpu_seconds * len(row.accuracies) for row in found.rows) / 3600
-    return "\n".join(
-        [
-            f"Network `{found.network}`; {budget(found.settings)}; {hours:.1f} CPU hours.",
-            provenance(found),
-            "",
-            as_markdown(found, notes=False),
-            "",
-            "Mean ± standard deviation over seeds. Differences are paired by seed, with 95 % t "
-            'intervals, not corrected for multiple comparisons; bold excludes 0. "Seeds for '
-            '0.5": how many would notice a true difference of 0.5 points to the first baseline '
-            "(power 80 %).",
-            *power_note(found),
-        ]
-    )
+def main_table(dataset: str) -> str:
+    return whole_table(main_comparison(dataset))
 
 
 def side_table(matrix: str) -> str:
@@ -178,9 +163,11 @@ def not_made() -> str:
     """For each matrix, how many of its runs are recorded, and which are not."""
     lines = []
     matrices = [name for names in MATRICES.values() for name in names]
-    for name in [*matrices, *(f"{name}.json" for name in SIDE_TABLES)]:
-        matrix = Matrix.load(RECORDS / name)
-        found = states(matrix, RECORDS, RECORDS / "runs")
+    matrices += [f"{name}.json" for name in SIDE_TABLES]
+    for name in [*matrices, *regimes.matrices()]:
+        path = RECORDS / name
+        matrix = Matrix.load(path)
+        found = states(matrix, path.parent, path.parent / "runs")
         left: dict[str, list[int]] = {}
         for run in matrix.runs:
             if found[run.name] != "finished":
@@ -220,7 +207,7 @@ TABLES: Tables = {
     "verdicts": verdicts,
     "aims": aims,
     "pooled": pooled,
-    **{name: functools.partial(experiment, name) for name in MATRICES},
+    **{name: functools.partial(main_table, name) for name in MATRICES},
     **{name: functools.partial(side_table, name) for name in SIDE_TABLES},
     "codeword_usage": usage,
     "not_made": not_made,

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from docs.generate import accuracy, networks, pretrained, replica, results, speed
+from docs.generate import (
+    accuracy,
+    networks,
+    pretrained,
+    regimes,
+    replica,
+    results,
+    speed,
+    whole_networks,
+)
 from docs.generate.pages import ROOT, Tables, names, pages, rewritten
 
 TABLES: Tables = {
     **accuracy.TABLES,
+    **regimes.TABLES,
     **replica.TABLES,
     **results.TABLES,
     **speed.TABLES,

@@ -5,13 +5,20 @@ import re
 from pathlib import Path
 
 import pytest
+from scipy.stats import t
 
 from docs.generate.accuracy import recorded
+from docs.generate.regimes import REGIMES, compared
 from keras_sparsebnn.experiments import records
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "results.md"
-RECORDS = sorted((ROOT / "benchmarks" / "accuracy").glob("*.jsonl"))
+FOLDERS = ("", *REGIMES)
+RECORDS = [
+    path
+    for folder in FOLDERS
+    for path in sorted((ROOT / "benchmarks" / "accuracy" / folder).glob("*.jsonl"))
+]
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 
 
@@ -22,11 +29,23 @@ def test_its_figures_are_there():
         assert (PAGE.parent / figure).read_bytes().startswith(b"\x89PNG"), figure
 
 
-def test_every_run_is_recorded_once():
-    assert len(RECORDS) == 2
-    count = sum(1 for path in RECORDS for _ in records.read(path))
-    assert count == len(recorded()) == len({result.name for result in recorded()})
-    assert count >= 142
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_run_is_recorded_once(folder):
+    paths = [path for path in RECORDS if path.parent.name == (folder or "accuracy")]
+    count = sum(1 for path in paths for _ in records.read(path))
+    names = {result.name for result in recorded(folder)}
+    assert count == len(recorded(folder)) == len(names) > 10
+
+
+@pytest.mark.parametrize("name", REGIMES)
+def test_planned_intervals_hold_together(name):
+    """Each of k comparisons at 1 - 0.05 / k, so all of them at 95 %."""
+    count = len(REGIMES[name].planned) * len({16, 32})
+    found = [d for _, _, d in compared(name) if d.half_width is not None]
+    assert found
+    for d in found:
+        quantile = t.ppf(1 - 0.05 / count / 2, d.seeds - 1)
+        assert d.half_width == pytest.approx(quantile * d.deviation / d.seeds**0.5)
 
 
 def test_recorded_runs_say_where_they_come_from():

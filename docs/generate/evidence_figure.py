@@ -1,0 +1,105 @@
+"""The first image of docs/results.md: what each way of selecting is worth, regime by regime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from docs.generate import regimes, replica
+from docs.generate.accuracy import comparison_of
+from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure, saved, tidy
+from keras_sparsebnn.experiments.comparison import Comparison
+from keras_sparsebnn.experiments.statistics import paired_difference
+
+SIZES = (16, 32)
+METHODS = {
+    "one_bit": "all 512 (1-bit)",
+    "structured": "structured logits",
+    "structured_fl": "structured logits after f. l.",
+    "facility_location": "facility location (f. l.)",
+    "free": "free logits",
+}
+REPLICA = {
+    "one_bit": "one_bit",
+    "structured": "pste_struct",
+    "structured_fl": "pste_struct_fl",
+    "facility_location": "fl",
+    "free": "pste",
+}
+LATE = {
+    "one_bit": "one_bit",
+    "facility_location": "facility_location_late",
+    "free": "learned_late",
+}
+Runs = dict[tuple[str, int], dict[int, float]]
+"""(method or "random", n) -> seed -> accuracy; the 1-bit runs at every n."""
+
+
+def of_comparison(comparison: Comparison, names: dict[str, str], random: str) -> Runs:
+    cells = {(row.variant, row.codewords): dict(row.accuracies) for row in comparison.rows}
+    runs = {}
+    for method, variant in {**names, "random": random}.items():
+        for n in SIZES:
+            key = (variant, 512 if method == "one_bit" else n)
+            if key in cells:
+                runs[method, n] = cells[key]
+    return runs
+
+
+def of_replica() -> Runs:
+    cells = replica.gpu_runs()
+    runs = {}
+    for method, variant in {**REPLICA, "random": "random"}.items():
+        for n in SIZES:
+            key = (replica.LABELS[variant], 512 if method == "one_bit" else n)
+            if key in cells:
+                runs[method, n] = cells[key]
+    return runs
+
+
+def panels() -> dict[str, Runs]:
+    own = {method: method for method in METHODS}
+    found = {"trained long: CIFAR-10, 16 epochs,\nlayers of 128 to 512 channels": of_replica()}
+    for name, regime in regimes.REGIMES.items():
+        runs = of_comparison(regimes.comparison(name), own, "random")
+        found[f"trained briefly: {regime.title},\nlayers of 16 to 64 channels"] = runs
+    late = of_comparison(comparison_of("fashion_mnist"), LATE, "random_late")
+    found["compressed: Fashion-MNIST,\nn codewords for the last 20 %"] = late
+    return found
+
+
+def draw(path: Path) -> None:
+    drawn = panels()
+    figure = new_figure(4 * len(drawn), 3.4)
+    axes_of = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    for axes, (title, runs) in zip(axes_of, drawn.items(), strict=True):
+        for y, method in enumerate(METHODS):
+            for n, colour, marker, shift in zip(
+                SIZES, COLOURS, "os", (-0.13, 0.13), strict=False
+            ):
+                ours, random = runs.get((method, n), {}), runs.get(("random", n), {})
+                seeds = sorted(set(ours) & set(random))
+                if not seeds:
+                    continue
+                d = paired_difference([ours[s] for s in seeds], [random[s] for s in seeds])
+                axes.errorbar(
+                    100 * d.mean,
+                    y + shift,
+                    xerr=None if d.half_width is None else 100 * d.half_width,
+                    fmt=marker,
+                    color=colour,
+                    mfc=colour if d.half_width is not None else "white",
+                    ms=5,
+                    capsize=3,
+                )
+        axes.axvline(0, color=GREY, linewidth=1.2)
+        axes.set_title(title, loc="left", size=9, weight="bold")
+        axes.set_yticks(range(len(METHODS)), METHODS.values())
+        axes.set_xlabel("points above a random subset")
+        tidy(axes)
+        axes.grid(visible=False, axis="y")
+    axes_of[0].invert_yaxis()
+    for n, colour, marker in zip(SIZES, COLOURS, "os", strict=False):
+        axes_of[-1].plot([], [], marker, color=colour, label=f"n = {n}")
+    axes_of[-1].plot([], [], "o", color=GREY, mfc="white", label="one seed")
+    axes_of[-1].legend(frameon=False, fontsize=8, loc="lower right")
+    saved(figure, path)
