@@ -10,7 +10,6 @@ from docs.generate import (
     replica,
     results,
     speed,
-    whole_networks,
 )
 from docs.generate.pages import ROOT, Tables, names, pages, rewritten
 
