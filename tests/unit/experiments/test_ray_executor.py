@@ -235,9 +235,13 @@ def test_a_machine_is_killed(ray, cluster, tmp_path):
     holder = occupy.remote()
     while ray.available_resources().get("CPU"):
         time.sleep(0.05)
-    machine = added(cluster)
     experiment = Experiment(tmp_path, cluster.address)
     process = experiment.start()
+    # It joins the machine that is there: it would end with the other one.
+    while len(ray._private.state.jobs()) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    machine = added(cluster)
     experiment.wait_for_epochs(2, process)
     before = experiment.history()
     assert len(before) < 8, "too fast to be killed: let it train longer"
