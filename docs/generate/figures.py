@@ -9,6 +9,7 @@ from docs.generate import (
     kernel_cost_figure,
     results,
     selection_figure,
+    whole_networks,
 )
 from docs.generate.pages import ROOT
 
@@ -23,6 +24,7 @@ def draw() -> None:
     selection_figure.draw(IMAGES / "selection.png")
     evidence_figure.draw(IMAGES / "evidence.png")
     results.draw(IMAGES)
+    whole_networks.draw(IMAGES / "whole_networks.png")
 
 
 def stale() -> list[str]:

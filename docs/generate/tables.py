@@ -10,6 +10,7 @@ from docs.generate import (
     replica,
     results,
     speed,
+    whole_networks,
 )
 from docs.generate.pages import ROOT, Tables, names, pages, rewritten
 
@@ -20,6 +21,7 @@ TABLES: Tables = {
     **results.TABLES,
     **speed.TABLES,
     **networks.TABLES,
+    **whole_networks.TABLES,
     **pretrained.TABLES,
 }
 

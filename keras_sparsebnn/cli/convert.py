@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stem",
         choices=WEIGHTS,
         default="float",
-        help="int8: the layers before the first binary one compute in 8 bits, faster on every "
-        "processor; needs a run folder, for images to calibrate with",
+        help="int8: the layers before the first binary one compute in 8 bits; needs a run "
+        "folder, for images to calibrate with",
     )
     parser.add_argument(
         "--calibrate",

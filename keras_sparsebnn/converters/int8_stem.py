@@ -6,11 +6,10 @@ r"""The first float layers of a .tflite in int8, activations too: what lies befo
 
     w_q = round(w / s_o),   b_q = round(b / (s_x s_o))          o: the output channel
 
-An image has 8 bits by nature, and a stem of a binary network costs as much as all of its binary
-layers together: 118 M multiply-adds of ResNet-18 in float. Stock int8 kernels are exact in their
-sums and are there in every runtime; they take a half to a tenth of the time, most where the
-processor has dot products of bytes. The scales s_x and s_y are calibrated: they span what images
-give in float.
+An image has 8 bits by nature, and the 7x7 stem of ResNet-18 has 118 M multiply-adds in float. Stock
+int8 kernels are exact in their sums and are there in every runtime; whether they pay, with a
+QUANTIZE before and a DEQUANTIZE after, depends on stem and processor, see
+docs/whole-networks.md. The scales s_x and s_y are calibrated: they span what images give in float.
 
 The last step, a product and a rounding, is a runtime's own: two may differ by one step `s_y`.
 
