@@ -97,17 +97,16 @@ def draw(path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for row in rows_of(newest("network_speed")):
-        if row["side"] != 224 or (row["runtime"] == "lce" and row["form"] != "lce"):
+        # The files of a binary network lie on one another.
+        if row["side"] != 224 or row["form"] in ("subbit", "stem"):
             continue
         marker, colour = styles.get(row["runtime"], ("^", "#0072B2"))
         axes.plot(row["ms"][1], row["top1"], marker, color=colour, ms=6)
         name = f"{row['network'].removesuffix(', binary')}, {FORMS[row['form']]}"
-        # The two files of a network lie on one another.
-        below = row["form"] == "subbit"
         axes.annotate(
             name,
             (row["ms"][1], row["top1"]),
-            (5, -10 if below else 4),
+            (5, -10 if marker == "o" else 4),
             textcoords="offset points",
             fontsize=7,
         )
@@ -118,6 +117,7 @@ def draw(path: Path) -> None:
     }.items():
         axes.plot([], [], marker, color=colour, label=label)
     axes.set_xscale("log")
+    axes.set_xlim(right=300)  # room for the names
     axes.set_xlabel("milliseconds, one thread")
     axes.set_ylabel("published ImageNet top-1 [%]")
     axes.grid(which="both", color="0.92")
