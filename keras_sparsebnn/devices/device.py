@@ -54,7 +54,7 @@ class Device(ABC):
             As `runtime.report.measure`, checked; the model goes by its path here.
 
         Raises:
-            SparseBNNError: it cannot be measured, or the report is none.
+            SparseBNNError: it cannot be measured, or the report is not a valid one.
         """
         return reports.checked(self.run(model, settings, progress), str(model), self.spec)
 

@@ -51,7 +51,7 @@ class SshShell(Shell):
         place: `[USER@]HOST[:PORT]`, an IPv6 address in brackets.
 
     Raises:
-        SparseBNNError: `place` is none, or there is no ssh here.
+        SparseBNNError: `place` is not valid, or there is no ssh here.
     """
 
     def __init__(self, place: str) -> None:
