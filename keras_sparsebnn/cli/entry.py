@@ -26,7 +26,7 @@ COMMANDS = {
     "benchmark": "time .tflite files against each other",
     "device": "list phones and boards to benchmark on, or say what one is",
     "pretrained": "list, copy and measure the models that come with the package",
-    "plot": "draw codeword usage, selection overlap, bits per layer or latency on devices",
+    "plot": "draw what layers selected, their bits, or latency on devices",
 }
 
 ERROR, BROKEN_PIPE = 2, 141

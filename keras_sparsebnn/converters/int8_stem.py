@@ -70,8 +70,8 @@ class Range:
         """The finest range with both and 0 in it.
 
         Example:
-            >>> Range.spanning(-1, 1.55), Range.spanning(0, 0)
-            (Range(scale=0.01, zero_point=-28), Range(scale=1.0, zero_point=-128))
+            >>> Range.spanning(-64, 63.5), Range.spanning(0, 0)
+            (Range(scale=0.5, zero_point=0), Range(scale=1.0, zero_point=-128))
         """
         low, high = min(0.0, float(low)), max(0.0, float(high))
         scale = float(np.float32((high - low) / 255)) or 1.0
