@@ -136,7 +136,7 @@ def _on_devices(args: argparse.Namespace) -> int:
 
     check("cooldown", args.cooldown, number(0, 3600))
     for model in args.models:
-        read_model(model)  # what is none is said before a device is asked
+        read_model(model)  # a file that is not valid is named before a device is asked
     path = None
     if args.output is not None:
         path = check_output(args.output, args.models)

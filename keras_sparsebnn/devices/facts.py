@@ -93,7 +93,7 @@ def read(shell: Shell, root: str = "") -> dict[str, Any]:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The facts in what the script printed; what is none is left out."""
+    """The facts in what the script printed; what is not a valid fact is left out."""
     said: dict[str, list[str]] = {}
     for line in text.splitlines()[:MAX_LINES]:
         key, tab, value = line.partition("\t")

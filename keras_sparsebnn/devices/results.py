@@ -51,7 +51,7 @@ class Results:
         path: where to keep them; what is there already is taken over. Nowhere if None.
 
     Raises:
-        SparseBNNError: the file is none of results, or one of other settings.
+        SparseBNNError: the file does not hold results, or those of other settings.
         OSError: it cannot be read.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 __all__ = ["ChosenKernel"]
 
 
-class ChosenKernel(SubsetKernel):
+class ChosenKernel(SubsetKernel, abc.ABC):
     r"""n codewords, chosen once from the latent kernels and then fixed.
 
     Trains as plain 1-bit (or as float) until `enter("codewords", kernel)`, which chooses the
@@ -39,13 +40,13 @@ class ChosenKernel(SubsetKernel):
                 f"{type(self).__name__} chooses codewords from trained kernels."
             )
 
+    @abc.abstractmethod
     def choice(self, kernels: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         """The n distinct codeword ids for these latent kernels.
 
         Shape:
             `[C, k*k]` -> `[n]`.
         """
-        raise NotImplementedError
 
     def _choose(self, kernels: npt.NDArray[np.float32]) -> None:
         self.selection.assign(self.choice(kernels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from keras_sparsebnn.quantizers.subset_kernel import SubsetKernel
 __all__ = ["LearnedSubset"]
 
 
-class LearnedSubset(SubsetKernel):
+class LearnedSubset(SubsetKernel, abc.ABC):
     r"""n codewords that follow a trained variable.
 
     The selection is state, not a function of the call: it changes right after an optimizer
@@ -45,9 +46,9 @@ class LearnedSubset(SubsetKernel):
             experimental_autocast=False,
         )
 
+    @abc.abstractmethod
     def _after_update(self, value: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """Makes the selection that update number `step` leads to; returns the new value."""
-        raise NotImplementedError
 
     def _updated(self, value: tf.Variable) -> tf.Tensor:
         """The trained variable's constraint."""

@@ -51,8 +51,8 @@ class SparseKernel(LearnedSubset):
         travel: how far an entry of `p` moves in all, >= 0; an exchange of neighbouring
             codewords takes 1. None: 16, and 5 from facility location, which starts near.
         freeze_step: the optimizer update with which `p` stops, after slowing down in a
-            straight line. A training that ends before is worse than one from codewords that
-            never change, so `training.SelectionSchedule(freeze_after=0.5)` and `sparsebnn
+            straight line. It should lie well before the end, as kernels need time to settle on
+            codewords that stay: `training.SelectionSchedule(freeze_after=0.5)` and `sparsebnn
             train` set it to a share of the training.
         margin: added to the logits of the codewords in place, >= 0.
         formulation: of free logits: "partial" models only the n columns that matter (`X` is

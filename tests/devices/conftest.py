@@ -1,6 +1,6 @@
 """A phone and a board on loopback: the real `adb` with a device's side of ours, a real `sshd`.
 
-Where a program is missing, the tests are skipped with the reason.
+Where a program is missing, the tests are skipped with the reason, or fail in CI.
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from keras_sparsebnn.cli import main
 from tests.devices.adb_device import AdbDevice
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+
+MODEL = HERE.parent / "golden" / "subbit_v1.tflite"
+FAST = ("--runs", "2", "--warmup", "1", "--no-local", "--cooldown", "0")
 
 # What a board's shell needs, and nothing else: no Python.
 TOOLS = ("sh", "cat", "mv", "mkdir", "ls", "rm", "env", "uname", "head", "tr", "grep", "sleep")
@@ -55,6 +60,29 @@ esac""",
 }
 
 
+def lacks(reason: str) -> NoReturn:
+    """Skips a test; in CI (SPARSEBNN_DEVICES=required) it fails."""
+    if os.environ.get("SPARSEBNN_DEVICES") == "required":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def fails(capsys):
+    """A benchmark that must fail: its one line on stderr."""
+
+    def run(device: str, *options: object) -> str:
+        command = ["benchmark", MODEL, "--device", device, *FAST, *options]
+        assert main(list(map(str, command))) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        (line,) = captured.err.splitlines()
+        assert line.startswith("sparsebnn benchmark: error: ")
+        return line
+
+    return run
+
+
 def script(path: Path, text: str) -> None:
     """An executable file."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +111,7 @@ def own_adb_server(home: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if shutil.which("adb") is None:
-        pytest.skip("needs adb; run: apt-get install adb")
+        lacks("needs adb; run: apt-get install adb")
     with own_adb_server(tmp_path_factory.mktemp("adb-home")):
         yield
 
@@ -168,7 +196,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]
     """A server on loopback for this user; the folder of its board, and its port."""
     server = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if server is None or shutil.which("ssh-keygen") is None:
-        pytest.skip("needs sshd; run: apt-get install openssh-server")
+        lacks("needs sshd; run: apt-get install openssh-server")
     folder = tmp_path_factory.mktemp("sshd")
     board = folder / "board"
     (board / "bin").mkdir(parents=True)
@@ -208,7 +236,7 @@ def _wait_for(port: int, running: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         if running.poll() is not None:
-            pytest.skip(f"sshd does not run here: {log.read_text()[-200:]}")
+            lacks(f"sshd does not run here: {log.read_text()[-200:]}")
         with socket.socket() as tried:
             if tried.connect_ex(("127.0.0.1", port)) == 0:
                 return

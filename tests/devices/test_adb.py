@@ -11,26 +11,7 @@ import pytest
 from keras_sparsebnn.cli import main
 from keras_sparsebnn.devices.adb import AdbShell
 from keras_sparsebnn.errors import SparseBNNError
-from tests.devices.conftest import own_adb_server
-
-MODEL = Path(__file__).parents[1] / "golden" / "subbit_v1.tflite"
-FAST = ("--runs", "2", "--warmup", "1", "--no-local", "--cooldown", "0")
-
-
-@pytest.fixture
-def fails(capsys):
-    """A benchmark that must fail: its one line on stderr."""
-
-    def run(device: str, *options: object) -> str:
-        command = ["benchmark", MODEL, "--device", device, *FAST, *options]
-        assert main(list(map(str, command))) == 2
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        (line,) = captured.err.splitlines()
-        assert line.startswith("sparsebnn benchmark: error: ")
-        return line
-
-    return run
+from tests.devices.conftest import FAST, MODEL, own_adb_server
 
 
 def test_measures_pulls_and_cleans(phone, capsys):
@@ -47,7 +28,11 @@ def test_measures_pulls_and_cleans(phone, capsys):
     assert (timing["model"], timing["runs"]) == (str(MODEL), 2)
     assert timing["runtime"].startswith("delegate on ")
     assert entry["file_bytes"] == MODEL.stat().st_size
-    assert entry["temperature_c"] == [28.5, 28.5] or entry["temperature_c"][0] > 0
+    # The phone's battery says 28.5; a thermometer of the machine that it runs on comes first.
+    if list(Path("/sys/class/thermal").glob("thermal_zone*/temp")):
+        assert min(entry["temperature_c"]) > 0
+    else:
+        assert entry["temperature_c"] == [28.5, 28.5]
     assert not device.folder.exists()
 
 

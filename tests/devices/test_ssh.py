@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -17,27 +16,9 @@ from keras_sparsebnn.cli import main
 from keras_sparsebnn.devices.board import digest
 from keras_sparsebnn.devices.ssh import SshShell
 from keras_sparsebnn.errors import SparseBNNError
+from tests.devices.conftest import FAST, MODEL
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-MODEL = GOLDEN / "subbit_v1.tflite"
-OTHER = GOLDEN / "lce_selected.tflite"
-FAST = ("--runs", "2", "--warmup", "1", "--no-local", "--cooldown", "0")
-
-
-@pytest.fixture
-def fails(capsys):
-    """A benchmark that must fail: its one line on stderr."""
-
-    def run(device: str, *options: object) -> str:
-        command = ["benchmark", MODEL, "--device", device, *FAST, *options]
-        assert main(list(map(str, command))) == 2
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        (line,) = captured.err.splitlines()
-        assert line.startswith("sparsebnn benchmark: error: ")
-        return line
-
-    return run
+OTHER = MODEL.with_name("lce_selected.tflite")
 
 
 def test_two_models_in_one_table_with_this_machine(board, capsys):

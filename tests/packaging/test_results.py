@@ -13,7 +13,7 @@ from keras_sparsebnn.experiments import records
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "results.md"
-FOLDERS = ("", *REGIMES)
+FOLDERS = {"": (2, 142), "short": (1, 17)}  # folder -> its files, and at least how many runs
 RECORDS = [
     path
     for folder in FOLDERS
@@ -34,7 +34,13 @@ def test_every_run_is_recorded_once(folder):
     paths = [path for path in RECORDS if path.parent.name == (folder or "accuracy")]
     count = sum(1 for path in paths for _ in records.read(path))
     names = {result.name for result in recorded(folder)}
-    assert count == len(recorded(folder)) == len(names) > 10
+    files, least = FOLDERS[folder]
+    assert len(paths) == files
+    assert count == len(recorded(folder)) == len(names) >= least
+
+
+def test_every_regime_is_looked_at():
+    assert set(FOLDERS) == {"", *REGIMES}
 
 
 @pytest.mark.parametrize("name", REGIMES)

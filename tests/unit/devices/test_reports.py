@@ -1,4 +1,4 @@
-"""Reports that are none."""
+"""A device's report is read field by field; one that is not valid is refused."""
 
 from __future__ import annotations
 

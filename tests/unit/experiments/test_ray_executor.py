@@ -16,17 +16,8 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments import Matrix
 from keras_sparsebnn.experiments.executor import Demand, Order
 from keras_sparsebnn.experiments.ray_executor import MOST_LOSSES, RayExecutor, _work
+from tests.unit.experiments.small_matrix import MATRIX, NAME, PATIENCE
 
-MATRIX = {
-    "version": 1,
-    "datasets": ["digits"],
-    "networks": ["small"],
-    "seeds": [0],
-    "settings": {"epochs": 8, "batch_size": 128, "batch_norm_batches": 5},
-    "variants": [{"name": "random", "method": "random", "codewords": [4]}],
-}
-NAME = "digits.small.random.n4.seed0"
-PATIENCE = 240.0  # seconds, on a machine that does other things as well
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
 
 

@@ -10,16 +10,7 @@ from pathlib import Path
 
 import pytest
 
-MATRIX = {
-    "version": 1,
-    "datasets": ["digits"],
-    "networks": ["small"],
-    "seeds": [0],
-    "settings": {"epochs": 8, "batch_size": 128, "batch_norm_batches": 5},
-    "variants": [{"name": "random", "method": "random", "codewords": [4]}],
-}
-NAME = "digits.small.random.n4.seed0"
-PATIENCE = 240.0  # seconds, on a machine that does other things as well
+from tests.unit.experiments.small_matrix import MATRIX, NAME, PATIENCE
 
 
 class Runner:
