@@ -49,6 +49,14 @@ def compiled(source: Path, folder: Path, options: list[str]) -> Path:
     return target
 
 
+def host_library(source: Path, folder: Path) -> Path:
+    """A shared library of one C source for the machine that this runs on."""
+    target = folder / (source.stem + ".so")
+    options = ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
+    _run([_zig(), "cc", *options, str(source), "-o", str(target)])
+    return target
+
+
 def kernel_cost_program(folder: Path = FOLDER) -> Path:
     """Builds delegate/arm/kernel_cost.cc against the kernels, compiled as in the delegate.
 

@@ -33,7 +33,8 @@ from benchmarks.arm.mca import CORES, single_cycles, tool
 BEGIN, END, AFTER = "KernelCostBegin", "KernelCostEnd", "exit"
 # Functions that call the phases and are inlined around them.
 _SMALLEST_PHASE = 0.003  # of all instructions
-_WARM_UP = 500  # instructions; more than any modelled core has under way
+WARM_UP = 500
+"""First instructions of a window; more than any modelled core has under way."""
 _DRIVERS = ("Run", "RunBlock", "ParallelFor", "operator()", "__invoke", "_FUN")
 
 
@@ -138,16 +139,16 @@ def windows(
 ) -> list[Window]:
     """`count` windows of at least `size` instructions, one in the middle of each equal part."""
     ends = list(accumulate(run.sizes[start] // 4 for start in run.starts))
-    count = max(1, min(count, ends[-1] // (size + _WARM_UP)))
+    count = max(1, min(count, ends[-1] // (size + WARM_UP)))
     found = []
     for k in range(count):
         middle = (k + 0.5) * ends[-1] / count
-        block = bisect_right(ends, max(0.0, middle - size / 2 - _WARM_UP))
+        block = bisect_right(ends, max(0.0, middle - size / 2 - WARM_UP))
         lines: tuple[list[str], list[str]] = ([], [])
         phases: Counter[str] = Counter()
         while len(lines[1]) < size and block < len(ends):
             start = run.starts[block]
-            warm = len(lines[0]) >= _WARM_UP
+            warm = len(lines[0]) >= WARM_UP
             lines[warm].extend(x.text for x in program.block(start, run.sizes[start]))
             if warm:
                 phases[phase[start]] += run.sizes[start] // 4
@@ -177,6 +178,38 @@ def _cycles_by_phase(
     right = np.concatenate([np.array(cycles), pull @ np.full(len(names), mean)])
     cost = np.linalg.lstsq(left, right, rcond=None)[0]
     return {name: float(c) * executed[name] for name, c in zip(names, cost, strict=True)}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cycles of a whole stream: from its windows.
+
+    Attributes:
+        cycles: of all instructions.
+        relative_error: standard error of the sampling.
+        by_phase: cycles of each phase.
+    """
+
+    cycles: float
+    relative_error: float
+    by_phase: Mapping[str, float]
+
+
+def estimate(taken: Sequence[Window], executed: Mapping[str, int], core: str) -> Estimate:
+    """Schedules windows on a core.
+
+    Args:
+        taken: from even distances of the stream.
+        executed: instructions of each phase in the whole stream.
+        core: one of `CORES`.
+    """
+    cycles = _cycles(taken, core)
+    rates = np.array([c / w.size for c, w in zip(cycles, taken, strict=True)])
+    error = 0.0
+    if len(taken) > 1:
+        error = float(rates.std(ddof=1) / math.sqrt(len(taken)) / rates.mean())
+    total = sum(executed.values()) * sum(cycles) / sum(w.size for w in taken)
+    return Estimate(total, error, _cycles_by_phase(taken, cycles, executed))
 
 
 def cost(program: Program, case: Case, *, count: int = 100, size: int = 2500) -> dict[str, Any]:
@@ -213,18 +246,13 @@ def cost(program: Program, case: Case, *, count: int = 100, size: int = 2500) ->
         name: {"instructions": n, "cycles": {}} for name, n in executed.most_common()
     }
     for core in CORES:
-        cycles = _cycles(taken, core)
-        rates = np.array([c / w.size for c, w in zip(cycles, taken, strict=True)])
-        estimate = total * sum(cycles) / sum(w.size for w in taken)
-        error = (
-            rates.std(ddof=1) / math.sqrt(len(taken)) / rates.mean() if len(taken) > 1 else 0
-        )
+        found = estimate(taken, executed, core)
         cores[core] = {
-            "cycles": round(estimate),
-            "per_triple": round(estimate / case.triples, 5),
-            "relative_error": round(float(error), 4),
+            "cycles": round(found.cycles),
+            "per_triple": round(found.cycles / case.triples, 5),
+            "relative_error": round(found.relative_error, 4),
         }
-        for name, own in _cycles_by_phase(taken, cycles, executed).items():
+        for name, own in found.by_phase.items():
             phases[name]["cycles"][core] = round(own)
     return {
         "kernel": run.output.decode().strip(),
