@@ -3,8 +3,8 @@
     python -m benchmarks.arm.arm_network     # writes benchmarks/results/arm_network-<date>.json
 
 Every network of benchmarks/speed/network_files.py runs in stock LiteRT on an emulated AArch64,
-ours with the delegate; the instructions of one inference are counted, by library and by what the
-delegate runs in one pass, and windows of the stream are scheduled on six core models. Needs
+ours with the delegate. The instructions of one inference are counted, by library and by what
+the delegate runs in one pass; windows of the stream are scheduled on six core models. Needs
 Debian's qemu-user and llvm-19, and the sysroot of tests/arm (`python -m delegate.arm.sysroot`).
 About 40 minutes.
 """

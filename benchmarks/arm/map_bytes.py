@@ -1,6 +1,6 @@
 """Bytes of activations that the ops of a `.tflite` read and write.
 
-Every op reads each of its maps once and writes each once; ops that run in one pass count as one,
+Every op reads each of its maps once and writes each once; ops that run in one pass are one op,
 and a map that only they use is never in memory. How often a kernel reads its input again, and
 what it keeps beside it, is not counted, nor are constants. RESHAPE moves nothing.
 """

@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, load_delegate
@@ -36,7 +37,7 @@ def profile(model, library, glue):
 def maps():
     """(first address, end, offset in the file, file's name) of every mapped file."""
     found = []
-    with open("/proc/self/maps") as lines:
+    with Path("/proc/self/maps").open() as lines:
         for line in lines:
             fields = line.split()
             if len(fields) > 5:
@@ -58,8 +59,7 @@ def main():
         interpreter.invoke()
         os.getppid()
     told["maps"] = maps()
-    with open(output, "w") as file:
-        json.dump(told, file)
+    Path(output).write_text(json.dumps(told))
 
 
 if __name__ == "__main__":
