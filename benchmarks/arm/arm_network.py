@@ -12,6 +12,7 @@ About 40 minutes.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from typing import Any
 
 from benchmarks import result_files
 from benchmarks.arm.arm_cost import lce_costs, lce_op
-from benchmarks.arm.build import ROOT, TARGET
+from benchmarks.arm.build import ROOT
 from benchmarks.arm.emulated_network import STREAMS, Stream, missing, plugin, run
 from benchmarks.arm.map_bytes import map_bytes
 from benchmarks.arm.network_parts import Parts
@@ -137,7 +138,12 @@ def main() -> int:
     parser.add_argument("--library", type=Path, help="the delegate, built for AArch64")
     parser.add_argument("--folder", type=Path, help="where the files are, or are left")
     parser.add_argument("--only", default="", help="files whose names begin so")
-    parser.add_argument("-o", "--output", type=Path, help="default: results/...; - for none")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="default: results/...; - for none; a file that an interrupted run left: goes on",
+    )
     args = parser.parse_args()
     sysroot = default_folder().resolve()
     if reason := missing(sysroot):
@@ -165,25 +171,48 @@ def main() -> int:
             sys.stdout.flush()
             return row
 
+        result: dict[str, Any] = {
+            "version": 1,
+            "benchmark": "arm_network",
+            "environment": header,
+            "setting": {"windows": args.windows, "codewords": 32},
+            "networks": [
+                {"network": n.name, "side": n.side, "top1": n.top1, "source": n.source}
+                for n in dict.fromkeys(network for network, _ in files.values())
+            ],
+            "lce": lce,
+            "runs": known_runs(args.output, header["commit"], args.windows),
+        }
+        rows = result["runs"]
+        known = {key_of(row) for row in rows}
+        jobs = [
+            (path, network, form, stream, glue)
+            for path, network, form, stream, glue in jobs_of(files, streams)
+            if (network.name, form, stream.name, glue) not in known
+        ]
         with ThreadPoolExecutor(args.jobs) as pool:
-            rows = list(pool.map(one, jobs_of(files, streams)))
-        maps = [maps_of(path, *own, rows) for path, own in files.items()]
-    result = {
-        "version": 1,
-        "benchmark": "arm_network",
-        "environment": header,
-        "setting": {"windows": args.windows, "target": TARGET, "codewords": 32},
-        "networks": [
-            {"network": n.name, "side": n.side, "top1": n.top1, "source": n.source}
-            for n in dict.fromkeys(network for network, _ in files.values())
-        ],
-        "lce": lce,
-        "runs": rows,
-        "maps": maps,
-    }
+            for row in pool.map(one, jobs):
+                rows.append(row)
+                if args.output and str(args.output) != "-":  # to go on from there
+                    args.output.write_text(result_files.to_text(result), "utf-8")
+        result["maps"] = [maps_of(path, *own, rows) for path, own in files.items()]
     if str(args.output) != "-":
         result_files.write("arm_network", result, args.output)
     return 0
+
+
+def key_of(row: Mapping[str, Any]) -> tuple[str, str, str, bool]:
+    """What was run."""
+    return row["network"], row["form"], row["stream"], row["glue"]
+
+
+def known_runs(path: Path | None, commit: str, windows: int) -> list[dict[str, Any]]:
+    """What an interrupted run of the same commit has left."""
+    if path is None or not path.is_file():
+        return []
+    found = json.loads(path.read_text("utf-8"))
+    same = (found["environment"]["commit"], found["setting"]["windows"]) == (commit, windows)
+    return list(found["runs"]) if same else []
 
 
 def maps_of(

@@ -1,9 +1,9 @@
 """To which part of a network every executed instruction belongs.
 
 The delegate asks for the time before each group of nodes that it runs in one pass, so the
-record of a run has a segment for each group. In it the delegate's own code is the group's. Other
-code is the group's, too, if the partition goes on; after the last group of a partition it is
-what the runtime does until the next: nodes that are not the delegate's.
+record of a run has a segment for each group. The delegate's own code in it is the group's. So
+is other code, if the partition goes on; after the last group of a partition, other code is
+what the runtime does until the next one: nodes that are not the delegate's.
 """
 
 from __future__ import annotations
