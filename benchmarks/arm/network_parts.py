@@ -44,8 +44,8 @@ class Pass:
     def kind(self) -> str:
         """What is counted together in tables."""
         if self.op in ("LceBconv2d", "SparsebnnBconv2d"):
-            *_, height, width, channels = self.output
-            return f"binary {height}x{width}x{channels}"
+            *_, height, width, _ = self.output
+            return f"binary {height}x{width}"
         return {"LceQuantize": "quantize", "LceBMaxPool2d": "max pool"}.get(self.op, "glue")
 
 

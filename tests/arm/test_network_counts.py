@@ -109,7 +109,7 @@ def test_a_network_is_taken_apart(done):
     parts = Parts(done)
     kinds = parts.by_kind()
     assert sum(kinds.values()) == sum(parts.by_library().values()) == done.record.executed()
-    assert sum(name.startswith("binary") for name in kinds) == 2  # two widths
+    assert kinds["binary 4x4"] > 0
     assert kinds[BEFORE] > 0
     assert parts.by_library()["delegate"] > 0.5 * done.record.executed()
     assert all("neon" in row["kernel"] for row in parts.by_pass())

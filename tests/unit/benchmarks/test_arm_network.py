@@ -66,13 +66,13 @@ def test_passes_are_nodes_with_a_kernel_and_what_runs_with_them():
     quantize, convolution = passes([PARTITION])
     assert (quantize.nodes, quantize.kind, quantize.last) == ((2,), "quantize", False)
     assert convolution.nodes == (3, 4, 5)
-    assert (convolution.kind, convolution.last) == ("binary 8x8x64", True)
+    assert (convolution.kind, convolution.last) == ("binary 8x8", True)
 
 
 def test_every_instruction_has_one_library_and_one_kind(parts):
     assert parts.by_library() == {"delegate": 24, "litert": 36, "rest": 4}
     # libc within the partition is the group's; LiteRT after its last group is not.
-    kinds = {"stock, before": 30, "binary 8x8x64": 14, "quantize": 14, "stock, after": 6}
+    kinds = {"stock, before": 30, "binary 8x8": 14, "quantize": 14, "stock, after": 6}
     assert parts.by_kind() == kinds
     assert parts.record.executed() == sum(kinds.values())
 
@@ -144,7 +144,7 @@ def test_a_node_in_two_passes_is_refused():
 
 
 def test_lce_is_stock_ops_and_its_own_convolutions():
-    kinds = {"binary 8x8x64": 500, "quantize": 20, "stock, between": 300}
+    kinds = {"binary 8x8": 500, "quantize": 20, "stock, between": 300}
     row = {"cores": {"cortex-a72": {"cycles": 820, "kinds": kinds}}}
     assert lce_estimate(row, {"cortex-a72": 900.0}) == {
         "cortex-a72": {"cycles": 1220, "of_which_binary": 900}
