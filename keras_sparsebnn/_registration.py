@@ -24,7 +24,7 @@ def _register() -> None:
     try:
         importlib.import_module("keras_sparsebnn.layers")
         quantizers = importlib.import_module("keras_sparsebnn.quantizers")
-        # Loads the classes of all methods.
+        # Loads the classes of all methods; layers load the other quantizers.
         _ = quantizers.METHODS
         importlib.import_module("keras_sparsebnn.quantizers.larq_mends")
         importlib.import_module("keras_sparsebnn.training.keras")

@@ -9,7 +9,8 @@ For a `k x k` layer with n codewords, `Cin` inputs (of a group), `Cout` outputs 
   codewords, each input channel is convolved with the n codewords once and the results are
   looked up and added: `H W Cin (k^2 n + Cout / 2)`. The whole codebook is plain kernels.
 
-A layer with G groups is G such layers of `Cin` and `Cout / G` channels.
+A layer with G groups is G such layers of `Cin` and `Cout / G` channels. One of K bits a weight
+and M bits an input has K planes of each kernel, which are convolved M times.
 
 Reference: Wang et al., "Sub-bit Neural Networks", ICCV 2021, arXiv:2110.09195, whose published
 1.677 / 0.883 / 0.501 / 0.297 GBOPs for ResNet-18 these reproduce.
@@ -36,6 +37,8 @@ class BinaryConv:
         width: output columns W.
         codewords: n; None for plain 1-bit kernels.
         groups: G.
+        planes: K, binary kernels for each one of the layer.
+        calls: how often each of them is convolved: M, or once for every call of the layer.
     """
 
     kernel_size: int
@@ -45,6 +48,8 @@ class BinaryConv:
     width: int
     codewords: int | None = None
     groups: int = 1
+    planes: int = 1
+    calls: int = 1
 
     @property
     def taps(self) -> int:
@@ -53,18 +58,19 @@ class BinaryConv:
 
     @property
     def weights(self) -> int:
-        """Binary weights of the layer."""
+        """Weights of the layer."""
         return self.taps * self.channels_in * self.channels_out
 
     @property
     def bits_per_weight(self) -> float:
-        """`log2(n) / k^2`; 1 for plain binary kernels.
+        """`K log2(n) / k^2`; K for plain binary kernels.
 
         Example:
             >>> round(BinaryConv(3, 64, 64, 8, 8, codewords=32).bits_per_weight, 3)
             0.556
         """
-        return 1.0 if self.codewords is None else math.log2(self.codewords) / self.taps
+        bits = 1.0 if self.codewords is None else math.log2(self.codewords) / self.taps
+        return self.planes * bits
 
     @property
     def weight_bits(self) -> float:
@@ -73,15 +79,15 @@ class BinaryConv:
 
     @property
     def codebook_bits(self) -> int:
-        """`n k^2` bits that the codebook takes; 0 where kernels are stored plainly."""
+        """`K n k^2` bits that codebooks take; 0 where kernels are stored plainly."""
         if self.codewords is None or self.codewords == 2**self.taps:
             return 0
-        return self.codewords * self.taps
+        return self.planes * self.codewords * self.taps
 
     @property
     def bops(self) -> float:
         """Binary operations of one image."""
-        pixels = self.height * self.width
+        pixels = self.height * self.width * self.planes * self.calls
         of_a_group = self.channels_out // self.groups
         if self.codewords in (None, 2**self.taps) or of_a_group <= self.codewords:
             return float(pixels * self.channels_in * self.channels_out * self.taps)

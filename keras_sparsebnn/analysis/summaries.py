@@ -12,7 +12,7 @@ from keras_sparsebnn._text_table import aligned
 from keras_sparsebnn.analysis import accounting
 from keras_sparsebnn.analysis.accounting import BinaryConv, Totals
 from keras_sparsebnn.analysis.usage import binary_layers, codeword_counts, usage_entropy
-from keras_sparsebnn.layers import AdaBinConv2D
+from keras_sparsebnn.layers import AdaBinConv2D, FoldedConv2D, MultiBitConv2D
 from keras_sparsebnn.quantizers import SubsetKernel, sparse_quantizer
 from keras_sparsebnn.transforms.binarity import stays_float
 from keras_sparsebnn.transforms.walk import all_layers
@@ -29,10 +29,10 @@ class LayerSummary:
         kernel_shape: `[k, k, Cin / groups, Cout]`.
         codewords: n that it may use; None if it may use all (plain 1-bit).
         distinct: codewords that its kernels do use.
-        bits_per_weight: `log2(n) / k^2`.
+        bits_per_weight: `log2(n) / k^2`, times the weight bits of a `MultiBitConv2D`.
         mbit: megabits of weights.
         codebook_bits: bits of the codebook, counted apart.
-        bops: binary operations per image; None if the map's size is unknown.
+        bops: binary operations per image, of all calls; None if the map's size is unknown.
         usage_entropy: bits per kernel an ideal entropy coder would pay, at most `log2(n)`.
     """
 
@@ -126,10 +126,24 @@ def _map_size(layer: keras.layers.Layer) -> tuple[int | None, int | None]:
     return height, width
 
 
+def _calls(model: keras.Model) -> dict[int, int]:
+    """How often a model calls each of its layers, by the layer's id."""
+    found: dict[int, int] = {}
+    nodes = [node for depth in getattr(model, "_nodes_by_depth", {}).values() for node in depth]
+    for node in nodes:
+        inner = _calls(node.layer) if isinstance(node.layer, keras.Model) else {}
+        for layer, count in {**inner, id(node.layer): 1}.items():
+            found[layer] = found.get(layer, 0) + count
+    return found
+
+
 def _summarise(
-    layer: keras.layers.Layer, *, window_sum: bool = False
+    layer: keras.layers.Layer, calls: int, *, window_sum: bool = False
 ) -> tuple[LayerSummary, BinaryConv]:
     """Of a layer; with `window_sum`, of the convolution by ones that AdaBin's centre takes."""
+    bits = (1, 1)
+    if isinstance(layer, MultiBitConv2D):
+        bits = layer.activation_bits, layer.weight_bits
     quantizer = None if window_sum else sparse_quantizer(layer)
     shape = tuple(layer.kernel.shape)
     shape = (*shape[:3], 1) if window_sum else shape
@@ -143,6 +157,8 @@ def _summarise(
         width=width or 0,
         codewords=None if quantizer is None else quantizer.codewords,
         groups=layer.groups,
+        planes=bits[1],
+        calls=calls * bits[0],
     )
     return (
         LayerSummary(
@@ -164,7 +180,8 @@ def summary(model: keras.Model) -> Summary:
     """Per binary layer: n, codewords used, bits/weight, Mbit, BOPs, entropy; and totals.
 
     Works on any Keras model with larq layers, trained here or not, frozen or not; layers
-    inside custom layers and wrappers count, too. A layer that is called twice counts once.
+    inside custom layers and wrappers count, too. Of a layer that is called twice, the weights
+    count once and the operations twice.
 
     Args:
         model: a built model.
@@ -178,11 +195,13 @@ def summary(model: keras.Model) -> Summary:
         if (reason := stays_float(layer)) is not None
     }
     layers = [x for x in binary_layers(model) if stays_float(x) is None]
-    adaptive = [x for x in layers if isinstance(x, AdaBinConv2D)]
+    calls = _calls(model)
     parts = [
-        _summarise(x, window_sum=window_sum)
+        _summarise(x, calls.get(id(x), 1), window_sum=window_sum)
         for x in layers
-        for window_sum in ((False, True) if x in adaptive and x.center else (False,))
+        for window_sum in (
+            (False, True) if isinstance(x, AdaBinConv2D) and x.center else (False,)
+        )
     ]
     binary = sum(geometry.weights for _, geometry in parts)
     state = sum(
@@ -198,6 +217,6 @@ def summary(model: keras.Model) -> Summary:
         other_parameters=model.count_params()
         - state
         - binary
-        + sum(x.extra_parameters for x in adaptive),
+        + sum(x.extra_parameters for x in layers if isinstance(x, FoldedConv2D)),
         stay_float=in_float,
     )

@@ -9,7 +9,7 @@ from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers import sparse_quantizer
-from keras_sparsebnn.transforms.kernels import frozen_kernel, quantized_kernel
+from keras_sparsebnn.transforms.kernels import frozen_planes, quantized_kernel
 from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["binary_layers", "codeword_counts", "kernel_patterns", "usage_entropy"]
@@ -36,7 +36,8 @@ def kernel_patterns(layer: keras.layers.Layer) -> npt.NDArray[np.int64]:
     """The codeword id of every kernel, as evaluation uses it.
 
     Shape:
-        kernel `[k, k, Cin / groups, Cout]` -> `[Cin / groups, Cout]`.
+        kernel `[k, k, Cin / groups, Cout]` -> `[Cin / groups, Cout]`; `[K Cin / groups, Cout]`
+        for K bits a weight, the highest first.
 
     Raises:
         SparseBNNError: the layer is not a binary 1x1, 2x2 or 3x3 convolution, or not built.
@@ -53,7 +54,8 @@ def kernel_patterns(layer: keras.layers.Layer) -> npt.NDArray[np.int64]:
             "Call the model once, or model.build(input_shape)."
         )
     sparse = sparse_quantizer(layer) is not None
-    kernel = frozen_kernel(layer) if sparse else quantized_kernel(layer)
+    planes = frozen_planes(layer) if sparse else [quantized_kernel(layer)]
+    kernel = np.concatenate(planes, axis=2)
     k, _, channels_in, channels_out = kernel.shape
     flat = kernel.reshape(k * k, channels_in, channels_out)
     return codebook.encode(np.moveaxis(flat, 0, -1), k)
@@ -63,7 +65,7 @@ def codeword_counts(layer: keras.layers.Layer) -> npt.NDArray[np.int64]:
     """How many of the layer's kernels use each codeword.
 
     Shape:
-        kernel `[k, k, Cin / groups, Cout]` -> `[N]`, sums to `Cin / groups * Cout`.
+        kernel `[k, k, Cin / groups, Cout]` -> `[N]`, sums to `K Cin / groups * Cout`.
 
     Raises:
         SparseBNNError: as `kernel_patterns`.

@@ -47,7 +47,7 @@ from keras_sparsebnn.converters.verification.layer_calls import (
     run_layer_by_layer,
     zero_inputs,
 )
-from keras_sparsebnn.layers import sparse_quantizer
+from keras_sparsebnn.layers import FoldedConv2D, sparse_quantizer
 from keras_sparsebnn.runtime.lce_backend import LCEBackend
 from keras_sparsebnn.runtime.lce_kernels import filter_extent, pads_small_map_with_zeros
 from keras_sparsebnn.tflite_file import read
@@ -180,18 +180,25 @@ def _binary_calls(model: keras.Model, frozen: keras.Model) -> list[BinaryCall]:
             return call.output
         seen.add(identity)
         layer = _origin(call.path, trained)
-        # What else a layer is folded into has no codewords.
-        own = call.path.rpartition("/")[2] == layer.name
-        quantizer = sparse_quantizer(layer) if own else None
         kernel = quantized_kernel(call.layer)
-        selection = None if quantizer is None else np.asarray(quantizer.selection)
+        selection = _selection(layer, call.layer)
         # Without an input quantizer its inputs may be floats, or another layer's signs.
-        required = quantizer is not None or call.layer.input_quantizer is not None
+        required = selection is not None or call.layer.input_quantizer is not None
         calls.append(BinaryCall(call.path, kernel.transpose(3, 0, 1, 2), selection, required))
         return call.output
 
     run_layer_by_layer(frozen, zero_inputs(frozen), visit)
     return calls
+
+
+def _selection(
+    layer: keras.layers.Layer, in_file: keras.layers.Layer
+) -> npt.NDArray[np.int64] | None:
+    """Codewords that a layer of the file may use, given the trained one that it is part of."""
+    if isinstance(layer, FoldedConv2D):
+        return layer.file_selection(in_file.name)
+    quantizer = sparse_quantizer(layer)
+    return None if quantizer is None else np.asarray(quantizer.selection)
 
 
 def _origin(path: str, trained: Mapping[str, keras.layers.Layer]) -> keras.layers.Layer:

@@ -2,14 +2,18 @@
 
 from keras_sparsebnn.activations import HardTanh, LearnableShift, RPReLU, TwoSidedPReLU
 from keras_sparsebnn.layers.adabin import AdaBinConv2D
+from keras_sparsebnn.layers.folded_conv2d import FoldedConv2D
+from keras_sparsebnn.layers.multi_bit import MultiBitConv2D
 from keras_sparsebnn.layers.pad_channels import PadChannels
 from keras_sparsebnn.layers.sparse_binary_conv2d import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import sparse_quantizer
 
 __all__ = [
     "AdaBinConv2D",
+    "FoldedConv2D",
     "HardTanh",
     "LearnableShift",
+    "MultiBitConv2D",
     "PadChannels",
     "RPReLU",
     "SparseBinaryConv2D",

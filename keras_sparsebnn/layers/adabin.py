@@ -3,7 +3,7 @@ r"""AdaBin: binary sets {-alpha + beta, alpha + beta} that follow weights and ac
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.activations import LearnableShift
-from keras_sparsebnn.layers.sparse_binary_conv2d import SparseBinaryConv2D
+from keras_sparsebnn.layers.folded_conv2d import FoldedConv2D
 from keras_sparsebnn.quantizers import OneBit, SubsetKernel, make_quantizer
 
 __all__ = ["ACTIVATION_SETS", "AdaBinConv2D"]
@@ -26,7 +26,7 @@ _TINY = 1e-8  # added to the weights' variance: a channel of equal weights has n
 
 @lq.utils.register_keras_custom_object
 @keras.utils.register_keras_serializable(package="keras_sparsebnn")
-class AdaBinConv2D(SparseBinaryConv2D):
+class AdaBinConv2D(FoldedConv2D):
     r"""A convolution of two-valued inputs with two-valued kernels, both with a learned centre.
 
     Forward, per output channel o over its k k Cin weights:
@@ -141,11 +141,8 @@ class AdaBinConv2D(SparseBinaryConv2D):
                 f"Expected pad_values=1.0, the upper element of the set, got "
                 f"{self.pad_values} {at}."
             )
-        if self.groups != 1 or self.data_format != "channels_last":
-            raise ValueError(
-                "Expected one group and channels last, got "
-                f"{self.groups} and {self.data_format} {at}."
-            )
+        if self.groups != 1:
+            raise ValueError(f"Expected one group, got {self.groups} {at}.")
 
     def build(self, input_shape: tf.TensorShape) -> None:
         super().build(input_shape)
@@ -178,11 +175,6 @@ class AdaBinConv2D(SparseBinaryConv2D):
         scale, beta = tf.abs(self.alpha_a), tf.convert_to_tensor(self.beta_a)
         return scale, beta, beta if self.activation_set == "paper" else scale * beta
 
-    def _latent(self) -> tf.Tensor:
-        """The kernel that the optimizer trains, rounded as where the layer computes."""
-        with lq.context.quantized_scope(False):
-            return tf.cast(tf.cast(self.kernel, self.compute_dtype), tf.float32)
-
     def _weight_set(self) -> tuple[tf.Tensor, tf.Tensor]:
         """`(alpha, beta)`, `[Cout]` each; beta is 0 without `center`."""
         latent = self._latent()
@@ -203,34 +195,12 @@ class AdaBinConv2D(SparseBinaryConv2D):
         return tf.where(binarises, alpha * binary + beta, self._latent())
 
     def folded(self, configured: Callable[[Any], Any]) -> keras.Sequential:
-        """The layers that a file has in place of this one, still without its weights.
-
-        Args:
-            configured: from a configuration, here the input quantizer's, to that of its copy.
-        """
-        try:
-            shape = self.input_shape[1:]
-        except AttributeError:  # called with several shapes, or inside a wrapper
-            shape = (None, None, int(self.kernel.shape[2]))
-        options: dict[str, Any] = {
-            name: getattr(self, name) for name in ("strides", "padding", "dilation_rate")
-        }
         signs = configured(lq.quantizers.serialize(self.input_quantizer))
 
         def conv(filters: int, name: str, bias: bool) -> tf.Tensor:
-            layer = lq.layers.QuantConv2D(
-                filters,
-                self.kernel_size,
-                pad_values=1.0 if self.padding == "same" else 0.0,
-                input_quantizer=lq.quantizers.get(signs),
-                kernel_quantizer=lq.quantizers.NoOp(precision=1),
-                use_bias=bias,
-                name=name,
-                **options,
-            )
-            return layer(inputs)
+            return self._file_conv(filters, name, lq.quantizers.get(signs), bias)(inputs)
 
-        inputs = keras.layers.Input(shape)
+        inputs = keras.layers.Input(self._one_input_shape())
         outputs = conv(self.filters, self.name, not self.center)
         if self.center:
             # The bias goes where a float convolution is anyway. And an outer product is a
@@ -238,31 +208,20 @@ class AdaBinConv2D(SparseBinaryConv2D):
             offset = keras.layers.Conv2D(self.filters, 1, name=f"{self.name}_offset")
             total = offset(conv(1, f"{self.name}_sum", False))
             outputs = keras.layers.Add(name=f"{self.name}_total")([outputs, total])
-        if self.activation not in (None, keras.activations.linear):
-            outputs = keras.layers.Activation(self.activation)(outputs)
-        return keras.Sequential(
-            [
-                LearnableShift(name=f"{self.name}_threshold"),
-                keras.Model(inputs, outputs, name=f"{self.name}_parts"),
-            ],
-            name=self.name,
-        )
+        threshold = LearnableShift(name=f"{self.name}_threshold")
+        return self._folded_into(threshold, inputs, outputs)
 
     @property
     def extra_parameters(self) -> int:
-        """How many more numbers the layers that `folded` makes have, each of 1 bit or 32."""
         *window, filters = self.kernel.shape
         threshold, own = window[2], 2 + filters * self.use_bias
         more = filters + math.prod(window) if self.center else 0
         return int(threshold + filters - own + more)
 
-    def fold_into(self, copy: keras.Sequential, binary: npt.NDArray[np.float32]) -> None:
-        """Sets the weights of what `folded` made.
-
-        Args:
-            copy: built.
-            binary: `u`, `[k, k, Cin, Cout]`.
-        """
+    def fold_into(
+        self, copy: keras.Sequential, planes: Sequence[npt.NDArray[np.float32]]
+    ) -> None:
+        (binary,) = planes
         scale, threshold, centre = (np.float32(value) for value in self._activation_set())
         alpha, beta = (value.numpy() for value in self._weight_set())
         threshold_layer, parts = copy.layers
@@ -278,6 +237,9 @@ class AdaBinConv2D(SparseBinaryConv2D):
         parts.get_layer(f"{self.name}_sum").set_weights([np.ones((*binary.shape[:3], 1))])
         offset = (scale * beta).reshape(1, 1, 1, -1)
         parts.get_layer(f"{self.name}_offset").set_weights([offset, bias])
+
+    def file_selection(self, part: str) -> npt.NDArray[np.int64] | None:
+        return np.asarray(self.kernel_quantizer.selection) if part == self.name else None
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from keras_sparsebnn.quantizers.fixed_subset import FixedSubset
     from keras_sparsebnn.quantizers.frequent import Frequent
     from keras_sparsebnn.quantizers.incremental import Incremental
+    from keras_sparsebnn.quantizers.odd_integers import OddIntegers
     from keras_sparsebnn.quantizers.one_bit import OneBit
     from keras_sparsebnn.quantizers.product_quantization import ProductQuantization
     from keras_sparsebnn.quantizers.rbonn import RBONN
@@ -43,6 +44,7 @@ __all__ = [
     "Frequent",
     "Incremental",
     "KernelQuantizer",
+    "OddIntegers",
     "OneBit",
     "ProductQuantization",
     "SparseKernel",
@@ -63,6 +65,7 @@ _HOME = {
     "Frequent": "frequent",
     "Incremental": "incremental",
     "KernelQuantizer": "factory",
+    "OddIntegers": "odd_integers",
     "OneBit": "one_bit",
     "ProductQuantization": "product_quantization",
     "SparseKernel": "sparse_kernel",

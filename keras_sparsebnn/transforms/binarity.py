@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.layers import MultiBitConv2D
+from keras_sparsebnn.quantizers import OddIntegers
 
 __all__ = ["has_binary_kernel", "stays_float"]
 
@@ -58,6 +60,8 @@ def stays_float(layer: keras.layers.Layer) -> str | None:
     if isinstance(layer.kernel_quantizer, _NO_SIGN):
         return f"{type(layer.kernel_quantizer).__name__} kernels are not +1 and -1"
     quantizer = layer.input_quantizer
+    if isinstance(layer, MultiBitConv2D):
+        quantizer = lq.quantizers.SteSign()  # of each branch
     if quantizer is None:
         if not _gets_signs(layer):
             return "it has no input quantizer, so its inputs are floats"
@@ -81,7 +85,8 @@ def _is_one_bit(quantizer: object) -> bool:
 
 
 def _gives_signs(quantizer: object) -> bool:
-    return _is_one_bit(quantizer) and not isinstance(quantizer, _NO_INPUT_SIGN)
+    unit = isinstance(quantizer, OddIntegers) and quantizer.value_range == "unit"
+    return _is_one_bit(quantizer) and not unit and not isinstance(quantizer, _NO_INPUT_SIGN)
 
 
 def _name(quantizer: object) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.layers import AdaBinConv2D, SparseBinaryConv2D
+from keras_sparsebnn.layers import FoldedConv2D, SparseBinaryConv2D
 from keras_sparsebnn.quantizers import SubsetKernel, sparse_quantizer
 from keras_sparsebnn.transforms.cloning import check_replaceable, clone_with
-from keras_sparsebnn.transforms.kernels import frozen_kernel
+from keras_sparsebnn.transforms.kernels import frozen_kernel, frozen_planes
 from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["freeze"]
@@ -31,8 +31,8 @@ def freeze(model: keras.Model) -> keras.Model:
 
     Nothing is left of the selection: no logits, no noise, no codebook. larq still counts the
     kernels as 1 bit. The model itself is unchanged. Predictions are the same, up to rounding
-    if it was trained in mixed precision. An `AdaBinConv2D` becomes a nested model of its name,
-    of plain layers, which rounds differently, too.
+    if it was trained in mixed precision. An `AdaBinConv2D` or `MultiBitConv2D` becomes a nested
+    model of its name, of plain layers, which rounds differently, too.
 
     Args:
         model: Sequential or functional. Nested models and wrappers such as `TimeDistributed`
@@ -55,7 +55,7 @@ def freeze(model: keras.Model) -> keras.Model:
                 f'stage "{quantizer.stage}"). Train it to the end of its schedules, or '
                 'call kernel_quantizer.enter("codewords", kernel).'
             )
-        if isinstance(layer, AdaBinConv2D):
+        if isinstance(layer, FoldedConv2D):
             return layer.folded(_in_float32)
         # The kernel is binary already: mark it so, and leave it alone.
         config = _in_float32(layer.get_config())
@@ -74,8 +74,8 @@ def freeze(model: keras.Model) -> keras.Model:
     finally:
         keras.mixed_precision.set_global_policy(policy)
     for layer, copy in pairs:
-        if isinstance(layer, AdaBinConv2D):
-            layer.fold_into(copy, frozen_kernel(layer))
+        if isinstance(layer, FoldedConv2D):
+            layer.fold_into(copy, frozen_planes(layer))
         elif sparse_quantizer(layer) is not None:
             bias = [layer.bias.numpy()] if layer.use_bias else []
             copy.set_weights([frozen_kernel(layer), *bias])

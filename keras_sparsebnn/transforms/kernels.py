@@ -7,9 +7,16 @@ import numpy.typing as npt
 
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.layers import MultiBitConv2D
 from keras_sparsebnn.quantizers import sparse_quantizer
 
-__all__ = ["check_finite", "frozen_kernel", "latent_kernel", "quantized_kernel"]
+__all__ = [
+    "check_finite",
+    "frozen_kernel",
+    "frozen_planes",
+    "latent_kernel",
+    "quantized_kernel",
+]
 
 
 def latent_kernel(layer: keras.layers.Layer) -> tf.Tensor:
@@ -35,6 +42,8 @@ def quantized_kernel(layer: keras.layers.Layer) -> npt.NDArray[np.float32]:
 def frozen_kernel(layer: keras.layers.Layer) -> npt.NDArray[np.float32]:
     """The layer's selected kernels, exactly as evaluation uses them.
 
+    Of a layer of several weight bits, those of the highest.
+
     Shape:
         -> `[k, k, Cin / groups, Cout]`, entries +-1 (+-alpha_o with `magnitude_scale`).
 
@@ -50,6 +59,17 @@ def frozen_kernel(layer: keras.layers.Layer) -> npt.NDArray[np.float32]:
     # Under mixed precision, evaluation assigns the rounded latents.
     latent = tf.cast(latent_kernel(layer), layer.compute_dtype)
     return np.asarray(tf.cast(quantizer(latent, training=False), tf.float32))
+
+
+def frozen_planes(layer: keras.layers.Layer) -> list[npt.NDArray[np.float32]]:
+    """The layer's binary kernels: one `frozen_kernel`, or one for each weight bit.
+
+    Raises:
+        SparseBNNError: as `frozen_kernel`.
+    """
+    if isinstance(layer, MultiBitConv2D):
+        return [plane.numpy() for plane in layer.binary_planes(training=False)]
+    return [frozen_kernel(layer)]
 
 
 def check_finite(

@@ -128,6 +128,8 @@ def _magnitude_model(model: keras.Model) -> keras.Model:
         elif isinstance(layer, _PRODUCTS):
             layer.set_weights([np.abs(weight) for weight in layer.get_weights()])
             layer.activation = keras.activations.linear
+        elif isinstance(layer, keras.layers.Rescaling):
+            layer.scale, layer.offset = np.abs(layer.scale), np.abs(layer.offset)
     return copy
 
 
@@ -182,6 +184,8 @@ def _own_roundings(call: LayerCall) -> int | None:
         return terms + bool(layer.use_bias) + (0 if plain else _OTHER_ROUNDINGS)
     if isinstance(layer, keras.layers.BatchNormalization):
         return _BATCH_NORM_ROUNDINGS
+    if isinstance(layer, keras.layers.Rescaling):
+        return 2
     if isinstance(layer, keras.layers.Add):
         return len(call.inputs) - 1
     if isinstance(layer, keras.layers.AveragePooling2D):

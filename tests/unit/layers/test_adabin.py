@@ -184,7 +184,7 @@ def test_defaults():
         ({"input_quantizer": None}, "Expected a sign as the `input_quantizer`, got None"),
         ({"activation_set": "book"}, "one of paper, code, got 'book'"),
         ({"pad_values": 0.0}, r"pad_values=1\.0, the upper element of the set, got 0\.0"),
-        ({"groups": 2}, "one group and channels last, got 2 and channels_last"),
+        ({"groups": 2}, r"Expected one group, got 2 \(layer"),
     ],
 )
 def test_errors(options, message):
