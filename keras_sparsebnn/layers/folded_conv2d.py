@@ -21,15 +21,15 @@ class FoldedConv2D(SparseBinaryConv2D, abc.ABC):
     `freeze` puts the layers of `folded` in its place, and has `fold_into` set their weights.
 
     Raises:
-        ValueError: for channels first; else as `SparseBinaryConv2D`.
+        ValueError: at build, for channels first; else as `SparseBinaryConv2D`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def build(self, input_shape: tf.TensorShape) -> None:
         if self.data_format != "channels_last":
             raise ValueError(
                 f"Expected channels last, got {self.data_format} (layer {self.name})."
             )
+        super().build(input_shape)
 
     @abc.abstractmethod
     def folded(self, configured: Callable[[Any], Any]) -> keras.Sequential:

@@ -39,7 +39,7 @@ class NextPlane(keras.layers.Layer):  # type: ignore[misc]
     Reference: as `MultiBitConv2D`.
     """
 
-    def __init__(self, step: float, **kwargs: Any) -> None:
+    def __init__(self, step: float, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.step = float(step)
 

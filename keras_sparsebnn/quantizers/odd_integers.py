@@ -73,7 +73,9 @@ class OddIntegers(lq.quantizers.Quantizer):  # type: ignore[misc]
     memory of them); the values are the same.
     """
 
-    def __init__(self, bits: int = 2, *, value_range: str = "symmetric", **kwargs: Any) -> None:
+    def __init__(
+        self, bits: int = 2, *, value_range: str = "symmetric", **kwargs: object
+    ) -> None:
         super().__init__(**kwargs)
         check("bits", bits, BITS)
         check("value_range", value_range, RANGE)

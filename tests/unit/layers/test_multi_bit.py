@@ -202,12 +202,16 @@ def test_defaults():
         ({"kernel_quantizer": RBONN(512)}, "without scales .*, got RBONN"),
         ({"input_quantizer": "ste_sign"}, "of 2 bits, symmetric, got SteSign .* Leave it out"),
         ({"pad_values": 0.0}, r"pad_values=1\.0 for values that are symmetric, got 0\.0"),
-        ({"data_format": "channels_first"}, "channels last, got channels_first"),
     ],
 )
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         MultiBitConv2D(4, 3, **options)
+
+
+def test_channels_first():
+    with pytest.raises(ValueError, match=r"channels last, got channels_first \(layer"):
+        layer((2, 2), data_format="channels_first")
 
 
 def network(rng, bits=(2, 2), *, filters=COUT, **options):
