@@ -119,18 +119,16 @@ test-fast: delegate
 slow-tests:
 	$(BIN)/python tests/mark_slow.py build/tests.xml
 
-# Here, or elsewhere under an emulator:
-#   make test-native TRIPLE=arm-linux-musleabihf EMULATOR=qemu-arm-static
-TRIPLE ?= $(shell uname -m)-linux-gnu.2.17
+# Here, or elsewhere under an emulator, in the folder that has the library's objects already:
+#   make test-native MACHINE=armv7 EMULATOR="qemu-arm-static;-L;$PWD/build/armv7/root"
+MACHINE ?= $(patsubst armv7l,armv7,$(shell uname -m))
 EMULATOR ?=
-test-native: $(VENV)/ready
-	$(BIN)/cmake -S delegate -B build/native-$(TRIPLE) -G Ninja \
-	  -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
-	  -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/delegate/cmake/zig.cmake -DZIG_TARGET=$(TRIPLE) \
-	  -DZIG=$$($(BIN)/python -c 'import ziglang; print(ziglang.__path__[0])')/zig \
-	  -DCMAKE_CROSSCOMPILING_EMULATOR=$(EMULATOR) -DSPARSEBNN_TESTS=ON -DSPARSEBNN_WERROR=ON
-	$(BIN)/cmake --build build/native-$(TRIPLE)
-	$(BIN)/ctest --test-dir build/native-$(TRIPLE) --output-on-failure
+NATIVE = build/delegate-$(MACHINE)-linux
+test-native: delegate-$(MACHINE)
+	flock $(NATIVE)/lock $(BIN)/cmake -S delegate -B $(NATIVE) \
+	  -DCMAKE_CROSSCOMPILING_EMULATOR='$(EMULATOR)' -DSPARSEBNN_TESTS=ON
+	flock $(NATIVE)/lock $(BIN)/cmake --build $(NATIVE)
+	$(BIN)/ctest --test-dir $(NATIVE) --parallel 2 --output-on-failure
 
 # These two need a clang with its sanitizers on the machine; zig has none.
 CLANG ?= clang++
@@ -142,7 +140,7 @@ test-sanitized: $(VENV)/ready
 	$(CMAKE_CLANG) -B build/native-$(CLANG)-$(SANITIZERS) -DSPARSEBNN_SANITIZE=$(SANITIZERS) \
 	  -DSPARSEBNN_TESTS=ON -DCMAKE_CXX_FLAGS_RELEASE='-O1 -DNDEBUG' # compiling is most of the time
 	$(BIN)/cmake --build build/native-$(CLANG)-$(SANITIZERS)
-	$(BIN)/ctest --test-dir build/native-$(CLANG)-$(SANITIZERS) --output-on-failure
+	$(BIN)/ctest --test-dir build/native-$(CLANG)-$(SANITIZERS) --parallel 2 --output-on-failure
 
 # Each of delegate/fuzz/*.cc for FUZZ_SECONDS, from its seed corpus and its regressions; what it
 # finds goes to build/fuzz. The C++ tests run the same inputs.

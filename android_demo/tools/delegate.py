@@ -67,7 +67,6 @@ def build(abi: str) -> Path:
         "ANDROID_ABI": abi,
         "ZIG": zig,
         "SPARSEBNN_JNI_INCLUDE": ";".join(map(str, jdk.headers())),
-        "SPARSEBNN_WERROR": "ON",
     }
     configure = [cmake, "-S", ROOT / "delegate", "-B", folder, "-G", "Ninja"]
     configure += [f"-D{name}={value}" for name, value in options.items()]

@@ -1,6 +1,9 @@
 // Runs the fuzzers' inputs through the same code, with any compiler and any sanitizer.
 //
 //   fuzz_corpus_test FOLDER ...      each with a folder for each fuzzer
+// Before all includes: on 32-bit machines readdir() else fails where a folder's positions have 64 bits.
+#define _FILE_OFFSET_BITS 64
+
 #include <dirent.h>
 
 #include <cstdio>
