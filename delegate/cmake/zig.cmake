@@ -22,6 +22,14 @@ else()
 endif()
 
 set(CMAKE_CXX_COMPILER "${ZIG}" c++ -target ${ZIG_TARGET})
+# CMake's tests of the compiler compile and do not link, and do not ask what it is: for a first
+# program zig builds the whole libc++, which takes a minute for each target.
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(CMAKE_CXX_COMPILER_ID_RUN TRUE)
+set(CMAKE_CXX_COMPILER_ID Clang)
+set(CMAKE_CXX_COMPILER_FRONTEND_VARIANT GNU)
+set(CMAKE_CXX_COMPILER_VERSION 20) # of ziglang 0.15
+set(CMAKE_CXX_STANDARD_COMPUTED_DEFAULT 17)
 # CMake wants archivers without arguments; these rules give `zig ar` its own.
 set(CMAKE_CXX_ARCHIVE_CREATE "\"${ZIG}\" ar qc <TARGET> <OBJECTS>")
 set(CMAKE_CXX_ARCHIVE_APPEND "\"${ZIG}\" ar q <TARGET> <OBJECTS>")

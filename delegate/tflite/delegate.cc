@@ -11,6 +11,7 @@
 #include "delegate.h"
 #include "delegate_options.h"
 #include "delegate_state.h"
+#include "kernels/base/decimal.h"
 #include "partition.h"
 #include "sparsebnn_delegate.h"
 #include "tflite_abi.h"
@@ -19,9 +20,11 @@ namespace sparsebnn {
 namespace {
 
 struct Delegate {
+  explicit Delegate(const DelegateOptions& options) : state(new DelegateState(options)) {}
+
   TfLiteDelegate interface = {};
   // Shared with the partitions, which the runtime may free after the delegate.
-  std::shared_ptr<DelegateState> state;
+  const Shared<DelegateState> state;
 };
 
 // ---- A partition, as the runtime's kernel ----
@@ -69,8 +72,7 @@ TfLiteStatus ClaimNodes(TfLiteContext* context, TfLiteDelegate* delegate) {
 
 ::TfLiteDelegate* Create(DelegateOptions options, std::string* error) {
   if (!options.Resolve(error)) return nullptr;
-  auto* delegate = new Delegate;
-  delegate->state = std::make_shared<DelegateState>(options);
+  auto* delegate = new Delegate(options);
   delegate->interface.data = delegate;
   delegate->interface.Prepare = ClaimNodes;
   // Without this flag the runtime prepares the graph before it asks the delegate, and fails at
@@ -88,7 +90,7 @@ Delegate* Unwrap(::TfLiteDelegate* delegate) {
 ::TfLiteDelegate* CreateDelegate(const sparsebnn_delegate_options& options,
                                  std::string* error) {
   DelegateOptions parsed;
-  const std::string threads = std::to_string(options.num_threads);
+  const std::string threads = Decimal(options.num_threads);
   const bool valid =
       (options.num_threads == 0 || parsed.Set("num_threads", threads.c_str(), error)) &&
       parsed.Set("kernel", options.kernel, error) && parsed.Set("isa", options.isa, error) &&

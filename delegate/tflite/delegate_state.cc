@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/base/decimal.h"
+
 namespace sparsebnn {
 namespace {
 
@@ -16,17 +18,15 @@ std::string JsonString(const std::string& text) {
 }
 
 std::string NodeJson(const NodeProfile& node) {
-  return "{\"node\": " + std::to_string(node.node) + ", \"op\": " + JsonString(node.op) +
+  return "{\"node\": " + Decimal(node.node) + ", \"op\": " + JsonString(node.op) +
          ", \"input\": " + node.input.ToString() + ", \"output\": " + node.output.ToString() +
-         ", \"kernel\": " + JsonString(node.kernel) +
-         ", \"runs\": " + std::to_string(node.runs) +
-         ", \"ns\": " + std::to_string(node.nanoseconds) + "}";
+         ", \"kernel\": " + JsonString(node.kernel) + ", \"runs\": " + Decimal(node.runs) +
+         ", \"ns\": " + Decimal(node.nanoseconds) + "}";
 }
 
 std::string PartitionJson(const PartitionProfile& partition) {
-  std::string json = "{\"threads\": " + std::to_string(partition.threads) +
-                     ", \"arena_bytes\": " + std::to_string(partition.arena_bytes) +
-                     ", \"nodes\": [";
+  std::string json = "{\"threads\": " + Decimal(partition.threads) +
+                     ", \"arena_bytes\": " + Decimal(partition.arena_bytes) + ", \"nodes\": [";
   for (size_t i = 0; i < partition.nodes.size(); ++i) {
     json += (i > 0 ? ", " : "") + NodeJson(partition.nodes[i]);
   }
@@ -44,26 +44,40 @@ ThreadPool* ExecutionResources::Threads(int count) {
   return threads_.get();
 }
 
-std::shared_ptr<ExecutionResources> DelegateState::ResourcesFor(const TfLiteContext* context) {
-  Shared& shared = *shared_.get();
-  std::lock_guard<std::mutex> lock(shared.mutex);
-  auto& known = shared.resources;
-  // A context that is gone has left a pointer to nothing, and may have left its address too.
-  known.erase(std::remove_if(known.begin(), known.end(),
-                             [](const auto& entry) { return entry.second.expired(); }),
-              known.end());
-  for (const auto& entry : known) {
-    if (entry.first != context) continue;
-    if (auto resources = entry.second.lock()) return resources;
+ExecutionResources* DelegateState::Join(const TfLiteContext* context) {
+  InProcess& shared = *shared_.get();
+  MutexLock lock(&shared.mutex);
+  ExecutionResources* resources = nullptr;
+  for (ExecutionResources* known : shared.resources) {
+    if (known->context_ == context) resources = known;
   }
-  auto resources = std::make_shared<ExecutionResources>();
-  known.emplace_back(context, resources);
+  if (resources == nullptr) {
+    resources = new ExecutionResources;
+    resources->context_ = context;
+    shared.resources.push_back(resources);
+  }
+  ++resources->partitions_;
   return resources;
 }
 
+void DelegateState::Leave(const void* partition, ExecutionResources* resources) {
+  InProcess& shared = *shared_.get();
+  MutexLock lock(&shared.mutex);
+  auto& profiles = shared.profiles;
+  profiles.erase(
+      std::remove_if(profiles.begin(), profiles.end(),
+                     [partition](const auto& entry) { return entry.first == partition; }),
+      profiles.end());
+  if (--resources->partitions_ > 0) return;
+  // A forked child's copies are not in its list.
+  auto& known = shared.resources;
+  known.erase(std::remove(known.begin(), known.end(), resources), known.end());
+  delete resources;
+}
+
 void DelegateState::SetProfile(const void* partition, PartitionProfile profile) {
-  Shared& shared = *shared_.get();
-  std::lock_guard<std::mutex> lock(shared.mutex);
+  InProcess& shared = *shared_.get();
+  MutexLock lock(&shared.mutex);
   for (auto& entry : shared.profiles) {
     if (entry.first != partition) continue;
     entry.second = std::move(profile);
@@ -72,19 +86,9 @@ void DelegateState::SetProfile(const void* partition, PartitionProfile profile) 
   shared.profiles.emplace_back(partition, std::move(profile));
 }
 
-void DelegateState::RemoveProfile(const void* partition) {
-  Shared& shared = *shared_.get();
-  std::lock_guard<std::mutex> lock(shared.mutex);
-  auto& profiles = shared.profiles;
-  profiles.erase(
-      std::remove_if(profiles.begin(), profiles.end(),
-                     [partition](const auto& entry) { return entry.first == partition; }),
-      profiles.end());
-}
-
 const char* DelegateState::ProfileJson() {
-  Shared& shared = *shared_.get();
-  std::lock_guard<std::mutex> lock(shared.mutex);
+  InProcess& shared = *shared_.get();
+  MutexLock lock(&shared.mutex);
   std::string& json = shared.json;
   json =
       "{\"version\": \"" SPARSEBNN_VERSION "\", \"isa\": " + JsonString(IsaName(options_.isa)) +

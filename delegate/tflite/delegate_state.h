@@ -4,16 +4,17 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "delegate_options.h"
+#include "kernels/base/mutex.h"
 #include "kernels/cpu/process.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/cpu/workspace.h"
 #include "shape.h"
+#include "shared.h"
 #include "tflite_abi.h"
 
 namespace sparsebnn {
@@ -28,6 +29,10 @@ struct ExecutionResources {
   Workspace workspace;
 
  private:
+  friend class DelegateState;
+
+  const TfLiteContext* context_ = nullptr;
+  int partitions_ = 0;  // that use it
   std::unique_ptr<ThreadPool> threads_;
   int asked_ = 0;
 };
@@ -46,33 +51,33 @@ struct PartitionProfile {
   std::vector<NodeProfile> nodes;
 };
 
-class DelegateState {
+class DelegateState : public Owned {
  public:
   explicit DelegateState(const DelegateOptions& options) : options_(options) {}
 
   const DelegateOptions& options() const { return options_; }
 
-  // The same for all partitions of one interpreter's graph.
-  std::shared_ptr<ExecutionResources> ResourcesFor(const TfLiteContext* context);
+  // For a partition: the same for all of one interpreter's graph, until each has left.
+  ExecutionResources* Join(const TfLiteContext* context);
+  void Leave(const void* partition, ExecutionResources* resources);
 
-  // What the report says of a partition, until it is removed.
+  // What the report says of a partition, until it leaves.
   void SetProfile(const void* partition, PartitionProfile profile);
-  void RemoveProfile(const void* partition);
 
   // The text lives until the next call.
   const char* ProfileJson();
 
  private:
-  struct Shared {
-    std::mutex mutex;  // of everything below
-    std::vector<std::pair<const TfLiteContext*, std::weak_ptr<ExecutionResources>>> resources;
+  struct InProcess {
+    Mutex mutex;  // of everything below
+    std::vector<ExecutionResources*> resources;
     std::vector<std::pair<const void*, PartitionProfile>> profiles;
     std::string json;
   };
 
   const DelegateOptions options_;
   // A partition that a forked child has a copy of is in its report from its next run on.
-  OnePerProcess<Shared> shared_;
+  OnePerProcess<InProcess> shared_;
 };
 
 }  // namespace sparsebnn

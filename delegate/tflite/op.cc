@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/base/decimal.h"
 #include "ops.h"
 
 namespace sparsebnn {
@@ -63,7 +64,7 @@ std::unique_ptr<Op> MakeOp(const char* custom_name, const void* options, size_t 
 
 bool ExpectInputs(const std::vector<Operand>& inputs, size_t count, OpError* error) {
   if (inputs.size() == count) return true;
-  return error->Expected(std::to_string(count) + " inputs", std::to_string(inputs.size()));
+  return error->Expected(Decimal(count) + " inputs", Decimal(inputs.size()));
 }
 
 bool ExpectType(const Operand& operand, TfLiteType type, OpError* error) {
@@ -73,14 +74,14 @@ bool ExpectType(const Operand& operand, TfLiteType type, OpError* error) {
 
 bool ExpectRank(const Operand& operand, int rank, OpError* error) {
   if (operand.shape.rank == rank) return true;
-  return error->Expected(std::to_string(rank) + " dimensions", operand.shape.ToString(),
+  return error->Expected(Decimal(rank) + " dimensions", operand.shape.ToString(),
                          operand.tensor);
 }
 
 bool ExpectBounded(const Operand& operand, OpError* error) {
   size_t bytes;
   if (operand.shape.Bytes(operand.type(), &bytes)) return true;
-  return error->Expected("1.." + std::to_string(Shape::kMaxBytes) + " bytes",
+  return error->Expected("1.." + Decimal(Shape::kMaxBytes) + " bytes",
                          TypeName(operand.type()) + " " + operand.shape.ToString(),
                          operand.tensor);
 }
@@ -101,7 +102,7 @@ bool ExpectConstant(const Operand& operand, TfLiteType type, const Shape& shape,
     return error->Expected(expected, "a tensor that is computed when the model runs", tensor);
   }
   if (tensor->bytes < bytes) {
-    return error->Expected(expected, std::to_string(tensor->bytes) + " bytes", tensor);
+    return error->Expected(expected, Decimal(tensor->bytes) + " bytes", tensor);
   }
   return true;
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "binary_filter.h"
+#include "kernels/base/decimal.h"
 #include "op_options.h"
 #include "ops.h"
 #include "sliding_window.h"
@@ -130,8 +131,8 @@ bool Bconv2dOp::PrepareGeometry(const Operand& input, bool filter_has_stray_bits
   const Shape& shape = input.shape;
   if (shape.dims[3] != WordsFor(a.channels_in) ||
       *std::max_element(shape.dims, shape.dims + 3) > kMaxExtent) {
-    return error->Expected("[batch, height, width, " + std::to_string(WordsFor(a.channels_in)) +
-                               "] for " + std::to_string(a.channels_in) + " channels",
+    return error->Expected("[batch, height, width, " + Decimal(WordsFor(a.channels_in)) +
+                               "] for " + Decimal(a.channels_in) + " channels",
                            shape.ToString(), input.tensor);
   }
   SlidingWindow rows, columns;
@@ -158,9 +159,9 @@ bool Bconv2dOp::PrepareGeometry(const Operand& input, bool filter_has_stray_bits
   g->padding_top = rows.padding_before;
   g->padding_left = columns.padding_before;
   if (static_cast<int64_t>(g->taps()) * g->channels_in_per_group() > kMaxDepth) {
-    return error->Expected("at most " + std::to_string(kMaxDepth) + " bits per output",
-                           std::to_string(g->taps()) + " taps of " +
-                               std::to_string(g->channels_in_per_group()) + " channels");
+    return error->Expected(
+        "at most " + Decimal(kMaxDepth) + " bits per output",
+        Decimal(g->taps()) + " taps of " + Decimal(g->channels_in_per_group()) + " channels");
   }
   output->shape.rank = 4;
   output->shape.dims[0] = g->batch;
@@ -195,7 +196,7 @@ bool Bconv2dOp::FoldTransform(const Operand* values, const Operand& output,
     zero_point = output.tensor->params.zero_point;
     if (output.tensor->quantization.type != kTfLiteAffineQuantization || !(scale > 0.0) ||
         !std::isfinite(scale)) {
-      return error->Expected("a positive scale", std::to_string(scale), output.tensor);
+      return error->Expected("a positive scale", Decimal(scale), output.tensor);
     }
   }
   const int depth = geometry_.taps() * channels_in_per_group(geometry_);
@@ -231,7 +232,7 @@ bool Bconv2dOp::ChooseZeroPadding(OutputType output, const TfLiteTensor* about,
     return error->Set(
         "Expected an even number of channels, or float32 output without an activation, for a "
         "layer that pads with zeros, got " +
-            std::to_string(attributes_.channels_in) + " channels",
+            Decimal(attributes_.channels_in) + " channels",
         about);
   }
   *padding = ZeroPadding::kHalfPopcount;
@@ -305,8 +306,8 @@ class LceBconv2d : public Bconv2dOp {
       return true;
     }
     return error->Expected("[channels out, height, width, words] that divide into groups for " +
-                               std::to_string(attributes_.channels_in) +
-                               " channels, sides up to " + std::to_string(kMaxFilter),
+                               Decimal(attributes_.channels_in) + " channels, sides up to " +
+                               Decimal(kMaxFilter),
                            shape.ToString(), filter.tensor);
   }
 
@@ -323,8 +324,8 @@ class CodebookBconv2d : public Bconv2dOp {
     index_bits_ = options.Get("index_bits", 1, 9);
     options_error_ = options.error();
     if (version != kFormatVersion) {
-      options_error_ = "Expected sub-bit format version " + std::to_string(kFormatVersion) +
-                       ", got " + std::to_string(version) + ". Use a newer delegate";
+      options_error_ = "Expected sub-bit format version " + Decimal(kFormatVersion) + ", got " +
+                       Decimal(version) + ". Use a newer delegate";
     }
     g_.filter_height = g_.filter_width = 3;
   }
@@ -337,9 +338,8 @@ class CodebookBconv2d : public Bconv2dOp {
     if (g_.groups > 1 &&
         (channels_in % (32 * g_.groups) != 0 || g_.channels_out % g_.groups != 0)) {
       return error->Expected("channels that divide into groups of a multiple of 32",
-                             std::to_string(channels_in) + " channels to " +
-                                 std::to_string(g_.channels_out) + " in " +
-                                 std::to_string(g_.groups) + " groups");
+                             Decimal(channels_in) + " channels to " + Decimal(g_.channels_out) +
+                                 " in " + Decimal(g_.groups) + " groups");
     }
     Geometry g = g_;
     std::vector<uint16_t> codebook;
@@ -354,9 +354,9 @@ class CodebookBconv2d : public Bconv2dOp {
                                 channels_in_per_group(g));
     const int64_t bad = filter.FirstBadIndex();
     if (bad >= 0) {
-      return error->Expected("indices into a codebook of " +
-                                 std::to_string(inputs[2].shape.dims[0]) + " codewords",
-                             "another at position " + std::to_string(bad), inputs[1].tensor);
+      return error->Expected(
+          "indices into a codebook of " + Decimal(inputs[2].shape.dims[0]) + " codewords",
+          "another at position " + Decimal(bad), inputs[1].tensor);
     }
     return PrepareKernel(settings, g, filter, &inputs[3], *output, error);
   }
@@ -374,8 +374,8 @@ class CodebookBconv2d : public Bconv2dOp {
 
   bool ReadCodebook(const Operand& operand, std::vector<uint16_t>* codebook,
                     OpError* error) const {
-    const std::string expected = "a codebook of 1.." + std::to_string(1 << index_bits_) +
-                                 " codewords in 0..511 as uint16";
+    const std::string expected =
+        "a codebook of 1.." + Decimal(1 << index_bits_) + " codewords in 0..511 as uint16";
     if (operand.tensor == nullptr) return error->Expected(expected, "no tensor");
     const Shape& shape = operand.shape;
     if (shape.rank != 1 || shape.dims[0] > 1 << index_bits_) {
@@ -386,7 +386,7 @@ class CodebookBconv2d : public Bconv2dOp {
     std::memcpy(codebook->data(), operand.tensor->data, codebook->size() * sizeof(uint16_t));
     for (const uint16_t codeword : *codebook) {
       if (codeword >= CodebookFilter::kCodewords) {
-        return error->Expected(expected, std::to_string(codeword), operand.tensor);
+        return error->Expected(expected, Decimal(codeword), operand.tensor);
       }
     }
     return true;

@@ -1,4 +1,5 @@
 // LceBMaxPool2d.
+#include "kernels/base/decimal.h"
 #include "kernels/max_pool/max_pool.h"
 #include "op_options.h"
 #include "ops.h"
@@ -57,7 +58,7 @@ class MaxPoolOp : public Op {
   }
 
   std::string Description() const override {
-    return std::to_string(g_.filter_height) + "x" + std::to_string(g_.filter_width);
+    return Decimal(g_.filter_height) + "x" + Decimal(g_.filter_width);
   }
 
  private:

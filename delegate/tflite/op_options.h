@@ -6,6 +6,7 @@
 #include <string>
 
 #include "flexbuffer.h"
+#include "kernels/base/decimal.h"
 
 namespace sparsebnn {
 
@@ -24,9 +25,9 @@ class OpOptions {
       return static_cast<int>(value);
     }
     if (error_.empty()) {
-      error_ = std::string("Expected option ") + key + " in " + std::to_string(minimum) + ".." +
-               std::to_string(maximum) + ", got " +
-               (result == FlexBufferMap::Result::kFound     ? std::to_string(value)
+      error_ = std::string("Expected option ") + key + " in " + Decimal(minimum) + ".." +
+               Decimal(maximum) + ", got " +
+               (result == FlexBufferMap::Result::kFound     ? Decimal(value)
                 : result == FlexBufferMap::Result::kMissing ? "none"
                                                             : "no integer");
     }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/base/decimal.h"
 #include "kernels/quantize/quantize.h"
 #include "ops.h"
 #include "parallel_rows.h"
@@ -27,7 +28,7 @@ class Quantize : public Op {
     isa_ = settings.isa;
     zero_point_ = input.tensor->params.zero_point;
     if (type_ == kTfLiteInt8 && (zero_point_ < -128 || zero_point_ > 127)) {
-      return error->Expected("a zero point of int8", std::to_string(zero_point_), input.tensor);
+      return error->Expected("a zero point of int8", Decimal(zero_point_), input.tensor);
     }
     return true;
   }
@@ -110,9 +111,9 @@ class Dequantize : public Op {
     const float steps = std::round(1.0f / tensor.params.scale);
     const int zero_point = tensor.params.zero_point;
     if (!(steps >= 0.0f) || zero_point < -128 || zero_point > 127) {
-      return error->Expected(
-          "a positive scale and a zero point of int8",
-          std::to_string(tensor.params.scale) + " and " + std::to_string(zero_point), &tensor);
+      return error->Expected("a positive scale and a zero point of int8",
+                             Decimal(tensor.params.scale) + " and " + Decimal(zero_point),
+                             &tensor);
     }
     const int bounded_steps = static_cast<int>(std::min(steps, 256.0f));
     plus_one_ = static_cast<int8_t>(std::min(127, zero_point + bounded_steps));

@@ -1,10 +1,11 @@
 #include "partition.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <utility>
 
+#include "kernels/base/clock.h"
+#include "kernels/base/decimal.h"
 #include "parallel_rows.h"
 
 namespace sparsebnn {
@@ -41,20 +42,20 @@ bool Resize(TfLiteContext* context, TfLiteTensor* tensor, const Shape& shape) {
 
 }  // namespace
 
-Partition::Partition(TfLiteContext* context, std::shared_ptr<DelegateState> delegate,
+Partition::Partition(TfLiteContext* context, Shared<DelegateState> delegate,
                      const TfLiteDelegateParams& params)
-    : delegate_(std::move(delegate)), resources_(delegate_->ResourcesFor(context)) {
+    : delegate_(delegate), resources_(delegate_->Join(context)) {
   for (int i = 0; i < params.nodes_to_replace->size; ++i) {
     const int node_index = params.nodes_to_replace->data[i];
     if (!ReadNode(context, node_index, params)) {
       init_error_ = "Expected a delegated node with inputs and one output, got node " +
-                    std::to_string(node_index);
+                    Decimal(node_index);
       break;
     }
   }
 }
 
-Partition::~Partition() { delegate_->RemoveProfile(this); }
+Partition::~Partition() { delegate_->Leave(this, resources_); }
 
 bool Partition::ReadNode(TfLiteContext* context, int node_index,
                          const TfLiteDelegateParams& params) {
@@ -96,7 +97,7 @@ void Partition::FindProducers(Node* node) const {
 }
 
 bool Partition::Report(TfLiteContext* context, const Node& node, const OpError& error) const {
-  std::string where = "node " + std::to_string(node.index) + " (" + node.name + ")";
+  std::string where = "node " + Decimal(node.index) + " (" + node.name + ")";
   if (error.tensor != nullptr) where += ", tensor '" + NameOf(error.tensor) + "'";
   context->ReportError(context, "sparsebnn: %s: %s.", where.c_str(), error.message.c_str());
   return false;
@@ -109,8 +110,7 @@ bool Partition::ReadOperand(TfLiteContext* context, const Node& node, size_t inp
   if (tensor == kTfLiteOptionalTensor) return true;
   operand->tensor = TensorAt(context, tensor);
   if (operand->tensor == nullptr) {
-    return error->Expected("a tensor below " + std::to_string(context->tensors_size),
-                           std::to_string(tensor));
+    return error->Expected("a tensor below " + Decimal(context->tensors_size), Decimal(tensor));
   }
   if (input < node.producers.size() && node.producers[input] >= 0) {
     const Node& producer = nodes_[static_cast<size_t>(node.producers[input])];
@@ -119,9 +119,9 @@ bool Partition::ReadOperand(TfLiteContext* context, const Node& node, size_t inp
     return true;
   }
   if (ShapeOf(operand->tensor->dims, &operand->shape)) return true;
-  return error->Set("Expected 1.." + std::to_string(Shape::kMaxRank) +
-                        " dimensions of at least 1, got others",
-                    operand->tensor);
+  return error->Set(
+      "Expected 1.." + Decimal(Shape::kMaxRank) + " dimensions of at least 1, got others",
+      operand->tensor);
 }
 
 bool Partition::PrepareNode(TfLiteContext* context, size_t n) {
@@ -369,7 +369,7 @@ bool Partition::RunGroup(TfLiteContext* context, FusedGroup* group) {
     error.Expected("allocated tensors at multiples of 4 bytes", "others");
     return Report(context, head, error);
   }
-  const auto start = std::chrono::steady_clock::now();
+  const uint64_t start = Nanoseconds();
   const bool done = fused
                         ? RunEpilogue(group, input)
                         : head.op->Run(input, output, &resources_->workspace, ThreadsFor(head));
@@ -378,9 +378,7 @@ bool Partition::RunGroup(TfLiteContext* context, FusedGroup* group) {
     return Report(context, head, error);
   }
   if (delegate_->options().profile) {
-    const auto elapsed = std::chrono::steady_clock::now() - start;
-    head.nanoseconds += static_cast<uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count());
+    head.nanoseconds += Nanoseconds() - start;
     for (const FusedNode& node : group->nodes) ++nodes_[static_cast<size_t>(node.node)].runs;
   }
   return true;
@@ -407,7 +405,7 @@ std::string Partition::Description(const FusedGroup& group, size_t place) const 
   const std::string isa = IsaName(settings_.isa);
   if (place == 0) return "elementwise " + isa;
   const Node& head = nodes_[static_cast<size_t>(group.nodes[0].node)];
-  return "in node " + std::to_string(head.index);
+  return "in node " + Decimal(head.index);
 }
 
 void Partition::UpdateProfile() {

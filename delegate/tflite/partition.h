@@ -21,7 +21,7 @@ namespace sparsebnn {
 class Partition {
  public:
   // Keeps what the nodes are; what is wrong with them is reported by Prepare.
-  Partition(TfLiteContext* context, std::shared_ptr<DelegateState> delegate,
+  Partition(TfLiteContext* context, Shared<DelegateState> delegate,
             const TfLiteDelegateParams& params);
   ~Partition();
   Partition(const Partition&) = delete;
@@ -85,8 +85,8 @@ class Partition {
   void UpdateProfile();
   void LogKernels();
 
-  const std::shared_ptr<DelegateState> delegate_;
-  const std::shared_ptr<ExecutionResources> resources_;
+  const Shared<DelegateState> delegate_;
+  ExecutionResources* const resources_;
   std::string init_error_;
   std::vector<Node> nodes_;
   std::vector<FusedGroup> groups_;  // in the order in which they run

@@ -1,5 +1,7 @@
 #include "shape.h"
 
+#include "kernels/base/decimal.h"
+
 namespace sparsebnn {
 namespace {
 
@@ -47,7 +49,7 @@ bool Shape::Bytes(TfLiteType type, size_t* bytes) const {
 
 std::string Shape::ToString() const {
   std::string text = "[";
-  for (int i = 0; i < rank; ++i) text += (i > 0 ? ", " : "") + std::to_string(dims[i]);
+  for (int i = 0; i < rank; ++i) text += (i > 0 ? ", " : "") + Decimal(dims[i]);
   return text + "]";
 }
 
@@ -77,7 +79,7 @@ std::string TypeName(TfLiteType type) {
     case kTfLiteUInt16:
       return "uint16";
   }
-  return "type " + std::to_string(static_cast<int>(type));
+  return "type " + Decimal(static_cast<int>(type));
 }
 
 }  // namespace sparsebnn

@@ -1,14 +1,15 @@
 #include "kernel_list.h"
 
+#include "kernels/base/decimal.h"
 #include "kernels/codebook/bconv2d_codebook.h"
 #include "kernels/codebook/raster.h"
 
 namespace sparsebnn {
 
 std::string TileName(const KernelEntry& kernel) {
-  const std::string pixels = std::to_string(kernel.pixels);
+  const std::string pixels = Decimal(kernel.pixels);
   return kernel.kind == KernelKind::kCodebook ? "x" + pixels
-                                              : pixels + "x" + std::to_string(kernel.channels);
+                                              : pixels + "x" + Decimal(kernel.channels);
 }
 
 bool KernelSupports(const KernelEntry& kernel, const Geometry& geometry, OutputType output) {

@@ -19,6 +19,7 @@
 #include "codebook_plan.h"
 #include "codebook_sums_inl.h"
 #include "codebook_tables_inl.h"
+#include "kernels/base/decimal.h"
 #include "kernels/bconv2d/kernel_list.h"
 #include "output_tile_inl.h"
 #include "raster.h"
@@ -104,8 +105,8 @@ class CodebookBconv2d : public Bconv2d {
 
   const char* kernel() const override { return "codebook"; }
   std::string description() const override {
-    return std::string("codebook x") + std::to_string(V::kBits) + " " + isa_ + ", " +
-           std::to_string(plans_[0].chunks[0].patterns.size()) + " patterns of 7 taps";
+    return std::string("codebook x") + Decimal(V::kBits) + " " + isa_ + ", " +
+           Decimal(plans_[0].chunks[0].patterns.size()) + " patterns of 7 taps";
   }
 
  private:
@@ -311,9 +312,9 @@ std::unique_ptr<Bconv2d> MakeCodebookBconv2d(const Geometry& geometry,
                                              OutputTransform transform, const char* isa,
                                              Bconv2dFactory make_dense, std::string* error) {
   if (geometry.depth() > kMaxCodebookDepth) {
-    *error = "Expected at most " + std::to_string(kMaxCodebookDepth) +
+    *error = "Expected at most " + Decimal(kMaxCodebookDepth) +
              " taps times input channels for the codebook kernel, got " +
-             std::to_string(geometry.depth());
+             Decimal(geometry.depth());
     return nullptr;
   }
   const Raster raster(geometry, V::kBits);

@@ -4,11 +4,12 @@
 #include <sched.h>
 
 #include <atomic>
-#include <chrono>
-#include <condition_variable>
+#include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
+
+#include "kernels/base/clock.h"
+#include "kernels/base/mutex.h"
 
 namespace sparsebnn {
 
@@ -18,10 +19,10 @@ class ThreadPool::Workers {
 
   ~Workers() {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      MutexLock lock(&mutex_);
       stop_.store(true);
     }
-    start_.notify_all();
+    start_.WakeAll();
     for (const auto& worker : workers_) pthread_join(worker->handle, nullptr);
   }
 
@@ -49,9 +50,9 @@ class ThreadPool::Workers {
     open_.store(++loop_);
     if (sleeping_.load() > 0) {
       {
-        std::lock_guard<std::mutex> lock(mutex_);
+        MutexLock lock(&mutex_);
       }
-      start_.notify_all();
+      start_.WakeAll();
     }
     TakeShare(0);
     // Who has not come by now need not: nothing is left to do.
@@ -75,7 +76,7 @@ class ThreadPool::Workers {
     bool Spin() {
       if (over_) return false;
       for (int i = 0; i < 32; ++i) Pause();
-      over_ = std::chrono::steady_clock::now() - start_ > std::chrono::microseconds(50);
+      over_ = Nanoseconds() - start_ > 50'000;
       return true;
     }
 
@@ -88,7 +89,7 @@ class ThreadPool::Workers {
 #endif
     }
 
-    const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    const uint64_t start_ = Nanoseconds();
     bool over_ = false;
   };
 
@@ -122,9 +123,9 @@ class ThreadPool::Workers {
     for (Wait wait; wait.Spin();) {
       if (HasLoop(seen)) return !stop_.load();
     }
-    std::unique_lock<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     sleeping_.fetch_add(1);
-    start_.wait(lock, [&] { return HasLoop(seen); });
+    while (!HasLoop(seen)) start_.Wait(&mutex_);
     sleeping_.fetch_sub(1);
     return !stop_.load();
   }
@@ -138,8 +139,8 @@ class ThreadPool::Workers {
 
   bool started_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::mutex mutex_;
-  std::condition_variable start_;
+  Mutex mutex_;
+  Condition start_;
   unsigned long loop_ = 0;  // counts loops; a worker takes part in each at most once
   // The loop that workers may join, 0 for none; what follows is its, and does not change as long
   // as it is open or a worker is active.

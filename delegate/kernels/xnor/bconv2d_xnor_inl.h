@@ -15,6 +15,7 @@
 #include <string>
 #include <utility>
 
+#include "kernels/base/decimal.h"
 #include "kernels/bconv2d/kernel_list.h"
 #include "kernels/bconv2d/vector_transform_inl.h"
 
@@ -100,7 +101,7 @@ class XnorBconv2d : public Bconv2d {
 
   const char* kernel() const override { return "xnor"; }
   std::string description() const override {
-    return "xnor " + std::to_string(kPixels) + "x" + std::to_string(kChannels) + " " + isa_;
+    return "xnor " + Decimal(kPixels) + "x" + Decimal(kChannels) + " " + isa_;
   }
 
  private:
