@@ -28,6 +28,8 @@ GOLDEN = ROOT / "tests" / "golden"
 LITERT_NEEDS = ("flatbuffers", "typing_extensions.py", "ml_dtypes", "backports")
 
 
+# Of delegate/, what the library is built from.
+ROOMS = {"android", "cmake", "include", "kernels", "standalone", "tflite"}
 # Of a checkout, what is made by using it.
 MADE = shutil.ignore_patterns(
     ".*", "__pycache__", "*.so", "*.egg-info", "build", "dist", "demo", "site"
@@ -125,7 +127,7 @@ class TestSourceDistribution:
             *("delegate", "keras_sparsebnn", "keras_sparsebnn.egg-info"),
         }
         rooms = {name.split("/")[1] for name in names if re.match("delegate/[^/]+/", name)}
-        assert rooms == {"android", "cmake", "include", "kernels", "tflite"}
+        assert rooms == ROOMS
         kinds = {".cc", ".h", ".inc", ".cmake", ".map", ".txt"}
         sources = {name for name in names if name.startswith("delegate/")}
         assert {Path(name).suffix for name in sources} - kinds <= {""}
@@ -142,8 +144,7 @@ class TestSourceDistribution:
     def test_has_all_that_the_library_is_compiled_from(self, sdist, wheel):
         # Compiling it once more would take minutes. The build that was says what it read.
         names = self.names(sdist)
-        rooms = ("android", "cmake", "include", "kernels", "tflite")
-        files = [path for room in rooms for path in (ROOT / "delegate" / room).rglob("*.*")]
+        files = [path for room in ROOMS for path in (ROOT / "delegate" / room).rglob("*.*")]
         files += [path for path in (ROOT / "delegate").glob("*.*") if path.is_file()]
         files = [path for path in files if "__pycache__" not in path.parts]
         assert {name for name in names if name.startswith("delegate/")} == {
