@@ -1,8 +1,9 @@
 // The loops of the epilogue, for a file of one instruction set that says which of 32 floats are
 // negative. Everything here has internal linkage, so that each file has its own code.
 //
-// A chunk of 32 channels of one pixel goes through all steps in registers. The steps are the same
-// for every chunk, so that their branches are predicted.
+// A chunk of 32 channels goes through all steps in registers, of two pixels where there are two:
+// they share what it takes to find the step. The steps are the same for every chunk, so that
+// their branches are predicted.
 #ifndef SPARSEBNN_KERNELS_EPILOGUE_EPILOGUE_INL_H_
 #define SPARSEBNN_KERNELS_EPILOGUE_EPILOGUE_INL_H_
 
@@ -33,13 +34,6 @@ class Chunk {
     return chunk;
   }
 
-  // From where all of them are.
-  static Chunk LoadWhole(const float* from) {
-    Chunk chunk;
-    std::memcpy(chunk.v_, from, sizeof chunk.v_);
-    return chunk;
-  }
-
   void Store(float* to, int count) const {
     if (kWhole) {
       std::memcpy(to, v_, sizeof v_);
@@ -60,8 +54,15 @@ class Chunk {
     return kWhole ? signs : signs & ((1u << count) - 1);
   }
 
+  // `all`: whether all of the operands at `from` are there, although only `count` count.
   template <typename Function>
-  void Apply(const Chunk& x, const Function& function) {
+  void Apply(const float* from, bool all, int count, const Function& function) {
+    Chunk x;
+    if (kWhole || all) {
+      std::memcpy(x.v_, from, sizeof x.v_);
+    } else {
+      x = Load(from, count);
+    }
     for (int i = 0; i < kVectors; ++i) v_[i] = function(v_[i], x.v_[i]);
   }
 
@@ -69,77 +70,103 @@ class Chunk {
   f32x8 v_[kVectors];
 };
 
-// `at`: of the chunk in a tensor; `word`: in the signs; `channel`: its first.
-template <uint32_t (*kSignMask)(const float*), int kVectors, bool kWhole>
-inline void RunChunk(const Epilogue& epilogue, const float* values, size_t at, size_t word,
-                     int channel, int count) {
-  using Values = Chunk<kVectors, kWhole>;
-  Values v = Values::Load(values, count);
+// Where a chunk is: `at` in a tensor, `word` in the signs, `channel` its first; of the next pixel
+// it is `channels` floats and `words` words on, and `stride` floats in the tile.
+struct ChunkPlace {
+  size_t at, word, channel;
+  size_t channels, words, stride;
+  int count;
+};
+
+template <uint32_t (*kSignMask)(const float*), int kPixels, int kVectors, bool kWhole>
+inline void RunChunks(const Epilogue& epilogue, const float* values, const ChunkPlace& place) {
+  Chunk<kVectors, kWhole> v[kPixels];
+  const int count = place.count;
+  for (int p = 0; p < kPixels; ++p) {
+    v[p] = Chunk<kVectors, kWhole>::Load(values + static_cast<size_t>(p) * place.stride, count);
+  }
   const EpilogueStep* const end = epilogue.steps.data() + epilogue.steps.size();
   for (const EpilogueStep* step = epilogue.steps.data(); step != end; ++step) {
-    if (step->kind == StepKind::kStore) {
-      v.Store(step->values + at, count);
-      continue;
-    }
-    if (step->kind == StepKind::kStoreSigns) {
-      step->signs[word] = v.template Signs<kSignMask>(count);
-      continue;
-    }
-    const Values x = step->constants != nullptr ? Values::LoadWhole(step->constants + channel)
-                                                : Values::Load(step->tensor + at, count);
+    const auto apply = [&](const auto& function) {
+      const bool constant = step->constants != nullptr;
+      const float* const x =
+          constant ? step->constants + place.channel : step->tensor + place.at;
+      const size_t next = constant ? 0 : place.channels;
+      for (int p = 0; p < kPixels; ++p) {
+        v[p].Apply(x + static_cast<size_t>(p) * next, constant, count, function);
+      }
+    };
     switch (step->kind) {
       case StepKind::kAdd:
-        v.Apply(x, [](f32x8 a, f32x8 b) { return a + b; });
+        apply([](f32x8 a, f32x8 b) { return a + b; });
         break;
       case StepKind::kSubtract:
-        v.Apply(x, [](f32x8 a, f32x8 b) { return a - b; });
+        apply([](f32x8 a, f32x8 b) { return a - b; });
         break;
       case StepKind::kSubtractFrom:
-        v.Apply(x, [](f32x8 a, f32x8 b) { return b - a; });
+        apply([](f32x8 a, f32x8 b) { return b - a; });
         break;
       case StepKind::kMultiply:
-        v.Apply(x, [](f32x8 a, f32x8 b) { return a * b; });
+        apply([](f32x8 a, f32x8 b) { return a * b; });
         break;
       case StepKind::kMaximum:
-        v.Apply(x, [](f32x8 a, f32x8 b) { return a > b ? a : b; });
+        apply([](f32x8 a, f32x8 b) { return a > b ? a : b; });
         break;
       case StepKind::kMinimum:
-        v.Apply(x, [](f32x8 a, f32x8 b) { return a < b ? a : b; });
+        apply([](f32x8 a, f32x8 b) { return a < b ? a : b; });
         break;
       case StepKind::kPrelu:
-        v.Apply(x, [](f32x8 a, f32x8 b) { return a < 0.0f ? a * b : a; });
+        apply([](f32x8 a, f32x8 b) { return a < 0.0f ? a * b : a; });
         break;
       case StepKind::kStore:
+        for (int p = 0; p < kPixels; ++p) {
+          v[p].Store(step->values + place.at + static_cast<size_t>(p) * place.channels, count);
+        }
+        break;
       case StepKind::kStoreSigns:
+        for (int p = 0; p < kPixels; ++p) {
+          step->signs[place.word + static_cast<size_t>(p) * place.words] =
+              v[p].template Signs<kSignMask>(count);
+        }
         break;
     }
   }
 }
 
-template <uint32_t (*kSignMask)(const float*)>
-void RunEpilogue(const Epilogue& epilogue, const FloatTile& tile) {
+template <uint32_t (*kSignMask)(const float*), int kPixels>
+inline void RunPixels(const Epilogue& epilogue, const FloatTile& tile, int p) {
   const size_t channels = static_cast<size_t>(epilogue.channels);
   const size_t words = (channels + 31) / 32;
-  for (int p = 0; p < tile.pixels; ++p) {
-    const float* values = tile.values + static_cast<size_t>(p) * tile.stride;
-    const size_t pixel = tile.first_pixel + static_cast<size_t>(p);
-    for (int c = 0; c < tile.channels; c += kEpilogueChunk) {
-      const int channel = tile.first_channel + c;
-      const size_t at = pixel * channels + static_cast<size_t>(channel);
-      const size_t word = pixel * words + static_cast<size_t>(channel) / 32;
-      const int count = std::min(kEpilogueChunk, tile.channels - c);
-#define SPARSEBNN_CHUNK(vectors, whole) \
-  RunChunk<kSignMask, vectors, whole>(epilogue, values + c, at, word, channel, count)
-      if (count == kEpilogueChunk) {
-        SPARSEBNN_CHUNK(4, true);
-      } else if (count == 16) {
-        SPARSEBNN_CHUNK(2, true);
-      } else {
-        SPARSEBNN_CHUNK(4, false);
-      }
-#undef SPARSEBNN_CHUNK
+  const float* values = tile.values + static_cast<size_t>(p) * tile.stride;
+  const size_t pixel = tile.first_pixel + static_cast<size_t>(p);
+  for (int c = 0; c < tile.channels; c += kEpilogueChunk) {
+    const size_t channel = static_cast<size_t>(tile.first_channel + c);
+    const int count = std::min(kEpilogueChunk, tile.channels - c);
+    const ChunkPlace place = {pixel * channels + channel,
+                              pixel * words + channel / 32,
+                              channel,
+                              channels,
+                              words,
+                              tile.stride,
+                              count};
+#define SPARSEBNN_CHUNKS(vectors, whole) \
+  RunChunks<kSignMask, kPixels, vectors, whole>(epilogue, values + c, place)
+    if (count == kEpilogueChunk) {
+      SPARSEBNN_CHUNKS(4, true);
+    } else if (count == 16) {
+      SPARSEBNN_CHUNKS(2, true);
+    } else {
+      SPARSEBNN_CHUNKS(4, false);
     }
+#undef SPARSEBNN_CHUNKS
   }
+}
+
+template <uint32_t (*kSignMask)(const float*)>
+void RunEpilogue(const Epilogue& epilogue, const FloatTile& tile) {
+  int p = 0;
+  for (; p + 2 <= tile.pixels; p += 2) RunPixels<kSignMask, 2>(epilogue, tile, p);
+  if (p < tile.pixels) RunPixels<kSignMask, 1>(epilogue, tile, p);
 }
 
 }  // namespace
