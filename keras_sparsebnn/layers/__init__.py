@@ -2,6 +2,7 @@
 
 from keras_sparsebnn.activations import HardTanh, LearnableShift, RPReLU, TwoSidedPReLU
 from keras_sparsebnn.layers.adabin import AdaBinConv2D
+from keras_sparsebnn.layers.bcdnet import ChannelShift, DynamicEmbedding
 from keras_sparsebnn.layers.folded_conv2d import FoldedConv2D
 from keras_sparsebnn.layers.multi_bit import MultiBitConv2D
 from keras_sparsebnn.layers.pad_channels import PadChannels
@@ -10,6 +11,8 @@ from keras_sparsebnn.quantizers import sparse_quantizer
 
 __all__ = [
     "AdaBinConv2D",
+    "ChannelShift",
+    "DynamicEmbedding",
     "FoldedConv2D",
     "HardTanh",
     "LearnableShift",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_sparsebnn.models.adabin import adabin18, adabin20
+from keras_sparsebnn.models.bcdnet import bcd_resnet18, bcdnet_a, bcdnet_b
 from keras_sparsebnn.models.ftbnn import ftbnn18, ftbnn18_grouped
 from keras_sparsebnn.models.quicknet import quicknet
 from keras_sparsebnn.models.resnet import residual_network, resnet18, resnet20, resnet34
@@ -20,6 +21,9 @@ __all__ = [
     "MODELS",
     "adabin18",
     "adabin20",
+    "bcd_resnet18",
+    "bcdnet_a",
+    "bcdnet_b",
     "ftbnn18",
     "ftbnn18_grouped",
     "quicknet",
@@ -37,6 +41,9 @@ __all__ = [
 MODELS: dict[str, Callable[..., Any]] = {
     "adabin18": adabin18,
     "adabin20": adabin20,
+    "bcd_resnet18": bcd_resnet18,
+    "bcdnet_a": bcdnet_a,
+    "bcdnet_b": bcdnet_b,
     "ftbnn18": ftbnn18,
     "ftbnn18_grouped": ftbnn18_grouped,
     "quicknet": quicknet,

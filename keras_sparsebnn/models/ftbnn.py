@@ -14,6 +14,7 @@ from keras_sparsebnn.models.blocks.residual_stages import (
     is_large,
     residual_stages,
     stem,
+    stem_3x3,
 )
 from keras_sparsebnn.quantizers import SparseKernel
 
@@ -109,10 +110,7 @@ def _binary_stem(
     images: tf.Tensor, width: int, layers: BinaryLayers, non_linearity: str | None
 ) -> tf.Tensor:
     stride = 2 if is_large(images) else 1
-    x = keras.layers.Conv2D(
-        width // 2, 3, strides=stride, padding="same", use_bias=False, name="stem"
-    )(images)
-    x = keras.layers.BatchNormalization(name="stem_bn")(x)
+    x = stem_3x3(images, width // 2, stride)
     x = non_linear(x, non_linearity, "stem_f")
     x = layers.conv(x, width, strides=stride, name="stem_binary")
     x = keras.layers.BatchNormalization(name="stem_binary_bn")(x)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.blocks.bireal_block import bireal_block
-from keras_sparsebnn.models.blocks.residual_stages import classifier
+from keras_sparsebnn.models.blocks.residual_stages import classifier, stem_3x3
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["small"]
@@ -43,10 +43,7 @@ def small(
     images = keras.layers.Input(input_shape)
     if stem_stride is None:
         stem_stride = 2 if min(input_shape[:2]) > 16 else 1
-    x = keras.layers.Conv2D(
-        widths[0], 3, strides=stem_stride, padding="same", use_bias=False, name="stem"
-    )(images)
-    x = keras.layers.BatchNormalization(name="stem_bn")(x)
+    x = stem_3x3(images, widths[0], stem_stride)
     with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
         for index, filters in enumerate(widths):
             stride = 2 if filters != x.shape[-1] else 1

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.layers import PadChannels, TwoSidedPReLU
-from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
+from keras_sparsebnn.models.blocks.binary_layers import (
+    BinaryLayers,
+    KernelQuantizer,
+    with_options,
+)
 from keras_sparsebnn.models.blocks.residual_stages import downsampled
-from keras_sparsebnn.quantizers import OneBit, SubsetKernel, make_quantizer
 
 __all__ = ["adabin_block", "padded_shortcut", "standardizing"]
 
@@ -23,20 +27,13 @@ def standardizing(
     likewise.
     """
 
-    def make(codewords: int) -> lq.quantizers.Quantizer | None:
-        quantizer = make_quantizer(kernel_quantizer, codewords)
-        if quantizer is None:
-            return None
-        if not isinstance(quantizer, SubsetKernel):
-            return OneBit(standardize=True, gradient="ede")
-        if quantizer.standardize:
-            return quantizer
-        config = {**quantizer.get_config(), "standardize": True}
-        if config["gradient"] == "clip":
-            config["gradient"] = "ede"
-        return type(quantizer).from_config(config)
+    def change(config: dict[str, Any]) -> dict[str, Any]:
+        if config["standardize"]:
+            return {}
+        gradient = config["gradient"]
+        return {"standardize": True, "gradient": "ede" if gradient == "clip" else gradient}
 
-    return make
+    return with_options(kernel_quantizer, 512, change)
 
 
 def adabin_block(

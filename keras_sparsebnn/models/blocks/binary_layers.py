@@ -9,10 +9,36 @@ from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SparseBinaryConv2D
-from keras_sparsebnn.quantizers import KernelQuantizer, make_quantizer
+from keras_sparsebnn.quantizers import KernelQuantizer, OneBit, SubsetKernel, make_quantizer
 from keras_sparsebnn.quantizers.layer_codewords import LayerCodewords
 
-__all__ = ["BinaryLayers", "KernelQuantizer"]
+__all__ = ["BinaryLayers", "KernelQuantizer", "with_options"]
+
+
+def with_options(
+    kernel_quantizer: KernelQuantizer,
+    size: int,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+) -> Callable[[int], lq.quantizers.Quantizer | None]:
+    """What makes the same quantizers with some options changed.
+
+    Args:
+        kernel_quantizer: see `KernelQuantizer`; in place of larq's signs there is `OneBit`.
+        size: of the whole codebook, for `OneBit`.
+        change: from a quantizer's configuration to what is to be different in it.
+    """
+
+    def make(codewords: int) -> lq.quantizers.Quantizer | None:
+        quantizer = make_quantizer(kernel_quantizer, codewords)
+        if quantizer is None:
+            return None
+        if not isinstance(quantizer, SubsetKernel):
+            quantizer = OneBit(size)
+        config = quantizer.get_config()
+        changed = change(config)
+        return type(quantizer).from_config({**config, **changed}) if changed else quantizer
+
+    return make
 
 
 class BinaryLayers:
@@ -57,9 +83,13 @@ class BinaryLayers:
         name: str,
         strides: int = 1,
         groups: int = 1,
+        scaled: bool = False,
         activation: str | None = None,
     ) -> tf.Tensor:
         """sign -> binary convolution; or ReLU -> convolution where activations are float.
+
+        With `scaled`, kernels have the scale `mean |W_o|` of their output channel, which is for
+        convolutions that something is added to before a batch norm.
 
         Padding is with +1 where activations are binary, which LCE folds into the convolution.
         A codebook of fewer than n patterns (1x1 kernels have two) is used whole, so such
@@ -81,7 +111,10 @@ class BinaryLayers:
             )
         size = codebook.codebook_size(kernel_size)
         n = self._codewords(name) if kernel_size == 3 else size
-        quantizer = make_quantizer(self._kernel_quantizer, n)
+        make = self._kernel_quantizer
+        if scaled:
+            make = with_options(make, size, lambda config: {"magnitude_scale": True})
+        quantizer = make_quantizer(make, n)
         options: dict[str, Any] = {
             "strides": strides,
             "groups": groups,

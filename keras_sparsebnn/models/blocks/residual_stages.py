@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_sparsebnn._keras import keras, tf
 
-__all__ = ["classifier", "downsampled", "is_large", "residual_stages", "stem"]
+__all__ = ["classifier", "downsampled", "is_large", "residual_stages", "stem", "stem_3x3"]
 
 
 def is_large(images: tf.Tensor) -> bool:
@@ -32,22 +32,34 @@ def stem(images: tf.Tensor, width: int) -> tf.Tensor:
     return x
 
 
+def stem_3x3(images: tf.Tensor, width: int, stride: int) -> tf.Tensor:
+    """Float 3x3 -> batch norm."""
+    x = keras.layers.Conv2D(
+        width, 3, strides=stride, padding="same", use_bias=False, name="stem"
+    )(images)
+    return keras.layers.BatchNormalization(name="stem_bn")(x)
+
+
 def residual_stages(
-    x: tf.Tensor, block: Callable[..., Any], widths: Sequence[int], depths: Sequence[int]
+    x: tf.Tensor,
+    block: Callable[..., Any],
+    widths: Sequence[int],
+    depths: Sequence[int],
+    strides: Sequence[int] | None = None,
 ) -> tf.Tensor:
     """`depths[s]` blocks of `widths[s]` channels a stage, named `stage{s}_{index}`.
-
-    Every stage but the first begins with stride 2.
 
     Args:
         x: the stem's output.
         block: called with `x, filters, stride=, name=`.
         widths: channels of each stage.
         depths: blocks, each with one 3x3 layer, of each stage.
+        strides: of the first block of each stage; if None, 2 in every stage but the first.
     """
-    for stage, (filters, depth) in enumerate(zip(widths, depths, strict=True)):
+    strides = strides or [1, *[2] * (len(depths) - 1)]
+    for stage, (filters, depth, first) in enumerate(zip(widths, depths, strides, strict=True)):
         for index in range(depth):
-            stride = 2 if stage and not index else 1
+            stride = 1 if index else first
             x = block(x, filters, stride=stride, name=f"stage{stage}_{index}")
     return x
 

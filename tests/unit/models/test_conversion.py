@@ -25,6 +25,9 @@ RESIDUAL = {"width": 16, "depths": (1, 1)}
 SMALL = {
     "adabin18": RESIDUAL,
     "adabin20": RESIDUAL,
+    "bcd_resnet18": {**RESIDUAL, "mlp_groups": 1, "shift": "pad"},
+    "bcdnet_a": {"width": 8, "depths": (1,), "mlp_groups": 1},
+    "bcdnet_b": {"width": 8, "depths": (1, 1), "mlp_groups": 0},
     "ftbnn18": {**RESIDUAL, "non_linearity": "two_sided_prelu"},
     "ftbnn18_grouped": {"width": 64, "groups": 2, "depths": (1, 1)},
     "quicknet": {"widths": (16, 32), "depths": (1, 1)},
@@ -40,6 +43,9 @@ SMALL = {
 BINARY = {
     "adabin18": 4,
     "adabin20": 4,
+    "bcd_resnet18": 12,
+    "bcdnet_a": 12,
+    "bcdnet_b": 4,
     "ftbnn18_grouped": 4,
     "resnet34": 3,
     "small_vgg": 3,
@@ -157,6 +163,17 @@ def test_what_each_network_is_made_for(converted):
         assert sorted(x.groups for x in found.binary_layers) == [1, 1, 2, 2]
         kernels = {x.filter_shape[1] for x in found.binary_layers}
         assert kernels == {1, 3}
+    elif name == "bcdnet_a":
+        # Three blocks, each with two shifts of four quarters; a stage that doubles channels.
+        assert found.operators["SLICE"] == 3 * 16
+        assert found.operators["CONCATENATION"] == 3 * 10 + 1
+        assert found.operators["LceQuantize"] == len(found.binary_layers)
+    elif name == "bcd_resnet18":
+        assert found.operators["SLICE"] == found.operators["PADV2"] == 3 * 8
+        assert found.operators["CONCATENATION"] == 3 * 2
+    elif name == "bcdnet_b":
+        assert found.operators["FULLY_CONNECTED"] == 3 * len(found.binary_layers) + 1
+        assert found.operators["MEAN"] == len(found.binary_layers) + 1
     elif name in ("resnet18", "resnet34", "sparks_wide", "sparks_deep"):
         layers = len(found.binary_layers)
         assert found.operators["PRELU"] == layers

@@ -59,6 +59,17 @@ def test_reference_table(built, network, side, quantity, bits, expected):
     assert getattr(totals(layers), quantity) == pytest.approx(expected, abs=0.501 * 10**-digits)
 
 
+def test_operations_of_bcdnet(built):
+    """Published: 4.82e9, of A and B."""
+    a, b, resnet, base = (
+        totals(networks.geometry(built[0][name, 224]))
+        for name in ("bcdnet_a", "bcdnet_b", "bcd_resnet18", "resnet18")
+    )
+    assert a.gbops == b.gbops == pytest.approx(4.82, abs=0.00501)
+    # Three groups of ten 1x1 layers in the place of three 3x3 ones.
+    assert resnet.weights - base.weights == 3 * (10 - 9) * 512**2
+
+
 def test_the_page_has_the_table(built):
     assert names((DOCS / "networks.md").read_text("utf-8")) == ["networks"]
     assert stale({"networks": lambda: built[1]}) == []

@@ -21,6 +21,9 @@ RESIDUAL = {"width": 8, "depths": (1, 1)}
 SMALL = {
     "adabin18": RESIDUAL,
     "adabin20": RESIDUAL,
+    "bcd_resnet18": {**RESIDUAL, "mlp_groups": 0},
+    "bcdnet_a": {"width": 4, "depths": (1,), "mlp_groups": 1},
+    "bcdnet_b": {"width": 4, "depths": (1,), "mlp_groups": 0},
     "ftbnn18": RESIDUAL,
     "ftbnn18_grouped": {"width": 64, "groups": 2, "depths": (1, 1)},
     "quicknet": {"widths": (8, 16), "depths": (1, 1)},
