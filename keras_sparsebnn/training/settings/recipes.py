@@ -139,6 +139,28 @@ _ALL = (
         },
     ),
     Recipe(
+        "imagenet-bcdnet",
+        "BCDNet-A on ImageNet: 60 epochs of float kernels, then 120, cosine, half a teacher",
+        {
+            **_REACTNET,
+            **_TWO_STEP,
+            "dataset": "imagenet2012",
+            "image_size": 224,
+            "augmentation": "resized_crop",
+            "model": "bcdnet_a",
+            "epochs": 180,
+            "first_step": 1 / 3,
+            "batch_size": 256,
+            "learning_rate": 5e-4,
+            "schedule": "cosine",
+            "label_smoothing": 0.1,
+            "teacher_weight": 0.5,
+            "teacher_epochs": 90,
+            "checkpoint_every": 1000,
+            "mixed_precision": "bfloat16",
+        },
+    ),
+    Recipe(
         "imagenet-reactnet",
         "ResNet-18 on ImageNet as in ReActNet: 128 + 128 epochs, crops, lighting, a teacher",
         {
