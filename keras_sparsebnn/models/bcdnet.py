@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
@@ -86,9 +85,15 @@ def bcdnet_b(
     input_shape: tuple[int, int, int],
     classes: int,
     *,
+    codewords: int | Mapping[str, int] = 32,
+    kernel_quantizer: KernelQuantizer = SparseKernel,
+    activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
+    width: int = 32,
+    depths: Sequence[int] = (1, 2, 2, 4, 1),
+    mlp_groups: int = 3,
+    shift: str = "circular",
     reduction: int = 4,
     name: str = "bcdnet_b",
-    **options: Any,
 ) -> keras.Model:
     """BCDNet-B: `bcdnet_a` whose thresholds the whole map decides on, see `DynamicEmbedding`.
 
@@ -96,7 +101,19 @@ def bcdnet_b(
     code is not complete; that both layers of each block are dynamic is ours, and fits the
     published operations.
     """
-    return bcdnet_a(input_shape, classes, reduction=reduction, name=name, **options)
+    return bcdnet_a(
+        input_shape,
+        classes,
+        codewords=codewords,
+        kernel_quantizer=kernel_quantizer,
+        activation_quantizer=activation_quantizer,
+        width=width,
+        depths=depths,
+        mlp_groups=mlp_groups,
+        shift=shift,
+        reduction=reduction,
+        name=name,
+    )
 
 
 def bcd_resnet18(
