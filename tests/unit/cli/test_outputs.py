@@ -124,7 +124,8 @@ def test_other_names_in_a_run_are_free(run):
 
 
 def test_every_file_of_a_run_is_known(tmp_path):
-    options = "--dataset synthetic --epochs 1 --codewords 16 --teacher auto --quiet"
-    assert main(["train", *options.split(), "--out", str(tmp_path / "run")]) == 0
+    options = "--dataset synthetic/8 --epochs 1 --codewords 16 --teacher auto --quiet"
+    small = ("--batch-size", "4", "--set", 'model_options={"widths": [8, 8], "stem_stride": 8}')
+    assert main(["train", *options.split(), *small, "--out", str(tmp_path / "run")]) == 0
     folder = RunFolder(tmp_path / "run")
     assert set(folder.path.iterdir()) <= set(folder.kept)
