@@ -106,4 +106,10 @@ def or_none(rule: Rule) -> Rule:
     return f"{rule[0]} or null", lambda v: v is None or rule[1](v)
 
 
+BITS = integer(1, 8)
+"""Of weights or activations."""
+
+VALUE_RANGE = one_of("symmetric", "unit")
+"""Of multi-bit values: [-1, 1] or [0, 1]."""
+
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))

@@ -127,8 +127,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="settings",
-        help="any setting of run.json (docs/training.md), or an option of the method; may be "
-        f"repeated. Options, with their defaults: {options}",
+        help="any setting of run.json (docs/training.md), an option of the method, or "
+        "activation_bits, weight_bits and activation_range of the network; may be repeated. "
+        f"Options, with their defaults: {options}",
     )
 
     group = parser.add_argument_group("data")

@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn._rules import check
+from keras_sparsebnn._rules import BITS, VALUE_RANGE, check
 from keras_sparsebnn.layers.folded_conv2d import FoldedConv2D
 from keras_sparsebnn.quantizers import RBONN, OddIntegers, OneBit, SubsetKernel
-from keras_sparsebnn.quantizers.odd_integers import BITS, RANGE
 
 __all__ = ["MultiBitConv2D", "NextPlane"]
 
@@ -132,7 +131,7 @@ class MultiBitConv2D(FoldedConv2D):
     ) -> None:
         check("activation_bits", activation_bits, BITS)
         check("weight_bits", weight_bits, BITS)
-        check("activation_range", activation_range, RANGE)
+        check("activation_range", activation_range, VALUE_RANGE)
         if kernel_quantizer is None and codewords is None:
             size = kernel_size if isinstance(kernel_size, int) else kernel_size[0]
             kernel_quantizer = OneBit(codebook.codebook_size(size))

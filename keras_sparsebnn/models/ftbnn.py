@@ -28,6 +28,9 @@ def ftbnn18(
     codewords: int | Mapping[str, int] = 32,
     kernel_quantizer: KernelQuantizer = SparseKernel,
     activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
+    activation_bits: int = 1,
+    weight_bits: int = 1,
+    activation_range: str = "symmetric",
     non_linearity: str | None = "prelu",
     placement: str = "after_shortcut",
     binary_shortcuts: bool = False,
@@ -47,6 +50,9 @@ def ftbnn18(
         kernel_quantizer: a name ("ste_sign", "frequent"), a class (`SparseKernel`), a function
             of n, or None for float kernels; each layer gets a quantizer of its own.
         activation_quantizer: a sign; None for ReLU.
+        activation_bits: of each binary layer, as the next two: see `MultiBitConv2D`.
+        weight_bits: K times the bits, and M K times the operations.
+        activation_range: "symmetric" or "unit".
         non_linearity: "prelu", "two_sided_prelu", "hardtanh", "relu" or None.
         placement: "after_shortcut" or "before_shortcut".
         binary_shortcuts: binary 1x1 convolutions in the three shortcuts that need one.
@@ -67,7 +73,8 @@ def ftbnn18(
         groups=groups,
     )
     images = keras.layers.Input(input_shape)
-    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
+    bits = (activation_bits, weight_bits, activation_range)
+    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer, bits=bits) as layers:
         if binary_stem:
             x = _binary_stem(images, width, layers, non_linearity)
         else:

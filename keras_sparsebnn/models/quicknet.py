@@ -19,6 +19,9 @@ def quicknet(
     codewords: int | Mapping[str, int] = 32,
     kernel_quantizer: KernelQuantizer = SparseKernel,
     activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
+    activation_bits: int = 1,
+    weight_bits: int = 1,
+    activation_range: str = "symmetric",
     widths: Sequence[int] = (64, 128, 256, 512),
     depths: Sequence[int] = (4, 4, 4, 4),
     name: str = "quicknet",
@@ -38,6 +41,9 @@ def quicknet(
             of n, or None for float kernels; each layer gets a quantizer of its own. A
             `magnitude_scale` keeps ReLU from fusing.
         activation_quantizer: a sign; None for ReLU.
+        activation_bits: of each binary layer, as the next two: see `MultiBitConv2D`.
+        weight_bits: K times the bits, and M K times the operations.
+        activation_range: "symmetric" or "unit".
         widths: channels of each stage, the first a multiple of 8.
         depths: binary layers of each stage.
         name: the model's name.
@@ -63,7 +69,8 @@ def quicknet(
         name="stem_depthwise",
     )(x)
     x = layers_.BatchNormalization(name="stem_depthwise_bn")(x)
-    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
+    bits = (activation_bits, weight_bits, activation_range)
+    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer, bits=bits) as layers:
         for stage, (filters, depth) in enumerate(zip(widths, depths, strict=True)):
             if stage:
                 x = _transition(x, filters, f"transition{stage}")

@@ -28,6 +28,9 @@ def residual_network(
     codewords: int | Mapping[str, int] = 32,
     kernel_quantizer: KernelQuantizer = SparseKernel,
     activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
+    activation_bits: int = 1,
+    weight_bits: int = 1,
+    activation_range: str = "symmetric",
     block: str = "react",
     name: str = "residual_network",
 ) -> keras.Model:
@@ -46,6 +49,9 @@ def residual_network(
         kernel_quantizer: a name ("ste_sign", "frequent"), a class (`SparseKernel`), a function
             of n, or None for float kernels; each layer gets a quantizer of its own.
         activation_quantizer: a sign; None for ReLU.
+        activation_bits: of each binary layer, as the next two: see `MultiBitConv2D`.
+        weight_bits: K times the bits, and M K times the operations.
+        activation_range: "symmetric" or "unit".
         block: "react" (RSign and RPReLU) or "bireal".
         name: the model's name.
 
@@ -58,7 +64,8 @@ def residual_network(
         )
     images = keras.layers.Input(input_shape)
     x = stem(images, widths[0])
-    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
+    bits = (activation_bits, weight_bits, activation_range)
+    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer, bits=bits) as layers:
         x = residual_stages(x, partial(_BLOCKS[block], layers=layers), widths, depths)
     return keras.Model(images, classifier(x, classes), name=name)
 

@@ -20,6 +20,9 @@ def small(
     codewords: int | Mapping[str, int] = 32,
     kernel_quantizer: KernelQuantizer = SparseKernel,
     activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
+    activation_bits: int = 1,
+    weight_bits: int = 1,
+    activation_range: str = "symmetric",
     widths: Sequence[int] = (32, 32, 64, 64, 64),
     stem_stride: int | None = None,
     name: str = "small",
@@ -36,6 +39,9 @@ def small(
         kernel_quantizer: a name ("ste_sign", "frequent"), a class (`SparseKernel`), a function
             of n, or None for float kernels; each layer gets a quantizer of its own.
         activation_quantizer: a sign; None for ReLU.
+        activation_bits: of each binary layer, as the next two: see `MultiBitConv2D`.
+        weight_bits: K times the bits, and M K times the operations.
+        activation_range: "symmetric" or "unit".
         widths: output channels of each binary layer.
         stem_stride: of the float stem; if None, 2 for images over 16 pixels, else 1.
         name: the model's name.
@@ -44,7 +50,8 @@ def small(
     if stem_stride is None:
         stem_stride = 2 if min(input_shape[:2]) > 16 else 1
     x = stem_3x3(images, widths[0], stem_stride)
-    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
+    bits = (activation_bits, weight_bits, activation_range)
+    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer, bits=bits) as layers:
         for index, filters in enumerate(widths):
             stride = 2 if filters != x.shape[-1] else 1
             x = bireal_block(x, filters, layers=layers, stride=stride, name=f"binary{index}")

@@ -29,7 +29,7 @@ from keras_sparsebnn._keras import keras
 from keras_sparsebnn.analysis.accounting import BinaryConv, Totals, totals
 from keras_sparsebnn.models.resnet import residual_network
 
-__all__ = ["DEPTHS", "WIDTHS", "residual_cost", "sparks_deep", "sparks_wide"]
+__all__ = ["DEPTHS", "WIDTHS", "residual_cost", "residual_layers", "sparks_deep", "sparks_wide"]
 
 _RESNET18 = ((64, 128, 256, 512), (4, 4, 4, 4))
 _RESNET34_DEPTHS = (6, 8, 12, 6)
@@ -50,13 +50,20 @@ def residual_cost(
         >>> round(residual_cost((64, 128, 256, 512), (4, 4, 4, 4), None).mbit, 3)
         10.985
     """
+    return totals(residual_layers(widths, depths, codewords, size))
+
+
+def residual_layers(
+    widths: Sequence[int], depths: Sequence[int], codewords: int | None, size: int = 56
+) -> list[BinaryConv]:
+    """The binary layers of `residual_cost`."""
     layers, channels = [], widths[0]
     for stage, (filters, depth) in enumerate(zip(widths, depths, strict=True)):
         for _ in range(depth):
             side = size >> stage
             layers.append(BinaryConv(3, channels, filters, side, side, codewords))
             channels = filters
-    return totals(layers)
+    return layers
 
 
 def _fits(widths: Sequence[int], depths: Sequence[int]) -> bool:

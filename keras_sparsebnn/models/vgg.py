@@ -19,6 +19,9 @@ def vgg_small(
     codewords: int | Mapping[str, int] = 32,
     kernel_quantizer: KernelQuantizer = SparseKernel,
     activation_quantizer: lq.quantizers.Quantizer | str | None = "approx_sign",
+    activation_bits: int = 1,
+    weight_bits: int = 1,
+    activation_range: str = "symmetric",
     widths: Sequence[int] = (128, 256, 512),
     name: str = "vgg_small",
 ) -> keras.Model:
@@ -35,6 +38,9 @@ def vgg_small(
         kernel_quantizer: a name ("ste_sign", "frequent"), a class (`SparseKernel`), a function
             of n, or None for float kernels; each layer gets a quantizer of its own.
         activation_quantizer: a sign; None for ReLU.
+        activation_bits: of each binary layer, as the next two: see `MultiBitConv2D`.
+        weight_bits: K times the bits, and M K times the operations.
+        activation_range: "symmetric" or "unit".
         widths: channels of each stage.
         name: the model's name.
 
@@ -45,7 +51,8 @@ def vgg_small(
     """
     images = keras.layers.Input(input_shape)
     x = images
-    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:
+    bits = (activation_bits, weight_bits, activation_range)
+    with BinaryLayers(codewords, kernel_quantizer, activation_quantizer, bits=bits) as layers:
         for stage, filters in enumerate(widths):
             for index in range(2):
                 layer = f"conv{stage}_{index}"

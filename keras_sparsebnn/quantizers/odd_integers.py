@@ -6,12 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn._rules import check, integer, one_of
+from keras_sparsebnn._rules import BITS, VALUE_RANGE, check
 
-__all__ = ["BITS", "RANGE", "OddIntegers", "sign_planes"]
-
-BITS = integer(1, 8)
-RANGE = one_of("symmetric", "unit")
+__all__ = ["OddIntegers", "sign_planes"]
 
 
 def sign_planes(x: tf.Tensor, bits: int) -> list[tf.Tensor]:
@@ -78,7 +75,7 @@ class OddIntegers(lq.quantizers.Quantizer):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         check("bits", bits, BITS)
-        check("value_range", value_range, RANGE)
+        check("value_range", value_range, VALUE_RANGE)
         self.bits = self.precision = bits
         self.value_range = value_range
 

@@ -1,4 +1,6 @@
-"""Trains one network with a layer of every method on two replicas; writes their states.
+"""Trains one network with a layer of every method, and one of more bits, on two replicas.
+
+Writes the states of their quantizers.
 
 python train_methods_mirrored.py OUT.npz
 """
@@ -8,6 +10,7 @@ import sys
 import numpy as np
 
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.layers import MultiBitConv2D
 from keras_sparsebnn.quantizers import METHODS
 from keras_sparsebnn.training import StageSchedule
 
@@ -33,6 +36,11 @@ def layer(method, x):
     return keras.layers.BatchNormalization()(x)
 
 
+def multi_bit(x):
+    quantizer = METHODS["learned"](16, seed=1, **LIVELY["learned"])
+    return MultiBitConv2D(8, 3, kernel_quantizer=quantizer, name="multi_bit")(x)
+
+
 def main(out):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
@@ -44,6 +52,7 @@ def main(out):
         pictures = x = keras.layers.Input((6, 6, 8))
         for method in sorted(METHODS):
             x = keras.layers.Add()([x, layer(method, x)])
+        x = keras.layers.Add()([x, multi_bit(x)])
         x = keras.layers.GlobalAveragePooling2D()(x)
         model = keras.Model(pictures, keras.layers.Dense(4)(x))
         model.compile(
@@ -52,7 +61,7 @@ def main(out):
         )
 
     def states():
-        for method in METHODS:
+        for method in [*METHODS, "multi_bit"]:
             for variable in model.get_layer(method).kernel_quantizer.weights:
                 yield f"{method}/{variable.name.split('/')[-1].split(':')[0]}", variable
 

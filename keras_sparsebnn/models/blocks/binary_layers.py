@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.layers import SparseBinaryConv2D
-from keras_sparsebnn.quantizers import KernelQuantizer, OneBit, SubsetKernel, make_quantizer
+from keras_sparsebnn.layers import MultiBitConv2D, SparseBinaryConv2D
+from keras_sparsebnn.quantizers import (
+    KernelQuantizer,
+    OddIntegers,
+    OneBit,
+    SubsetKernel,
+    make_quantizer,
+)
 from keras_sparsebnn.quantizers.layer_codewords import LayerCodewords
 
 __all__ = ["BinaryLayers", "KernelQuantizer", "with_options"]
@@ -41,6 +48,20 @@ def with_options(
     return make
 
 
+ONE_BIT = (1, 1, "symmetric")
+"""What `BinaryLayers` makes by default: bits of inputs and weights, and the range of inputs."""
+
+
+def _multi_bit(bits: tuple[int, int, str]) -> Callable[..., keras.layers.Layer]:
+    activation_bits, weight_bits, activation_range = bits
+    return partial(
+        MultiBitConv2D,
+        activation_bits=activation_bits,
+        weight_bits=weight_bits,
+        activation_range=activation_range,
+    )
+
+
 class BinaryLayers:
     """Makes the binary convolutions of one network.
 
@@ -50,6 +71,9 @@ class BinaryLayers:
         activation_quantizer: binarises the input of every layer; None for ReLU, so a float
             network.
         convolution: the layer of binary inputs and kernels, called as `SparseBinaryConv2D`.
+        bits: of inputs, of weights, and the range of inputs. With others than `ONE_BIT` all
+            layers are `MultiBitConv2D`; inputs of more bits, or of the range "unit", have
+            `OddIntegers` in place of `activation_quantizer`.
 
     Use it as a context manager: on exit it checks that every key of `codewords` was used.
     """
@@ -61,9 +85,11 @@ class BinaryLayers:
         activation_quantizer: lq.quantizers.Quantizer | str | None,
         *,
         convolution: Callable[..., keras.layers.Layer] = SparseBinaryConv2D,
+        bits: tuple[int, int, str] = ONE_BIT,
     ) -> None:
         self._codewords = LayerCodewords(codewords)
-        self._convolution = convolution
+        self._convolution = convolution if bits == ONE_BIT else _multi_bit(bits)
+        self._bits = bits
         self._kernel_quantizer = kernel_quantizer
         self.activation_quantizer = activation_quantizer
 
@@ -73,6 +99,12 @@ class BinaryLayers:
     def __exit__(self, exception: type[BaseException] | None, *_: object) -> None:
         if exception is None:
             self._codewords.check_every_key_was_used()
+
+    def _input_quantizer(self) -> lq.quantizers.Quantizer | str | None:
+        bits, _, value_range = self._bits
+        if self.activation_quantizer is None or (bits, value_range) == (1, "symmetric"):
+            return self.activation_quantizer
+        return OddIntegers(bits, value_range=value_range)
 
     def conv(
         self,
@@ -91,7 +123,8 @@ class BinaryLayers:
         With `scaled`, kernels have the scale `mean |W_o|` of their output channel, which is for
         convolutions that something is added to before a batch norm.
 
-        Padding is with +1 where activations are binary, which LCE folds into the convolution.
+        Padding is with +1 where activations are binary, which LCE folds into the convolution;
+        with 0 where they are from 0 to 1.
         A codebook of fewer than n patterns (1x1 kernels have two) is used whole, so such
         layers are plain 1-bit, and no key of `codewords` is for them.
 
@@ -127,8 +160,9 @@ class BinaryLayers:
             x = keras.layers.ReLU(name=f"{name}_relu")(x)
             if quantizer is None:
                 return keras.layers.Conv2D(filters, kernel_size, **options)(x)
-        options["pad_values"] = 1.0 if binary else 0.0
-        options["input_quantizer"] = self.activation_quantizer
+        signed = binary and self._bits[2] == "symmetric"
+        options["pad_values"] = 1.0 if signed else 0.0
+        options["input_quantizer"] = self._input_quantizer()
         if quantizer is None:
             return lq.layers.QuantConv2D(filters, kernel_size, **options)(x)
         convolution = self._convolution if binary else SparseBinaryConv2D

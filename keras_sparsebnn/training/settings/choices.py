@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["OPTIMIZERS", "OWN_NETWORK", "PRECISIONS", "SCHEDULES", "STRATEGIES"]
+from keras_sparsebnn._rules import BITS, VALUE_RANGE, Rule
+
+__all__ = [
+    "NETWORK_OPTIONS",
+    "OPTIMIZERS",
+    "OWN_NETWORK",
+    "PRECISIONS",
+    "SCHEDULES",
+    "STRATEGIES",
+]
+
+NETWORK_OPTIONS: dict[str, Rule] = {
+    "activation_bits": BITS,
+    "weight_bits": BITS,
+    "activation_range": VALUE_RANGE,
+}
+"""`model_options` of almost every network, which `--set` takes by their own names."""
 
 OPTIMIZERS = ("adam", "sgd")
 """Of weights and, on their own, of selection logits; see `GroupedOptimizer`."""

@@ -26,6 +26,7 @@ from keras_sparsebnn.data.options import AUGMENTATIONS, IMAGE_SIZES
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers.methods import METHODS, OPTIONS, check_logits, choose_after
 from keras_sparsebnn.training.settings.choices import (
+    NETWORK_OPTIONS,
     OPTIMIZERS,
     PRECISIONS,
     SCHEDULES,
@@ -225,6 +226,8 @@ class RunConfig:
                     f"Expected `{start}` together with `{name}`, got the end alone. "
                     f"Set {start}, too."
                 )
+        for name in NETWORK_OPTIONS.keys() & self.model_options.keys():
+            check(name, self.model_options[name], NETWORK_OPTIONS[name])
         if self.method == "learned":
             check_logits(self.options)
         if "starts_as" in self.options and choose_after(self.method, self.options) is None:

@@ -11,6 +11,7 @@ from typing import Any
 from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers.methods import METHODS, OPTIONS
+from keras_sparsebnn.training.settings.choices import NETWORK_OPTIONS
 from keras_sparsebnn.training.settings.config import RunConfig, upgraded
 
 __all__ = ["RECIPES", "Recipe", "configured", "load_recipe"]
@@ -58,6 +59,19 @@ _ADABIN: dict[str, Any] = {
     "schedule": "cosine",
 }
 
+_CIFAR10_SGD: dict[str, Any] = {
+    "dataset": "cifar10",
+    "augmentation": "crop_flip",
+    "model": "resnet20",
+    "epochs": 400,
+    "batch_size": 128,
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "schedule": "cosine",
+}
+
 _ALL = (
     Recipe("quick", "Adam and a cosine: the default; takes minutes on small images"),
     Recipe(
@@ -74,16 +88,7 @@ _ALL = (
         "cifar10-sgd",
         "ResNet-20 on CIFAR-10 as in IR-Net: SGD at 0.1, cosine, 400 epochs",
         {
-            "dataset": "cifar10",
-            "augmentation": "crop_flip",
-            "model": "resnet20",
-            "epochs": 400,
-            "batch_size": 128,
-            "optimizer": "sgd",
-            "learning_rate": 0.1,
-            "momentum": 0.9,
-            "weight_decay": 1e-4,
-            "schedule": "cosine",
+            **_CIFAR10_SGD,
             # The logits' gradients are far smaller than those of weights: Adam, at 3e-3.
             "logit_optimizer": "adam",
             "logit_rate_factor": 0.03,
@@ -115,6 +120,16 @@ _ALL = (
             "batch_size": 256,
             "weight_decay": 1e-5,
             "checkpoint_every": 1000,
+        },
+    ),
+    Recipe(
+        "cifar10-multi-bit",
+        "ResNet-20 on CIFAR-10 with 2-bit weights and activations; the rest as cifar10-sgd",
+        {
+            **_CIFAR10_SGD,
+            "method": "one_bit",
+            "codewords": 512,
+            "model_options": {"activation_bits": 2, "weight_bits": 2},
         },
     ),
     Recipe(
@@ -217,8 +232,9 @@ def configured(
 
     Args:
         recipe: see `load_recipe`; `quick` if None.
-        settings: fields of `RunConfig`, and options of the method by their own names. Options
-            of the recipe that another method does not have are left out.
+        settings: fields of `RunConfig`, and options of the method and `NETWORK_OPTIONS` by
+            their own names. Options of the recipe that another method does not have are left
+            out.
 
     Raises:
         SparseBNNError: an unknown recipe or key, which names its nearest matches; a value out
@@ -237,6 +253,9 @@ def configured(
     method = fields.get("method", merged.get("method", "learned"))
     if not isinstance(method, str) or method not in METHODS:
         method = "learned"  # RunConfig says what is wrong with it
+    network = {key: given.pop(key) for key in list(given) if key in NETWORK_OPTIONS}
+    if network:
+        fields["model_options"] = {**fields.get("model_options", {}), **network}
     for key in _OBJECTS:
         if isinstance(fields.get(key), dict):
             fields[key] = {**merged.get(key, {}), **fields[key]}
@@ -270,7 +289,7 @@ def _unknown(key: str, method: str) -> str:
             f"Expected an option of method {method}, got {key!r:.60}, which is one of "
             f"{', '.join(elsewhere)}. Choose that --method."
         )
-    known = {*_FIELDS, *OPTIONS[method]} - {"version"}
+    known = {*_FIELDS, *OPTIONS[method], *NETWORK_OPTIONS} - {"version"}
     hint = _near(key, known) or " sparsebnn train --help lists them."
     return (
         f"Expected a setting of a run or an option of method {method}, got {key!r:.60}.{hint}"

@@ -150,6 +150,19 @@ def test_lce_and_the_delegate_agree(converted):
     np.testing.assert_allclose(outputs(flat, x), theirs, rtol=1e-4, atol=1e-4)
 
 
+def test_more_bits_in_groups():
+    """In a stage and in the stem."""
+    bits = {"activation_bits": 2, "activation_range": "unit"}
+    options = {**SMALL["ftbnn18_grouped"], "depths": (1,), "codewords": 16, **bits}
+    model = MODELS["ftbnn18_grouped"](SHAPE, CLASSES, kernel_quantizer=FixedSubset, **options)
+    scramble(model, np.random.default_rng(2))
+    flat = convert_keras_model(model)
+    found = inspect(flat)
+    assert sorted(x.groups for x in found.binary_layers) == [1, 1, 2, 2]
+    x = np.random.default_rng(3).normal(size=(4, *SHAPE)).astype(np.float32)
+    np.testing.assert_allclose(outputs(flat, x), freeze(model)(x), rtol=1e-3, atol=1e-3)
+
+
 def test_what_each_network_is_made_for(converted):
     name, _, flat = converted
     found = inspect(flat)

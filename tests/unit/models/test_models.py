@@ -131,6 +131,33 @@ def test_codewords_of_each_layer(name):
     assert set(of_3x3.values()) == {16}
 
 
+class TestMultiBit:
+    @pytest.mark.parametrize("name", [x for x in MODELS if not x.startswith("adabin")])
+    def test_every_binary_layer(self, name, rng):
+        bits = {"activation_bits": 2, "weight_bits": 3, "activation_range": "unit"}
+        model = build(name, **bits)
+        found = binary_layers(model)
+        assert [x.name for x in found] == [x.name for x in binary_layers(build(name))]
+        for layer in found:
+            assert {key: getattr(layer, key) for key in bits} == bits
+            assert layer.input_quantizer.bits == 2
+        if name == "ftbnn18_grouped":
+            assert np.isfinite(train_a_step(model, rng))
+
+    def test_one_bit_keeps_its_gradient(self):
+        layer = build("small", weight_bits=2).get_layer("binary0")
+        assert isinstance(layer.input_quantizer, lq.quantizers.ApproxSign)
+        assert layer.pad_values == 1.0
+
+    def test_teachers_and_first_steps(self):
+        bits = {"activation_bits": 2, "activation_range": "unit"}
+        model = build("small", kernel_quantizer=None, activation_quantizer=None, **bits)
+        assert type(model.get_layer("binary0")) is keras.layers.Conv2D
+        layer = build("small", kernel_quantizer=None, **bits).get_layer("binary0")
+        assert type(layer) is lq.layers.QuantConv2D
+        assert (layer.input_quantizer.value_range, layer.pad_values) == ("unit", 0.0)
+
+
 class TestCodewords:
     def test_the_first_pattern_that_matches_counts(self):
         codewords = {"stage1_*": 8, "stage?_0": 64, "*": 16}

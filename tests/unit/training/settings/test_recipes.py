@@ -283,6 +283,16 @@ class TestRecipes:
         config = configured(str(tmp_path / "r.json"), {"method": "random"})
         assert config.options == {"magnitude_scale": True}
 
+    def test_options_of_the_network(self, tmp_path):
+        config = configured("cifar10-multi-bit", {"weight_bits": 3})
+        assert config.model_options == {"activation_bits": 2, "weight_bits": 3}
+        config = configured(None, {"activation_bits": 2, "model_options": {"widths": [8, 16]}})
+        assert config.model_options == {"activation_bits": 2, "widths": [8, 16]}
+        with pytest.raises(SparseBNNError, match=r"`weight_bits` to be an integer in \[1, 8\]"):
+            configured(None, {"model_options": {"weight_bits": 0}})
+        with pytest.raises(SparseBNNError, match="Did you mean activation_bits"):
+            configured(None, {"activations_bit": 2})
+
     def test_no_recipe(self, tmp_path):
         (tmp_path / "r.json").write_text('{"epoch": 3}')
         with pytest.raises(SparseBNNError, match=r"keys of a run, got 'epoch' .*r\.json"):
