@@ -29,7 +29,7 @@ _SETTINGS = (
     *("--codewords", "16", "--augmentation", "shift", "--warmup-epochs", "0.5"),
     *("--set", "logits=free", "--set", "noise_scale=0.3", "--set", "noise_scale_end=0.1"),
     *("--set", "refresh_interval=3", "--set", "freeze_after=0.9"),
-    *("--set", "activation_bits=2", "--set", "weight_bits=2"),
+    *("--set", "activation_bits=2"),
 )
 _STEPS = 22  # 1442 pictures in batches of 64
 
