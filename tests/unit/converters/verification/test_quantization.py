@@ -72,10 +72,13 @@ def inputs():
 INT8 = {"inference_input_type": "int8", "inference_output_type": "int8"}
 
 
-@pytest.mark.parametrize("types", [{}, INT8], ids=["float ends", "int8 ends"])
+@pytest.fixture(scope="module", params=[{}, INT8], ids=["float ends", "int8 ends"])
+def flat(net, request):
+    return convert_keras_model(net, **request.param)
+
+
 class TestFiles:
-    def test_agree(self, net, inputs, types):
-        flat = convert_keras_model(net, **types)
+    def test_agree(self, net, inputs, flat):
         interpreter = ExposedInterpreter(read(flat))
         assert len(interpreter.steps) >= 5
         report = verify(net, flat, inputs)
@@ -85,8 +88,7 @@ class TestFiles:
         assert report.tolerance < 3 * max(interpreter.steps.values())
 
     @pytest.mark.parametrize("layer", ["stem", "binary0", "depthwise", "binary1", "classes"])
-    def test_other_weights_are_found(self, net, inputs, types, layer):
-        flat = convert_keras_model(net, **types)
+    def test_other_weights_are_found(self, net, inputs, flat, layer):
         other = keras.models.clone_model(net)
         other.set_weights(net.get_weights())
         kernel, *bias = other.get_layer(layer).get_weights()
