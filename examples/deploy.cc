@@ -1,10 +1,10 @@
-// Classifies pictures in C++, with TFLite's C library and the delegate.
+// Classifies images in C++, with TFLite's C library and the delegate.
 //
 //   c++ -std=c++17 -O2 examples/deploy.cc -o deploy -I delegate/include -I TFLITE_HEADERS
 //     -L TFLITE -ltensorflowlite_c -L keras_sparsebnn/runtime -lsparsebnn_delegate
 //   ./deploy model.tflite cat.ppm
 //
-// Pictures are binary .pgm and .ppm files of the model's size. Their bytes become [-1, 1], as this
+// Images are binary .pgm and .ppm files of the model's size. Their bytes become [-1, 1], as this
 // package trains. deploy.py does the same, for more kinds of files.
 #include <algorithm>
 #include <chrono>
@@ -26,29 +26,29 @@ namespace {
   std::exit(2);
 }
 
-struct Picture {
+struct Image {
   int height = 0, width = 0, channels = 0;
   std::vector<uint8_t> bytes;  // [height, width, channels]
 };
 
 // "P5" or "P6", width, height, 255, one space, then the bytes.
-Picture ReadNetpbm(const std::string& path) {
+Image ReadNetpbm(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) Fail("Expected a file that can be read, got " + path + ".");
   std::string kind;
   int largest = 0;
-  Picture picture;
-  file >> kind >> picture.width >> picture.height >> largest;
-  const bool valid = (kind == "P5" || kind == "P6") && largest == 255 && picture.width > 0 &&
-                     picture.width < 65536 && picture.height > 0 && picture.height < 65536;
+  Image image;
+  file >> kind >> image.width >> image.height >> largest;
+  const bool valid = (kind == "P5" || kind == "P6") && largest == 255 && image.width > 0 &&
+                     image.width < 65536 && image.height > 0 && image.height < 65536;
   if (!valid)
     Fail("Expected a binary PGM or PPM of 8 bits, got something else (" + path + ").");
-  picture.channels = kind == "P5" ? 1 : 3;
-  picture.bytes.resize(size_t{1} * picture.width * picture.height * picture.channels);
+  image.channels = kind == "P5" ? 1 : 3;
+  image.bytes.resize(size_t{1} * image.width * image.height * image.channels);
   file.get();
-  file.read(reinterpret_cast<char*>(picture.bytes.data()), picture.bytes.size());
+  file.read(reinterpret_cast<char*>(image.bytes.data()), image.bytes.size());
   if (!file) Fail("Expected all pixels, got fewer bytes (" + path + ").");
-  return picture;
+  return image;
 }
 
 std::string ShapeOf(const TfLiteTensor* tensor) {
@@ -59,16 +59,15 @@ std::string ShapeOf(const TfLiteTensor* tensor) {
   return text;
 }
 
-void SetInput(const Picture& picture, const std::string& path, TfLiteTensor* tensor) {
-  const std::string shape = "1x" + std::to_string(picture.height) + "x" +
-                            std::to_string(picture.width) + "x" +
-                            std::to_string(picture.channels);
+void SetInput(const Image& image, const std::string& path, TfLiteTensor* tensor) {
+  const std::string shape = "1x" + std::to_string(image.height) + "x" +
+                            std::to_string(image.width) + "x" + std::to_string(image.channels);
   if (ShapeOf(tensor) != shape) {
-    Fail("Expected a picture of " + ShapeOf(tensor) + ", got " + shape + " (" + path + ").");
+    Fail("Expected an image of " + ShapeOf(tensor) + ", got " + shape + " (" + path + ").");
   }
   if (TfLiteTensorType(tensor) != kTfLiteFloat32) Fail("Expected a model that takes float32.");
   float* input = static_cast<float*>(TfLiteTensorData(tensor));
-  for (const uint8_t byte : picture.bytes) *input++ = byte / 127.5f - 1;
+  for (const uint8_t byte : image.bytes) *input++ = byte / 127.5f - 1;
 }
 
 int BestClass(const TfLiteTensor* tensor) {
@@ -81,7 +80,7 @@ int BestClass(const TfLiteTensor* tensor) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 3) Fail("Expected: deploy MODEL PICTURE...");
+  if (count < 3) Fail("Expected: deploy MODEL IMAGE...");
   const std::unique_ptr<TfLiteModel, void (*)(TfLiteModel*)> model(
       TfLiteModelCreateFromFile(arguments[1]), TfLiteModelDelete);
   if (model == nullptr) Fail(std::string("Expected a .tflite file, got ") + arguments[1] + ".");

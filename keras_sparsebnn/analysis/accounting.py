@@ -104,7 +104,7 @@ class Totals:
         weights: binary weights.
         mbit: megabits (1e6) of weights, without codebooks.
         codebook_mbit: megabits of codebooks.
-        gbops: 1e9 binary operations a image.
+        gbops: 1e9 binary operations an image.
         bits_per_weight: mean over weights, without codebooks.
     """
 

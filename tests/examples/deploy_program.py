@@ -72,23 +72,23 @@ def build(folder: Path, machine: str, libraries: list[Path], *sources: Path) -> 
 
 
 class Classifier(NamedTuple):
-    """A model with random weights, pictures, and what Python makes of them."""
+    """A model with random weights, images, and what Python makes of them."""
 
     model: Path
-    pictures: list[Path]
+    images: list[Path]
     classes: list[int]
 
     @classmethod
     def make(cls, folder: Path) -> Classifier:
         rng = np.random.default_rng(11)
         pixels = rng.integers(0, 256, (12, 8, 8, 3)).astype(np.uint8)
-        pictures = [folder / f"{index}.ppm" for index in range(len(pixels))]
-        for path, picture in zip(pictures, pixels, strict=True):
-            path.write_bytes(b"P6\n8 8\n255\n" + picture.tobytes())
+        images = [folder / f"{index}.ppm" for index in range(len(pixels))]
+        for path, image in zip(images, pixels, strict=True):
+            path.write_bytes(b"P6\n8 8\n255\n" + image.tobytes())
         inputs = (pixels / 127.5 - 1).astype(np.float32)
         keras.utils.set_random_seed(11)
         network = small((8, 8, 3), 10, codewords=16)
-        # Pictures of noise would all be of one class.
+        # Images of noise would all be of one class.
         dense = next(part for part in network.layers if isinstance(part, keras.layers.Dense))
         dense.bias.assign(-network.predict(inputs, verbose=0).mean(axis=0))
         model = folder / "model.tflite"
@@ -96,17 +96,17 @@ class Classifier(NamedTuple):
         scores = Interpreter(model).predict(inputs)
         classes = [int(best) for best in scores.argmax(axis=-1)]
         assert len(set(classes)) > 2
-        return cls(model, pictures, classes)
+        return cls(model, images, classes)
 
     @property
     def expected(self) -> list[tuple[str, str]]:
-        """Each picture and its class, as the program tells them."""
-        pairs = zip(self.pictures, self.classes, strict=True)
+        """Each image and its class, as the program tells them."""
+        pairs = zip(self.images, self.classes, strict=True)
         return [(str(path), str(best)) for path, best in pairs]
 
     def run(self, command: Sequence[object]) -> tuple[list[tuple[str, str]], list[str]]:
-        """What the program tells: pictures and classes; and its convolutions' kernels."""
-        command = [*map(str, command), str(self.model), *map(str, self.pictures)]
+        """What the program tells: images and classes; and its convolutions' kernels."""
+        command = [*map(str, command), str(self.model), *map(str, self.images)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         told = re.findall(r"^(.+): (\d+) \(\d+\.\d\d ms\)$", done.stdout, re.M)

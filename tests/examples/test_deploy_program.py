@@ -44,12 +44,12 @@ def test_finds_the_classes_that_python_does(program, classifier):
     ("content", "message"),
     [
         (b"P6\n8 8\n255\n", "Expected all pixels, got fewer bytes"),
-        (b"not a picture", "Expected a binary PGM or PPM"),
-        (b"P5\n1 1\n255\n.", "Expected a picture of 1x8x8x3, got 1x1x1x1"),
+        (b"not an image", "Expected a binary PGM or PPM"),
+        (b"P5\n1 1\n255\n.", "Expected an image of 1x8x8x3, got 1x1x1x1"),
         (None, "Expected a file that can be read"),
     ],
 )
-def test_refuses_a_picture_in_one_line(program, classifier, tmp_path, content, message):
+def test_refuses_an_image_in_one_line(program, classifier, tmp_path, content, message):
     if content is not None:
         (tmp_path / "x").write_bytes(content)
     done = subprocess.run(

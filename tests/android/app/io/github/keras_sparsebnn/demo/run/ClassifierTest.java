@@ -110,7 +110,7 @@ public class ClassifierTest {
           assertThrows(
               UserError.class, () -> new ImageClassifier(model, Network.Options.DEFAULT));
       String line = error.line(app());
-      assertTrue(line, line.startsWith("Expected a model that takes one picture"));
+      assertTrue(line, line.startsWith("Expected a model that takes one image"));
       assertTrue(line, line.contains(model.facts().inputs().get(0).toString()));
     }
   }

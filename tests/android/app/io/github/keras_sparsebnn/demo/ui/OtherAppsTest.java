@@ -89,7 +89,7 @@ public class OtherAppsTest {
   @Test
   public void whatIsNoPictureIsRefused() throws Exception {
     choose(R.id.file, Intent.ACTION_OPEN_DOCUMENT, "no picture".getBytes(StandardCharsets.UTF_8));
-    assertEquals("The picture could not be read: no picture.", text(R.id.classify_error));
+    assertEquals("The image could not be read: no image.", text(R.id.classify_error));
     assertEquals(0, ((ViewGroup) activity.findViewById(R.id.scores)).getChildCount());
   }
 

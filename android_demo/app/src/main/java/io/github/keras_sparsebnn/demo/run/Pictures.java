@@ -41,7 +41,7 @@ public final class Pictures {
     try (InputStream in = open(resolver, uri)) {
       picture = BitmapFactory.decodeStream(in, null, options);
     }
-    if (picture == null) throw new IOException("no picture");
+    if (picture == null) throw new IOException("no image");
     return upright(picture, orientation(resolver, uri));
   }
 
