@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from docs.generate import (
     architecture_figure,
+    arm_networks,
     bit_sliced_figure,
     evidence_figure,
     kernel_cost_figure,
@@ -25,6 +26,7 @@ def draw() -> None:
     evidence_figure.draw(IMAGES / "evidence.png")
     results.draw(IMAGES)
     whole_networks.draw(IMAGES / "whole_networks.png")
+    arm_networks.draw(IMAGES / "arm_networks.png")
 
 
 def stale() -> list[str]:

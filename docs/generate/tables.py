@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from docs.generate import (
     accuracy,
+    arm_networks,
     networks,
     pretrained,
     regimes,
@@ -22,6 +23,7 @@ TABLES: Tables = {
     **speed.TABLES,
     **networks.TABLES,
     **whole_networks.TABLES,
+    **arm_networks.TABLES,
     **pretrained.TABLES,
 }
 

@@ -176,3 +176,69 @@ def test_goes_on_from_a_run_of_the_same_commit_and_setting(tmp_path, commit, win
     path.write_text(json.dumps({**header, "runs": [{"network": "n"}]}))
     assert len(known_runs(path, commit, windows)) == kept
     assert known_runs(tmp_path / "none.json", commit, windows) == []
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    """The tables of a result of one network and one peer."""
+    from docs.generate import arm_networks
+
+    run = {
+        **{"network": "ResNet-18, binary", "side": 224, "form": "lce", "stream": "cortex-a72"},
+        **{"glue": True, "instructions": 3_000_000, "partitions": 4},
+        "libraries": {"delegate": 2_000_000, "litert": 900_000, "rest": 100_000},
+        "kinds": {"binary 8x8": 2_000_000, "stock, before": 1_000_000},
+        "cores": {
+            "cortex-a72": {
+                **{"cycles": 2_000_000, "relative_error": 0.012},
+                "kinds": {"binary 8x8": 500_000, "stock, before": 1_500_000},
+            }
+        },
+    }
+    apart = {**run, "glue": False, "lce": {"cortex-a72": {"cycles": 5_500_000}}}
+    peer = {**run, "network": "a", "form": "int8"}
+    floats = [
+        {"float": {"read": n, "written": n}, "other": {"read": 0, "written": n}}
+        for n in (4_000_000, 1_000_000)
+    ]
+    made = {
+        "environment": {"date": "2026-01-01", "commit": "0" * 12, "versions": {}},
+        "networks": [
+            {"network": name, "side": 224, "top1": 61.26, "source": "b"}
+            for name in ("ResNet-18, binary", "a")
+        ],
+        "runs": [run, apart, peer],
+        "maps": [{**run, "apart": floats[0], "fused": floats[1]}],
+    }
+    made["environment"]["versions"]["ai-edge-litert"] = "2.1.2"
+    monkeypatch.setattr(arm_networks, "newest", lambda name: made)
+    return arm_networks
+
+
+def test_the_table_has_every_runtime_and_the_estimate(tables):
+    text = tables.arm_networks()
+    assert "| ResNet-18, binary, 224x224 | LCE | delegate | 61.3 | 3.0 | 2.0 |" in text
+    assert "| ResNet-18, binary, 224x224 | LCE | delegate, glue=0 | 61.3 | 3.0 | 2.0 |" in text
+    assert "| ResNet-18, binary, 224x224 | LCE | LCE, estimated | 61.3 |  | 5.5 |" in text
+    assert "| a, 224x224 | int8 | LiteRT | 61.3 | 3.0 | 2.0 |" in text
+    assert "median 1.2 %, at most 1.2 %" in text
+
+
+def test_the_table_of_parts_begins_with_the_largest(tables):
+    first, second = tables.parts().splitlines()[2:4]
+    assert first == "| ResNet-18, binary: stock, before | 1.0 | 1.5 | 75 % |"
+    assert second == "| ResNet-18, binary: binary 8x8 | 2.0 | 0.5 | 25 % |"
+
+
+def test_the_table_of_libraries(tables):
+    assert "| ResNet-18, binary, 224x224, LCE | 2.0 | 0.9 | 0.1 | 4 |" in tables.libraries()
+    assert "LCE, glue=0 | 2.0" in tables.libraries()
+
+
+def test_the_table_of_maps(tables):
+    assert "224x224, LCE | 8.00 | 2.00 | 0.25 | 1.00 |" in tables.moved()
+
+
+def test_the_figure_of_arm_is_drawn(tables, tmp_path):
+    tables.draw(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
