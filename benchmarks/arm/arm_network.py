@@ -195,7 +195,12 @@ def main() -> int:
                 rows.append(row)
                 if args.output and str(args.output) != "-":  # to go on from there
                     args.output.write_text(result_files.to_text(result), "utf-8")
-        result["maps"] = [maps_of(path, *own, rows) for path, own in files.items()]
+        ran = {(row["network"], row["form"]) for row in rows}
+        result["maps"] = [
+            maps_of(path, network, form, rows)
+            for path, (network, form) in files.items()
+            if (network.name, form) in ran
+        ]
     if str(args.output) != "-":
         result_files.write("arm_network", result, args.output)
     return 0

@@ -14,7 +14,7 @@ BINARY = ("lce", "subbit", "stem")
 PARTS = ("ResNet-18, binary", "QuickNet, binary")
 # Cores by the names that the tables have for them.
 SHORT = {
-    **{"cortex-a53": "A53", "cortex-a55": "A55", "cortex-a72": "A72"},
+    **{"cortex-a53": "A53", "cortex-a55": "A55 r0", "cortex-a72": "A72"},
     **{"neoverse-n1": "N1", "neoverse-v1": "V1", "neoverse-n2": "N2"},
 }
 
@@ -180,13 +180,17 @@ def draw(path: Path) -> None:
             marker, colour = styles[row["runtime"]]
             place = (row["cycles"][core], row["top1"])
             axes.plot(*place, marker, color=colour, ms=6)
+            if row["runtime"].startswith("LCE"):  # beside ours, which has the name
+                continue
             name = f"{row['network'].removesuffix(', binary')}, {FORMS[row['form']]}"
-            below = row["runtime"] == "delegate"
+            below = row["runtime"] == "delegate" or row["form"] == "float"
             axes.annotate(
                 name, place, (5, -10 if below else 4), textcoords="offset points", fontsize=7
             )
         axes.set_xscale("log")
-        axes.margins(x=0.25)
+        axes.set_xticks((10, 20, 50, 100, 200, 500), (10, 20, 50, 100, 200, 500))
+        axes.set_xticks((), minor=True)
+        axes.set_xlim(7, 1500)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("modelled cycles [M], one thread")
         axes.grid(which="both", color="0.92")
