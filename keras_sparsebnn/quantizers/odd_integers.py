@@ -61,8 +61,8 @@ class OddIntegers(lq.quantizers.Quantizer):  # type: ignore[misc]
         SparseBNNError: for other bits or another range.
 
     Example:
-        >>> OddIntegers(2)(tf.constant([-3.0, -0.1, 0.1, 0.7])).numpy().round(3).tolist()
-        [-1.0, -0.333, 0.333, 1.0]
+        >>> (3 * OddIntegers(2)(tf.constant([-3.0, -0.1, 0.1, 0.7]))).numpy().tolist()
+        [-3.0, -1.0, 1.0, 3.0]
 
     Reference: Sun et al., "Multi-Precision Quantized Neural Networks via Encoding Decomposition
     of -1 and +1", AAAI 2019, arXiv:1905.13389, and its extension, arXiv:2106.09886. Deviates:
