@@ -55,14 +55,14 @@ def map_bytes(
                 read_by.setdefault(alias.get(tensor, tensor), set()).add(group_of[node])
     outputs = {alias.get(tensor, tensor) for tensor in graph.outputs}
     total = {kind: {"read": 0, "written": 0} for kind in ("float", "other")}
-    for number, tensor in enumerate(graph.tensors):
-        if len(model.data(tensor)):
+    for number, each in enumerate(graph.tensors):
+        if len(model.data(each)):
             continue
-        kind = "float" if tensor.dtype == "FLOAT32" else "other"
-        size = BYTES[tensor.dtype]
-        for extent in tensor.shape:
+        kind = "float" if each.dtype == "FLOAT32" else "other"
+        size = BYTES[each.dtype]
+        for extent in each.shape:
             if extent < 1:
-                raise ValueError(f"Expected the shape of {tensor.name!r}, got {tensor.shape}.")
+                raise ValueError(f"Expected the shape of {each.name!r}, got {each.shape}.")
             size *= extent
         others = read_by.get(number, set()) - {writer.get(number)}
         total[kind]["read"] += size * len(others)

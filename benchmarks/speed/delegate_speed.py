@@ -95,13 +95,13 @@ def time_op(layer: Layer, isas: list[str], folder: Path, runs: int) -> dict[str,
     }
 
 
-def network_files(folder: Path, size: int, classes: int, codewords: int) -> dict[str, Path]:
+def network_files(folder: Path, shape: dict[str, int]) -> dict[str, Path]:
     """ResNet-18 as LCE file and as sub-bit file."""
     # TensorFlow, so only when needed.
     from benchmarks.speed.file_size import model
     from keras_sparsebnn.converters import convert_keras_model
 
-    made = model(size, classes, codewords)
+    made = model(argparse.Namespace(**shape))
     files = {}
     for format in ("lce", "subbit"):
         files[format] = folder / f"{format}.tflite"
@@ -161,7 +161,7 @@ def main() -> int:
                 result["ops"].append(timed)
         if args.only != "ops":
             shape = {"size": 224, "classes": 1000, "codewords": 32}
-            files = network_files(folder, **shape)
+            files = network_files(folder, shape)
             runs = [
                 time_networks(files, isa, threads, args.network_runs)
                 for isa in isas
