@@ -148,11 +148,21 @@ void ADelegateRunsInChildrenOfABusyParent() {
 }  // namespace
 }  // namespace sparsebnn
 
+// AddressSanitizer's allocator does not survive it: its locks stay as they were when a thread that
+// allocates is not there any more.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kForksWhileBusy = false;
+#elif defined(__has_feature)
+constexpr bool kForksWhileBusy = !__has_feature(address_sanitizer);
+#else
+constexpr bool kForksWhileBusy = true;
+#endif
+
 int main() {
   using namespace sparsebnn;
   APoolRunsInChildrenAndParent();
   AChildNeedNotUseAPool();
-  ADelegateRunsInChildrenOfABusyParent();
+  if (kForksWhileBusy) ADelegateRunsInChildrenOfABusyParent();
   std::printf("%d failures\n", failures);
   return failures != 0;
 }
