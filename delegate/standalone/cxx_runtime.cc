@@ -1,6 +1,6 @@
 // What the delegate needs of the C++ library beside its headers, so that it links to libc alone.
 //
-// zig would link its whole libc++ into every library: 280 kB, and a minute to compile for each
+// zig would link its whole libc++ into every library: 270 kB, and a minute to compile for each
 // target. With another compiler the delegate has the C++ library of that one instead.
 #include <cstdlib>
 #include <new>

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from keras_sparsebnn._keras import keras, tf
 
-__all__ = ["PerChannel"]
+__all__ = ["PerChannel", "known_channels"]
+
+
+def known_channels(layer: keras.layers.Layer, input_shape: tf.TensorShape) -> int:
+    """The last axis of a layer's input.
+
+    Raises:
+        ValueError: it is unknown.
+    """
+    channels = input_shape[-1]
+    if channels is None:
+        raise ValueError(
+            f"Expected a known number of channels, got shape {tuple(input_shape)} "
+            f"(layer {layer.name}). Fix the last axis of its input."
+        )
+    return int(channels)
 
 
 class PerChannel(keras.layers.Layer):  # type: ignore[misc]
@@ -20,12 +35,7 @@ class PerChannel(keras.layers.Layer):  # type: ignore[misc]
     parameters: tuple[tuple[str, float], ...] = ()
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        channels = input_shape[-1]
-        if channels is None:
-            raise ValueError(
-                f"Expected a known number of channels, got shape {tuple(input_shape)} "
-                f"(layer {self.name}). Fix the last axis of its input."
-            )
+        channels = known_channels(self, input_shape)
         for name, first in self.parameters:
             weight = self.add_weight(
                 name=name, shape=(channels,), initializer=keras.initializers.Constant(first)

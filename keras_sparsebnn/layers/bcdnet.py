@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn.activations.per_channel import known_channels
 
 __all__ = ["SHIFT_MODES", "ChannelShift", "DynamicEmbedding"]
 
@@ -175,12 +176,7 @@ class DynamicEmbedding(keras.layers.Layer):  # type: ignore[misc]
         self.reduction = reduction
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        channels = input_shape[-1]
-        if channels is None:
-            raise ValueError(
-                f"Expected a known number of channels, got shape {tuple(input_shape)} "
-                f"(layer {self.name}). Fix the last axis of its input."
-            )
+        channels = known_channels(self, input_shape)
         inner = max(1, channels // self.reduction)
         self.w1 = self.add_weight(name="w1", shape=(channels, inner))
         self.w2 = self.add_weight(name="w2", shape=(inner, channels), initializer="zeros")

@@ -10,6 +10,7 @@ from keras_sparsebnn.layers import AdaBinConv2D
 from keras_sparsebnn.quantizers import FixedSubset, OneBit, SparseKernel
 from keras_sparsebnn.training import StageSchedule
 from keras_sparsebnn.transforms.kernels import frozen_kernel, latent_kernel
+from tests.unit.layers.runtimes_agree import assert_runtimes_agree
 
 SIDE, CIN, COUT = 5, 3, 4
 TAPS = 9 * CIN
@@ -321,17 +322,9 @@ class TestFiles:
             assert max(x.distinct_codewords for x in found.binary_layers[2:]) <= 16
 
     def test_keras_and_lce_and_the_delegate_agree(self, converted, rng):
-        from keras_sparsebnn.converters import convert_file, verify
-        from keras_sparsebnn.runtime import Interpreter
+        from keras_sparsebnn.converters import verify
 
         x = rng.normal(size=(4, SIDE, SIDE, CIN)).astype(np.float32)
         for model, flat in converted.values():
-            small = convert_file(flat, "subbit")
-            results = [
-                Interpreter(flat, runtime="lce").predict(x),
-                Interpreter(flat, runtime="delegate").predict(x),
-                Interpreter(small, runtime="delegate").predict(x),
-            ]
-            for result in results:
-                np.testing.assert_allclose(result, model(x), rtol=1e-4, atol=1e-4)
+            assert_runtimes_agree(model, flat, x)
             assert verify(model, flat, x).compared == ("LCE", "delegate(LCE file)")

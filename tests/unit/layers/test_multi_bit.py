@@ -12,6 +12,7 @@ from keras_sparsebnn.quantizers import RBONN, FixedSubset, OddIntegers, OneBit
 from keras_sparsebnn.training import StageSchedule
 from keras_sparsebnn.transforms.binarity import stays_float
 from keras_sparsebnn.transforms.kernels import frozen_planes, latent_kernel
+from tests.unit.layers.runtimes_agree import assert_runtimes_agree
 
 SIDE, CIN, COUT = 5, 3, 4
 RANGES = ("symmetric", "unit")
@@ -34,7 +35,7 @@ def settle(conv, rng, scale=0.5):
     return conv
 
 
-def pictures(rng, count=2):
+def images(rng, count=2):
     return rng.normal(size=(count, SIDE, SIDE, CIN)).astype(np.float32)
 
 
@@ -71,7 +72,7 @@ def by_hand(x, w, bits, value_range):
 class TestEquations:
     def test_forward(self, rng, bits, value_range):
         conv = settle(layer(bits, activation_range=value_range), rng)
-        x, w = pictures(rng), latent_kernel(conv).numpy()
+        x, w = images(rng), latent_kernel(conv).numpy()
         known, outside, kernel = by_hand(x, w, bits, value_range)
         # The padding is the value `outside`: exactly 0 in "unit".
         expected = convolved(known, kernel, outside)
@@ -82,7 +83,7 @@ class TestEquations:
 
     def test_gradients(self, rng, bits, value_range):
         conv = settle(layer(bits, activation_range=value_range), rng)
-        x, w = pictures(rng), latent_kernel(conv).numpy()
+        x, w = images(rng), latent_kernel(conv).numpy()
         known, outside, kernel = by_hand(x, w, bits, value_range)
         g = rng.normal(size=(2, SIDE, SIDE, COUT))
         inputs = tf.constant(x)
@@ -114,7 +115,7 @@ class TestEquations:
     def test_the_sum_of_binary_branches(self, rng, bits, value_range):
         """What the file computes, branch by branch, in integers."""
         conv = settle(layer(bits, activation_range=value_range), rng)
-        x = pictures(rng)
+        x = images(rng)
         planes = [plane.numpy().astype(np.int64) for plane in conv.binary_planes()]
         unit = value_range == "unit"
         left, total = 1 - 2 * x if unit else x, 0
@@ -142,7 +143,7 @@ def test_one_bit_each_is_the_plain_layer(rng):
     plain.build((None, SIDE, SIDE, CIN))
     with lq.context.quantized_scope(False):
         plain.kernel.assign(conv.kernel)
-    inputs = tf.constant(pictures(rng))
+    inputs = tf.constant(images(rng))
     results = []
     for made in (conv, plain):
         with tf.GradientTape() as tape, lq.context.quantized_scope(False):
@@ -246,7 +247,7 @@ def test_freezing_changes_nothing(rng, bits, options):
     model, conv = network(rng, bits, **options)
     if conv.use_bias:
         conv.bias.assign(rng.normal(size=COUT))
-    x = pictures(rng)
+    x = images(rng)
     frozen = ksb.freeze(model)
     # Sums of up to M K terms instead of one, in another order.
     np.testing.assert_allclose(frozen(x), model(x), rtol=1e-4, atol=1e-5)
@@ -272,7 +273,7 @@ class TestModels:
     @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5:UserWarning")
     def test_models_save_and_clone(self, rng, tmp_path, suffix, frozen):
         model, _ = network(rng, codewords=16)
-        x = pictures(rng)
+        x = images(rng)
         made = ksb.freeze(model) if frozen else model
         made.save(tmp_path / f"saved{suffix}")
         loaded = keras.models.load_model(tmp_path / f"saved{suffix}")
@@ -294,7 +295,7 @@ class TestModels:
             keras.mixed_precision.set_global_policy("float32")
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.Adam(0.01), loss)
-        x = pictures(rng, 32)
+        x = images(rng, 32)
         before = latent_kernel(conv).numpy()
         model.fit(
             x,
@@ -326,7 +327,7 @@ class TestModels:
 
     def test_jit_equals_eager(self, rng):
         model, _ = network(rng, codewords=16)
-        x = tf.constant(pictures(rng))
+        x = tf.constant(images(rng))
         compiled = tf.function(model, jit_compile=True)
         np.testing.assert_allclose(compiled(x), model(x), rtol=1e-4, atol=1e-5)
 
@@ -360,20 +361,12 @@ class TestFiles:
 
     def test_keras_and_lce_and_the_delegate_agree(self, converted, rng):
         from keras_sparsebnn.converters import convert_file, inspect, verify
-        from keras_sparsebnn.runtime import Interpreter
 
         model, flat = converted
-        x = pictures(rng, 4)
-        small = convert_file(flat, "subbit")
+        x = images(rng, 4)
+        small = assert_runtimes_agree(model, flat, x)
         assert len(small) < len(flat)
         assert inspect(convert_file(small, "lce")).operators == inspect(flat).operators
-        results = [
-            Interpreter(flat, runtime="lce").predict(x),
-            Interpreter(flat, runtime="delegate").predict(x),
-            Interpreter(small, runtime="delegate").predict(x),
-        ]
-        for result in results:
-            np.testing.assert_allclose(result, model(x), rtol=1e-4, atol=1e-4)
         report = verify(model, small, x)
         assert report.compared[1:] == ("delegate(LCE file)", "delegate(sub-bit file)")
         assert report.sign_flips == 0
