@@ -166,7 +166,10 @@ def draw(path: Path) -> None:
     }
     figure = Figure(figsize=(9, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    cores = {"cortex-a72": "Cortex-A72 (Raspberry Pi 4)", "neoverse-n1": "Cortex-A76 (Pi 5)"}
+    cores = {
+        "cortex-a72": "Cortex-A72 (Raspberry Pi 4)",
+        "neoverse-n1": "Neoverse N1 (the Pi 5's A76 is nearly the same)",
+    }
     rows = rows_of(newest("arm_network"))
     for axes, (core, title) in zip(
         figure.subplots(1, 2, sharey=True), cores.items(), strict=True
@@ -184,13 +187,20 @@ def draw(path: Path) -> None:
                 continue
             name = f"{row['network'].removesuffix(', binary')}, {FORMS[row['form']]}"
             below = row["runtime"] == "delegate" or row["form"] == "float"
+            # Above or below the marker, where no other one is.
             axes.annotate(
-                name, place, (5, -10 if below else 4), textcoords="offset points", fontsize=7
+                name,
+                place,
+                (0, -13 if below else 7),
+                textcoords="offset points",
+                fontsize=7,
+                ha="center",
             )
         axes.set_xscale("log")
         axes.set_xticks((10, 20, 50, 100, 200, 500), (10, 20, 50, 100, 200, 500))
         axes.set_xticks((), minor=True)
-        axes.set_xlim(7, 1500)
+        axes.set_xlim(4, 1500)
+        axes.set_ylim(61, 73)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("modelled cycles [M], one thread")
         axes.grid(which="both", color="0.92")
@@ -198,7 +208,7 @@ def draw(path: Path) -> None:
     axes.set_ylabel("published ImageNet top-1 [%]")
     for label, (marker, colour) in styles.items():
         axes.plot([], [], marker, color=colour, label=label)
-    axes.legend(fontsize=8, loc="upper left")
+    axes.legend(fontsize=8, loc="lower right")
     figure.savefig(path, dpi=110, facecolor="white")
 
 
