@@ -16,8 +16,10 @@ from keras_sparsebnn.errors import SparseBNNError
 __all__ = [
     "BOOLEAN",
     "FORMATS",
+    "GROUPS",
     "INTERFACE_TYPES",
     "RUNTIMES",
+    "SEARCHED",
     "TARGETS",
     "WEIGHTS",
     "Rule",
@@ -111,5 +113,25 @@ BITS = integer(1, 8)
 
 VALUE_RANGE = one_of("symmetric", "unit")
 """Of multi-bit values: [-1, 1] or [0, 1]."""
+
+SEARCHED = "search"
+"""In the place of numbers of groups: a supernet of all that are possible."""
+
+
+def _are_groups(value: object) -> bool:
+    if isinstance(value, dict):
+        keys = all(isinstance(key, str) and 0 < len(key) <= 200 for key in value)
+        return keys and bool(value) and _are_groups(list(value.values()))
+    numbers = value if isinstance(value, list) else [value]
+    return value == SEARCHED or (
+        0 < len(numbers) <= 10_000 and all(is_int(g) and 1 <= g <= 65_536 for g in numbers)
+    )
+
+
+GROUPS: Rule = (
+    f'a number of groups, a list or an object of them by layer or pattern, or "{SEARCHED}"',
+    _are_groups,
+)
+"""Of a network's binary convolutions."""
 
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))

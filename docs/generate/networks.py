@@ -26,6 +26,8 @@ NETWORKS: list[tuple[str, int, int, int, dict[str, Any]]] = [
     ("bcd_resnet18", 224, 3, 1000, {}),
     ("ftbnn18", 224, 3, 1000, {}),
     ("ftbnn18_grouped", 224, 3, 1000, {}),
+    ("mobile_grouped", 32, 3, 10, {}),
+    ("mobile_grouped", 224, 3, 1000, {}),
     ("small", 28, 1, 10, {}),
     ("small_vgg", 28, 1, 10, {}),
 ]

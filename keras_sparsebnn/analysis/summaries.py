@@ -12,7 +12,12 @@ from keras_sparsebnn._text_table import aligned
 from keras_sparsebnn.analysis import accounting
 from keras_sparsebnn.analysis.accounting import BinaryConv, Totals
 from keras_sparsebnn.analysis.usage import binary_layers, codeword_counts, usage_entropy
-from keras_sparsebnn.layers import AdaBinConv2D, FoldedConv2D, MultiBitConv2D
+from keras_sparsebnn.layers import (
+    AdaBinConv2D,
+    FoldedConv2D,
+    MultiBitConv2D,
+    SearchableGroupsConv2D,
+)
 from keras_sparsebnn.quantizers import SubsetKernel, sparse_quantizer
 from keras_sparsebnn.transforms.binarity import stays_float
 from keras_sparsebnn.transforms.walk import all_layers
@@ -145,8 +150,10 @@ def _summarise(
     if isinstance(layer, MultiBitConv2D):
         bits = layer.activation_bits, layer.weight_bits
     quantizer = None if window_sum else sparse_quantizer(layer)
-    shape = tuple(layer.kernel.shape)
-    shape = (*shape[:3], 1) if window_sum else shape
+    groups = layer.chosen if isinstance(layer, SearchableGroupsConv2D) else layer.groups
+    *window, channels_in, channels_out = layer.kernel.shape
+    channels_in //= groups // layer.groups
+    shape = (*window, channels_in, 1 if window_sum else channels_out)
     counts = np.array([shape[2]]) if window_sum else codeword_counts(layer)
     height, width = _map_size(layer)
     geometry = BinaryConv(
@@ -156,7 +163,7 @@ def _summarise(
         height=height or 0,
         width=width or 0,
         codewords=None if quantizer is None else quantizer.codewords,
-        groups=layer.groups,
+        groups=groups,
         planes=bits[1],
         calls=calls * bits[0],
     )

@@ -6,12 +6,14 @@ from keras_sparsebnn.layers.bcdnet import ChannelShift, DynamicEmbedding
 from keras_sparsebnn.layers.folded_conv2d import FoldedConv2D
 from keras_sparsebnn.layers.multi_bit import MultiBitConv2D
 from keras_sparsebnn.layers.pad_channels import PadChannels
+from keras_sparsebnn.layers.searchable_groups import ChannelShuffle, SearchableGroupsConv2D
 from keras_sparsebnn.layers.sparse_binary_conv2d import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import sparse_quantizer
 
 __all__ = [
     "AdaBinConv2D",
     "ChannelShift",
+    "ChannelShuffle",
     "DynamicEmbedding",
     "FoldedConv2D",
     "HardTanh",
@@ -19,6 +21,7 @@ __all__ = [
     "MultiBitConv2D",
     "PadChannels",
     "RPReLU",
+    "SearchableGroupsConv2D",
     "SparseBinaryConv2D",
     "TwoSidedPReLU",
     "sparse_quantizer",

@@ -32,7 +32,7 @@ class FoldedConv2D(SparseBinaryConv2D, abc.ABC):
         super().build(input_shape)
 
     @abc.abstractmethod
-    def folded(self, configured: Callable[[Any], Any]) -> keras.Sequential:
+    def folded(self, configured: Callable[[Any], Any]) -> keras.layers.Layer:
         """The layers that a file has in place of this one, still without its weights.
 
         Args:
@@ -41,7 +41,7 @@ class FoldedConv2D(SparseBinaryConv2D, abc.ABC):
 
     @abc.abstractmethod
     def fold_into(
-        self, copy: keras.Sequential, planes: Sequence[npt.NDArray[np.float32]]
+        self, copy: keras.layers.Layer, planes: Sequence[npt.NDArray[np.float32]]
     ) -> None:
         """Sets the weights of what `folded` made.
 

@@ -1,4 +1,4 @@
-"""Which binary layer of a network gets how many codewords."""
+"""Which binary layer of a network gets how many codewords, or groups."""
 
 from __future__ import annotations
 
@@ -8,20 +8,60 @@ from fnmatch import fnmatchcase
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers.subset_kernel import validate_codewords
 
-__all__ = ["LayerCodewords"]
+__all__ = ["LayerCodewords", "LayerNumbers"]
 
 
-class LayerCodewords:
-    """One n for all layers, or a mapping of layer names and glob patterns to n.
+class LayerNumbers:
+    """One number for all layers, or a mapping of layer names and glob patterns to numbers.
 
     A layer's own name takes precedence over patterns; of several patterns that match, the
     first counts.
 
     Args:
-        codewords: n, or `{"stage0_*": 128, "stage3_3": 8, "*": 32}`.
+        numbers: one, or `{"stage0_*": 128, "stage3_3": 8, "*": 32}`.
+        what: the name of the argument that they come from.
 
     Raises:
         SparseBNNError: for a layer that no key matches, or a key that matches no layer.
+    """
+
+    def __init__(self, numbers: int | Mapping[str, int], what: str) -> None:
+        self._numbers = numbers
+        self._what = what
+        self._layers: list[str] = []
+        self._used: set[str] = set()
+
+    def __call__(self, layer: str) -> int:
+        """The number of the layer with that name."""
+        self._layers.append(layer)
+        n = self._numbers
+        if not isinstance(n, Mapping):
+            return n
+        keys = [key for key in n if key == layer]
+        keys += [key for key in n if fnmatchcase(layer, key)]
+        if not keys:
+            raise SparseBNNError(
+                f"Expected `{self._what}` to name every binary layer, got no key for layer "
+                f'{layer} in {", ".join(n) or "an empty mapping"}. Add "*" for all others.'
+            )
+        self._used.add(keys[0])
+        return n[keys[0]]
+
+    def check_every_key_was_used(self) -> None:
+        """To be called when all layers have asked."""
+        if not isinstance(self._numbers, Mapping):
+            return
+        unused = [key for key in self._numbers if key not in self._used]
+        if unused:
+            raise SparseBNNError(
+                f"Expected every key of `{self._what}` to apply to a layer, got {unused[0]!r}, "
+                f"which applies to none of {', '.join(self._layers) or 'no binary layers'}. "
+                "The first pattern that matches counts."
+            )
+
+
+class LayerCodewords(LayerNumbers):
+    """n of each layer, see `LayerNumbers`.
 
     Example:
         >>> choose = LayerCodewords({"first": 128, "*": 32})
@@ -31,34 +71,8 @@ class LayerCodewords:
     """
 
     def __init__(self, codewords: int | Mapping[str, int]) -> None:
-        self._codewords = codewords
-        self._layers: list[str] = []
-        self._used: set[str] = set()
+        super().__init__(codewords, "codewords")
 
     def __call__(self, layer: str) -> int:
         """The n of the layer with that name."""
-        self._layers.append(layer)
-        n = self._codewords
-        if isinstance(n, Mapping):
-            keys = [key for key in n if key == layer]
-            keys += [key for key in n if fnmatchcase(layer, key)]
-            if not keys:
-                raise SparseBNNError(
-                    f"Expected `codewords` to name every binary layer, got no key for layer "
-                    f'{layer} in {", ".join(n) or "an empty mapping"}. Add "*" for all others.'
-                )
-            self._used.add(keys[0])
-            n = n[keys[0]]
-        return validate_codewords(n, where=f"layer {layer}")
-
-    def check_every_key_was_used(self) -> None:
-        """To be called when all layers have asked."""
-        if not isinstance(self._codewords, Mapping):
-            return
-        unused = [key for key in self._codewords if key not in self._used]
-        if unused:
-            raise SparseBNNError(
-                f"Expected every key of `codewords` to apply to a layer, got {unused[0]!r}, "
-                f"which applies to none of {', '.join(self._layers) or 'no binary layers'}. "
-                "The first pattern that matches counts."
-            )
+        return validate_codewords(super().__call__(layer), where=f"layer {layer}")

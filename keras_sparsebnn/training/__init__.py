@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from keras_sparsebnn.training.keras.learning_rate import RestartingDecay
     from keras_sparsebnn.training.keras.losses import DistillationLoss, SmoothedCrossEntropy
     from keras_sparsebnn.training.keras.optimizer import GroupedOptimizer, selection_logits
+    from keras_sparsebnn.training.keras.random_groups import RandomGroups
     from keras_sparsebnn.training.keras.stages import StageSchedule
     from keras_sparsebnn.training.run.checkpoint import CheckpointStore
     from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
@@ -36,6 +37,7 @@ _HOME = {
     "DistilledModel": "keras.distillation",
     "GroupedOptimizer": "keras.optimizer",
     "RestartingDecay": "keras.learning_rate",
+    "RandomGroups": "keras.random_groups",
     "RunConfig": "settings.config",
     "SelectionSchedule": "keras.callbacks",
     "SmoothedCrossEntropy": "keras.losses",
@@ -57,6 +59,7 @@ __all__ = [
     "DistillationLoss",
     "DistilledModel",
     "GroupedOptimizer",
+    "RandomGroups",
     "Recipe",
     "RestartingDecay",
     "RunConfig",

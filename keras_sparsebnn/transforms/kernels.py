@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.layers import MultiBitConv2D
+from keras_sparsebnn.layers import MultiBitConv2D, SearchableGroupsConv2D
 from keras_sparsebnn.quantizers import sparse_quantizer
 
 __all__ = [
@@ -42,7 +42,8 @@ def quantized_kernel(layer: keras.layers.Layer) -> npt.NDArray[np.float32]:
 def frozen_kernel(layer: keras.layers.Layer) -> npt.NDArray[np.float32]:
     """The layer's selected kernels, exactly as evaluation uses them.
 
-    Of a layer of several weight bits, those of the highest.
+    Of a layer of several weight bits, those of the highest; of one whose groups are searched,
+    those of its choice.
 
     Shape:
         -> `[k, k, Cin / groups, Cout]`, entries +-1 (+-alpha_o with `magnitude_scale`).
@@ -58,7 +59,8 @@ def frozen_kernel(layer: keras.layers.Layer) -> npt.NDArray[np.float32]:
         )
     # Under mixed precision, evaluation assigns the rounded latents.
     latent = tf.cast(latent_kernel(layer), layer.compute_dtype)
-    return np.asarray(tf.cast(quantizer(latent, training=False), tf.float32))
+    kernel = np.asarray(tf.cast(quantizer(latent, training=False), tf.float32))
+    return layer.sliced(kernel) if isinstance(layer, SearchableGroupsConv2D) else kernel
 
 
 def frozen_planes(layer: keras.layers.Layer) -> list[npt.NDArray[np.float32]]:

@@ -9,7 +9,13 @@ from typing import Any
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.layers import MultiBitConv2D, SparseBinaryConv2D
+from keras_sparsebnn.layers import (
+    ChannelShuffle,
+    MultiBitConv2D,
+    SearchableGroupsConv2D,
+    SparseBinaryConv2D,
+)
+from keras_sparsebnn.models.blocks.layer_groups import LayerGroups
 from keras_sparsebnn.quantizers import (
     KernelQuantizer,
     OddIntegers,
@@ -74,8 +80,15 @@ class BinaryLayers:
         bits: of inputs, of weights, and the range of inputs. With others than `ONE_BIT` all
             layers are `MultiBitConv2D`; inputs of more bits, or of the range "unit", have
             `OddIntegers` in place of `activation_quantizer`.
+        groups: of each layer, whose channels are shuffled before its sign; if None, what `conv`
+            is told. Where they are searched, binary layers are `SearchableGroupsConv2D`, all
+            others have one group.
 
-    Use it as a context manager: on exit it checks that every key of `codewords` was used.
+    Use it as a context manager: on exit it checks that every key of `codewords` and `groups`
+    was used.
+
+    Raises:
+        SparseBNNError: for groups that are searched, with more bits than one.
     """
 
     def __init__(
@@ -86,7 +99,16 @@ class BinaryLayers:
         *,
         convolution: Callable[..., keras.layers.Layer] = SparseBinaryConv2D,
         bits: tuple[int, int, str] = ONE_BIT,
+        groups: LayerGroups | None = None,
     ) -> None:
+        if groups is not None and groups.searched:
+            if bits != ONE_BIT:
+                raise SparseBNNError(
+                    'Expected one bit with groups="search", got activation_bits='
+                    f"{bits[0]}, weight_bits={bits[1]}, activation_range={bits[2]!r}."
+                )
+            convolution = SearchableGroupsConv2D
+        self._groups = groups
         self._codewords = LayerCodewords(codewords)
         self._convolution = convolution if bits == ONE_BIT else _multi_bit(bits)
         self._bits = bits
@@ -99,6 +121,8 @@ class BinaryLayers:
     def __exit__(self, exception: type[BaseException] | None, *_: object) -> None:
         if exception is None:
             self._codewords.check_every_key_was_used()
+            if self._groups is not None:
+                self._groups.check_all_were_used()
 
     def _input_quantizer(self) -> lq.quantizers.Quantizer | str | None:
         bits, _, value_range = self._bits
@@ -137,11 +161,15 @@ class BinaryLayers:
         """
         binary = self.activation_quantizer is not None
         channels = int(x.shape[-1])
+        if self._groups is not None:
+            groups = self._groups(name)
         if groups > 1 and (channels % (32 * groups) or filters % groups):
             raise SparseBNNError(
                 f"Expected groups of a multiple of 32 channels, got {channels} -> {filters} in "
                 f"{groups} groups (layer {name}). Use fewer groups or a larger width."
             )
+        if self._groups is not None and groups > 1:
+            x = ChannelShuffle(groups, name=f"{name}_shuffle")(x)
         size = codebook.codebook_size(kernel_size)
         n = self._codewords(name) if kernel_size == 3 else size
         make = self._kernel_quantizer

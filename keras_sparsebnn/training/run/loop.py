@@ -14,6 +14,7 @@ from keras_sparsebnn.data import Dataset
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.keras.callbacks import CodewordUsage, selections
 from keras_sparsebnn.training.keras.event_log import write_epoch
+from keras_sparsebnn.training.keras.random_groups import RandomGroups, searchable_layers
 from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
 from keras_sparsebnn.training.run.job import Job
 from keras_sparsebnn.training.run.progress import RunCheckpoints
@@ -85,6 +86,8 @@ class Loop:
         self, callbacks: Sequence[keras.callbacks.Callback]
     ) -> keras.callbacks.CallbackList:
         own = [*self.schedules]
+        if searchable_layers(self.model):
+            own.append(RandomGroups(self.job.config.seed))
         if self.job.cluster.is_chief:
             history = self.progress.history
             previous = history[-1]["selection"] if history else self.first_selection

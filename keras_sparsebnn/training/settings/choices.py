@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_sparsebnn._rules import BITS, VALUE_RANGE, Rule
+from keras_sparsebnn._rules import BITS, GROUPS, VALUE_RANGE, Rule
 
 __all__ = [
     "NETWORK_OPTIONS",
@@ -17,8 +17,9 @@ NETWORK_OPTIONS: dict[str, Rule] = {
     "activation_bits": BITS,
     "weight_bits": BITS,
     "activation_range": VALUE_RANGE,
+    "groups": GROUPS,
 }
-"""`model_options` of almost every network, which `--set` takes by their own names."""
+"""`model_options` of several networks, which `--set` takes by their own names."""
 
 OPTIMIZERS = ("adam", "sgd")
 """Of weights and, on their own, of selection logits; see `GroupedOptimizer`."""

@@ -49,6 +49,20 @@ _TWO_STEP: dict[str, Any] = {
     "weight_decay": 0.0,
 }
 
+_IMAGENET_REACTNET: dict[str, Any] = {
+    **_REACTNET,
+    **_TWO_STEP,
+    "dataset": "imagenet2012",
+    "image_size": 224,
+    "augmentation": "resized_crop_lighting",
+    "epochs": 256,
+    "batch_size": 512,
+    "learning_rate": 2.5e-3,
+    "teacher_epochs": 90,
+    "checkpoint_every": 1000,
+    "mixed_precision": "bfloat16",
+}
+
 _ADABIN: dict[str, Any] = {
     "method": "one_bit",
     "codewords": 512,
@@ -176,22 +190,14 @@ _ALL = (
         },
     ),
     Recipe(
+        "imagenet-mobile-grouped",
+        "mobile_grouped on ImageNet, of any groups: 128 + 128 epochs as imagenet-reactnet",
+        {**_IMAGENET_REACTNET, "model": "mobile_grouped"},
+    ),
+    Recipe(
         "imagenet-reactnet",
         "ResNet-18 on ImageNet as in ReActNet: 128 + 128 epochs, crops, lighting, a teacher",
-        {
-            **_REACTNET,
-            **_TWO_STEP,
-            "dataset": "imagenet2012",
-            "image_size": 224,
-            "augmentation": "resized_crop_lighting",
-            "model": "resnet18",
-            "epochs": 256,
-            "batch_size": 512,
-            "learning_rate": 2.5e-3,
-            "teacher_epochs": 90,
-            "checkpoint_every": 1000,
-            "mixed_precision": "bfloat16",
-        },
+        {**_IMAGENET_REACTNET, "model": "resnet18"},
     ),
 )
 

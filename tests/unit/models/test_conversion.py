@@ -30,6 +30,7 @@ SMALL = {
     "bcdnet_b": {"width": 8, "depths": (1, 1), "mlp_groups": 0},
     "ftbnn18": {**RESIDUAL, "non_linearity": "two_sided_prelu"},
     "ftbnn18_grouped": {"width": 64, "groups": 2, "depths": (1, 1)},
+    "mobile_grouped": {"width": 32, "depths": (1, 1), "groups": [1, 1, 2, 2]},
     "quicknet": {"widths": (16, 32), "depths": (1, 1)},
     "resnet18": RESIDUAL,
     "resnet20": {**RESIDUAL, "block": "bireal"},
@@ -47,6 +48,7 @@ BINARY = {
     "bcdnet_a": 12,
     "bcdnet_b": 4,
     "ftbnn18_grouped": 4,
+    "mobile_grouped": 4,
     "resnet34": 3,
     "small_vgg": 3,
     "sparks_deep": 3,
@@ -144,7 +146,7 @@ def test_lce_and_the_delegate_agree(converted):
     name, _, flat = converted
     x = np.random.default_rng(4).normal(size=(4, *SHAPE)).astype(np.float32)
     # LCE's optimised kernel refuses groups.
-    grouped = name == "ftbnn18_grouped"
+    grouped = name.endswith("grouped")
     theirs = lce_interpreter.Interpreter(flat, use_reference_bconv=grouped).predict(x)
     # The float operators are of two versions of TFLite: sums of up to 27 * 64 products.
     np.testing.assert_allclose(outputs(flat, x), theirs, rtol=1e-4, atol=1e-4)
@@ -178,6 +180,10 @@ def test_what_each_network_is_made_for(converted):
         assert sorted(x.groups for x in found.binary_layers) == [1, 1, 2, 2]
         kernels = {x.filter_shape[1] for x in found.binary_layers}
         assert kernels == {1, 3}
+    elif name == "mobile_grouped":
+        assert [x.groups for x in found.binary_layers] == [1, 1, 2, 2]
+        assert found.operators["TRANSPOSE"] == 2
+        assert found.operators["LceQuantize"] == len(found.binary_layers)
     elif name == "bcdnet_a":
         # Three blocks, each with two shifts of four quarters; a stage that doubles channels.
         assert found.operators["SLICE"] == 3 * 16

@@ -11,7 +11,13 @@ from keras_sparsebnn import models
 from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.analysis.usage import binary_layers
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.layers import LearnableShift, RPReLU, TwoSidedPReLU
+from keras_sparsebnn.layers import (
+    ChannelShuffle,
+    LearnableShift,
+    RPReLU,
+    SearchableGroupsConv2D,
+    TwoSidedPReLU,
+)
 from keras_sparsebnn.models import MODELS
 from keras_sparsebnn.quantizers import METHODS, FixedSubset, SparseKernel
 from keras_sparsebnn.transforms.freezing import frozen_kernel
@@ -26,6 +32,7 @@ SMALL = {
     "bcdnet_b": {"width": 4, "depths": (1, 1), "mlp_groups": 0},
     "ftbnn18": RESIDUAL,
     "ftbnn18_grouped": {"width": 64, "groups": 2, "depths": (1, 1)},
+    "mobile_grouped": {"width": 32, "depths": (1, 1), "groups": (1, 1, 2, 2)},
     "quicknet": {"widths": (8, 16), "depths": (1, 1)},
     "resnet18": RESIDUAL,
     "resnet20": RESIDUAL,
@@ -156,6 +163,45 @@ class TestMultiBit:
         layer = build("small", kernel_quantizer=None, **bits).get_layer("binary0")
         assert type(layer) is lq.layers.QuantConv2D
         assert (layer.input_quantizer.value_range, layer.pad_values) == ("unit", 0.0)
+
+
+class TestGroups:
+    def test_by_layer_in_order_or_by_pattern(self):
+        for groups in ([1, 1, 1, 2], {"stage1_0_pw": 2, "*": 1}):
+            model = build("mobile_grouped", groups=groups)
+            assert [x.groups for x in binary_layers(model)] == [1, 1, 1, 2]
+            shuffled = [x for x in model.layers if isinstance(x, ChannelShuffle)]
+            assert [x.name for x in shuffled] == ["stage1_0_pw_shuffle"]
+            # Between RSign's shift and the sign.
+            assert shuffled[0].input._keras_history.layer.name == "stage1_0_pw_shift"
+
+    def test_supernet(self):
+        model = build("mobile_grouped", groups="search", codewords=16)
+        found = binary_layers(model)
+        assert all(type(x) is SearchableGroupsConv2D for x in found)
+        assert [x.choices for x in found] == [(1,), (1,), (1, 2), (1, 2)]
+        assert [x.kernel_quantizer.codewords for x in found] == [16, 2, 16, 2]
+
+    @pytest.mark.parametrize(
+        ("groups", "message"),
+        [
+            (2, r"multiple of 32 channels, got 32 -> 32 in 2 groups \(layer stage0_0\)"),
+            ([1, 1, 3, 1], r"got 64 -> 64 in 3 groups"),
+            ([1, 1, 1], r"`groups` of 4 binary layers, got 3"),
+            ([1] * 5, r"`groups` of 4 binary layers, got 5"),
+            ({"stage1_*": 2}, r"`groups` to name every binary layer"),
+            ({"x": 2, "*": 1}, r"every key of `groups` to apply to a layer, got 'x'"),
+            ("all", r"a number of groups, a list .*, got 'all'"),
+            ([], r"a number of groups, a list .*, got \[\]"),
+        ],
+    )
+    def test_impossible(self, groups, message):
+        with pytest.raises(SparseBNNError, match=message):
+            build("mobile_grouped", groups=groups)
+
+    def test_no_supernet_of_several_bits(self):
+        with pytest.raises(SparseBNNError, match=r"one bit with groups=.* weight_bits=2"):
+            build("mobile_grouped", groups="search", weight_bits=2)
 
 
 class TestCodewords:
