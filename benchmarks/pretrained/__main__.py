@@ -1,6 +1,6 @@
 """Trains, converts and measures a model of `keras_sparsebnn.pretrained`, and writes its folder.
 
-    python -m benchmarks.pretrained NAME [--data-dir DIR] [--runs DIR] [--to DIR]
+    python -m benchmarks.pretrained NAME [--data-dir DIR] [--runs DIR] [--to DIR] [--samples]
 
 NAME is a file beside this one, which holds the settings and the words of the card. Stop it any
 way you like and start it again: the training goes on from its last checkpoint, and one that is
@@ -14,10 +14,11 @@ import sys
 from pathlib import Path
 
 from benchmarks import environment  # noqa: F401  sets what TensorFlow reads
-from benchmarks.pretrained.make import RECIPES, make
+from benchmarks.pretrained.make import RECIPES, add_samples, make
 from benchmarks.result_files import ROOT
+from keras_sparsebnn._files import read_json
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.pretrained.model import FOLDER
+from keras_sparsebnn.pretrained.model import FOLDER, PretrainedModel
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,10 +44,19 @@ def main(argv: list[str] | None = None) -> int:
         metavar="DIR",
         help="gets the folder of the model (default: in the package)",
     )
+    parser.add_argument(
+        "--samples",
+        action="store_true",
+        help="only choose the samples of a model that is there",
+    )
     args = parser.parse_args(argv)
     from keras_sparsebnn.training import TrainingInterruptedError
 
     try:
+        if args.samples:
+            folder = args.to / args.name
+            add_samples(PretrainedModel(folder, read_json(folder / "card.json")), args.data_dir)
+            return 0
         make(args.name, args.data_dir, args.runs, args.to)
     except TrainingInterruptedError as interruption:
         print(interruption, file=sys.stderr)

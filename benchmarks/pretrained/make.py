@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_sparsebnn._files import read_json, replaced, write_json
 from keras_sparsebnn.cli.process import import_keras
 from keras_sparsebnn.errors import SparseBNNError
@@ -15,11 +17,11 @@ from keras_sparsebnn.experiments.clock import CpuClock
 from keras_sparsebnn.experiments.matrix import Run
 from keras_sparsebnn.experiments.provenance import provenance
 from keras_sparsebnn.experiments.results import make_record
-from keras_sparsebnn.pretrained.evaluation import evaluate
-from keras_sparsebnn.pretrained.model import KINDS, PretrainedModel
+from keras_sparsebnn.pretrained.evaluation import evaluate, held_out
+from keras_sparsebnn.pretrained.model import KINDS, SAMPLES, PretrainedModel
 from keras_sparsebnn.training.settings.config import RunConfig
 
-__all__ = ["RECIPES", "config_of", "make"]
+__all__ = ["RECIPES", "add_samples", "config_of", "make"]
 
 RECIPES = Path(__file__).parent
 
@@ -66,12 +68,38 @@ def make(name: str, data_dir: str | None, runs: Path, to: Path) -> PretrainedMod
         accuracy = evaluate(model, kind, data_dir=data_dir, runtime="delegate")
         card["files"][f"{kind}.tflite"]["accuracy"] = accuracy
         print(f"{folder}/{kind}.tflite: {len(files[f'{kind}.tflite']):,} bytes, {accuracy:.2%}")
+    add_samples(model, data_dir)
     environment = {**metrics["environment"], **provenance()}
     record = make_record(Run("pretrained", config), metrics, environment, clock.seconds())
     write_json(folder / "record.json", record)
     write_json(folder / "run.json", record["config"])
     write_json(folder / "card.json", card)
     return model
+
+
+def add_samples(model: PretrainedModel, data_dir: str | None) -> None:
+    """Writes a test image of each class: the first that every file classifies right.
+
+    Args:
+        model: with its files; samples that it has are replaced.
+        data_dir: where the data set lies.
+
+    Raises:
+        SparseBNNError: no data, or a class of which there is no such image.
+    """
+    images, classes = held_out(model.card["data"]["name"], data_dir)
+    inputs, right = model.prepared(images), np.ones(len(images), bool)
+    for kind in KINDS:
+        scores = np.asarray(model.interpreter(kind).predict(inputs))
+        right &= scores.argmax(axis=-1) == classes
+    firsts = []
+    for index, label in enumerate(model.labels):
+        found = np.flatnonzero(right & (classes == index))
+        if not len(found):
+            raise SparseBNNError(f"Expected a test image of class {label} that is recognised.")
+        firsts.append(found[0])
+    with replaced(model.folder / SAMPLES) as temporary, temporary.open("wb") as file:
+        np.save(file, images[firsts], allow_pickle=False)
 
 
 def _say(line: str) -> None:

@@ -38,7 +38,8 @@ def as_markdown(card: Mapping[str, Any]) -> str:
         "scaled to [-1, 1]. Output: a logit a class, in the order of `labels.txt`, which is in "
         f"a zip behind each model: {', '.join(card['labels'])}.",
         "",
-        f"Data: {data['source']} Training: {data['training']}",
+        f"Data: {data['source']} Training: {data['training']} `samples.npy`: a test image of "
+        "each class, the first that all three files classify right.",
         "",
         f"Licence of the data: {data['licence']} The model: Apache-2.0, as this package.",
         "",

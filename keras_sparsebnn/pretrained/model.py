@@ -6,6 +6,7 @@
                   lce.tflite            for Larq Compute Engine
                   subbit.tflite         codebook indices, for the delegate
                   subbit_int8.tflite    the same, with its other weights in int8
+                  samples.npy           a test image of each class
 
 `benchmarks/pretrained` makes these folders.
 """
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
     from keras_sparsebnn.runtime import Interpreter
 
-__all__ = ["FOLDER", "KINDS", "PretrainedModel", "load", "names"]
+__all__ = ["FOLDER", "KINDS", "SAMPLES", "PretrainedModel", "load", "names"]
 
 FOLDER = Path(__file__).with_name("models")
+
+SAMPLES = "samples.npy"
 
 KINDS = ("lce", "subbit", "subbit_int8")
 """Its files: 1 bit a weight; below 1 bit; below 1 bit, other weights in int8."""
@@ -62,6 +65,25 @@ class PretrainedModel:
     def labels(self) -> list[str]:
         """The names of the classes; the files hold them, too, as `labels.txt`."""
         return list(self.card["labels"])
+
+    @property
+    def samples(self) -> npt.NDArray[np.uint8]:
+        """A test image of each class, the first that all three files classify right.
+
+        Shape:
+            `[classes, H, W, C]`, integers as the data set has them, see `prepared`.
+
+        Example:
+            >>> model = load("digits")
+            >>> model.samples.shape
+            (10, 8, 8, 1)
+            >>> model.classify(model.samples[:3])
+            ['0', '1', '2']
+        """
+        import numpy as np
+
+        samples: npt.NDArray[np.uint8] = np.load(self.folder / SAMPLES, allow_pickle=False)
+        return samples
 
     @property
     def input_shape(self) -> tuple[int, ...]:

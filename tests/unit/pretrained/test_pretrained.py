@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 import keras_sparsebnn as ksb
-from benchmarks.pretrained.make import RECIPES, config_of
+from benchmarks.pretrained.__main__ import main as make
+from benchmarks.pretrained.make import RECIPES, add_samples, config_of
 from keras_sparsebnn.cli import main
 from keras_sparsebnn.converters import convert_file, expand, inspect
 from keras_sparsebnn.errors import SparseBNNError
@@ -23,7 +25,10 @@ from keras_sparsebnn.training.settings.config import RunConfig
 
 # Where the data sets of the other models lie; without it only digits are measured.
 DATA = os.environ.get("SPARSEBNN_DATA_DIR")
-FILES = {"card.json", "run.json", "record.json", *(f"{kind}.tflite" for kind in KINDS)}
+FILES = {
+    *("card.json", "run.json", "record.json", "samples.npy"),
+    *(f"{kind}.tflite" for kind in KINDS),
+}
 
 
 @pytest.fixture(params=names())
@@ -57,6 +62,14 @@ class TestEachModel:
         assert most <= model.card["codewords"]
         assert len(int8) < len(subbit) < len(lce)
 
+    def test_has_a_sample_of_each_class(self, model):
+        samples = model.samples
+        assert samples.dtype == np.uint8
+        assert samples.shape == (len(model.labels), *model.input_shape)
+        assert samples.max() == model.card["input"]["maximum"]
+        for kind in KINDS:
+            assert model.classify(samples, kind) == model.labels
+
     def test_accuracies_of_the_card_are_what_the_delegate_measures(self, model):
         if model.card["data"]["name"] != "digits" and DATA is None:
             pytest.skip("needs the data set: set SPARSEBNN_DATA_DIR")
@@ -75,6 +88,24 @@ class TestEachModel:
         assert result.test_accuracy == model.card["keras_accuracy"]
         # Rounding may turn a few images over.
         assert model.accuracy("subbit") == pytest.approx(result.test_accuracy, abs=0.003)
+
+
+def test_samples_are_added_to_a_folder(tmp_path, capsys):
+    there = tmp_path / "digits"
+    shutil.copytree(load("digits").folder, there)
+    (there / "samples.npy").unlink()
+    assert make(["digits", "--samples", "--to", str(tmp_path)]) == 0
+    assert (there / "samples.npy").read_bytes() == (FOLDER / "digits/samples.npy").read_bytes()
+    assert make(["fashion_mnist", "--samples", "--to", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "card.json" in line
+
+
+def test_a_class_that_is_never_recognised_has_no_sample(monkeypatch):
+    dark = np.zeros((3, 8, 8, 1), np.uint8), np.arange(3)
+    monkeypatch.setattr("benchmarks.pretrained.make.held_out", lambda name, folder: dark)
+    with pytest.raises(SparseBNNError, match=r"Expected a test image of class \d that"):
+        add_samples(load("digits"), None)
 
 
 def test_recipes_are_runs():
