@@ -22,7 +22,7 @@ from keras_sparsebnn.quantizers import SubsetKernel, sparse_quantizer
 from keras_sparsebnn.transforms.binarity import stays_float
 from keras_sparsebnn.transforms.walk import all_layers
 
-__all__ = ["LayerSummary", "Summary", "summary"]
+__all__ = ["LayerSummary", "Summary", "geometries", "summary"]
 
 
 @dataclass(frozen=True)
@@ -142,24 +142,36 @@ def _calls(model: keras.Model) -> dict[int, int]:
     return found
 
 
-def _summarise(
-    layer: keras.layers.Layer, calls: int, *, window_sum: bool = False
-) -> tuple[LayerSummary, BinaryConv]:
-    """Of a layer; with `window_sum`, of the convolution by ones that AdaBin's centre takes."""
+def geometries(
+    model: keras.Model,
+) -> list[tuple[keras.layers.Layer, BinaryConv, bool]]:
+    """The binary convolutions that a file of the model has.
+
+    Returns:
+        Of each the layer, its geometry, and whether it is the convolution by ones that AdaBin's
+        centre takes, which comes after the layer's own.
+    """
+    calls = _calls(model)
+    return [
+        (x, _geometry(x, calls.get(id(x), 1), is_sum), is_sum)
+        for x in binary_layers(model)
+        if stays_float(x) is None
+        for is_sum in ((False, True) if isinstance(x, AdaBinConv2D) and x.center else (False,))
+    ]
+
+
+def _geometry(layer: keras.layers.Layer, calls: int, is_sum: bool) -> BinaryConv:
     bits = (1, 1)
     if isinstance(layer, MultiBitConv2D):
         bits = layer.activation_bits, layer.weight_bits
-    quantizer = None if window_sum else sparse_quantizer(layer)
+    quantizer = None if is_sum else sparse_quantizer(layer)
     groups = layer.chosen if isinstance(layer, SearchableGroupsConv2D) else layer.groups
-    *window, channels_in, channels_out = layer.kernel.shape
-    channels_in //= groups // layer.groups
-    shape = (*window, channels_in, 1 if window_sum else channels_out)
-    counts = np.array([shape[2]]) if window_sum else codeword_counts(layer)
     height, width = _map_size(layer)
-    geometry = BinaryConv(
-        kernel_size=shape[0],
-        channels_in=shape[2],
-        channels_out=shape[3],
+    k, _, channels_in, channels_out = layer.kernel.shape
+    return BinaryConv(
+        kernel_size=k,
+        channels_in=channels_in * layer.groups // groups,
+        channels_out=1 if is_sum else channels_out,
         height=height or 0,
         width=width or 0,
         codewords=None if quantizer is None else quantizer.codewords,
@@ -167,19 +179,20 @@ def _summarise(
         planes=bits[1],
         calls=calls * bits[0],
     )
-    return (
-        LayerSummary(
-            name=f"{layer.name}_sum" if window_sum else layer.name,
-            kernel_shape=shape,
-            codewords=geometry.codewords,
-            distinct=int(np.count_nonzero(counts)),
-            bits_per_weight=geometry.bits_per_weight,
-            mbit=geometry.weight_bits / 1e6,
-            codebook_bits=geometry.codebook_bits,
-            bops=geometry.bops if height and width else None,
-            usage_entropy=usage_entropy(counts),
-        ),
-        geometry,
+
+
+def _summarise(layer: keras.layers.Layer, conv: BinaryConv, is_sum: bool) -> LayerSummary:
+    counts = np.array([conv.channels_in]) if is_sum else codeword_counts(layer)
+    return LayerSummary(
+        name=f"{layer.name}_sum" if is_sum else layer.name,
+        kernel_shape=(*[conv.kernel_size] * 2, conv.channels_in, conv.channels_out),
+        codewords=conv.codewords,
+        distinct=int(np.count_nonzero(counts)),
+        bits_per_weight=conv.bits_per_weight,
+        mbit=conv.weight_bits / 1e6,
+        codebook_bits=conv.codebook_bits,
+        bops=conv.bops if conv.height and conv.width else None,
+        usage_entropy=usage_entropy(counts),
     )
 
 
@@ -201,16 +214,9 @@ def summary(model: keras.Model) -> Summary:
         for path, layer in all_layers(model)
         if (reason := stays_float(layer)) is not None
     }
-    layers = [x for x in binary_layers(model) if stays_float(x) is None]
-    calls = _calls(model)
-    parts = [
-        _summarise(x, calls.get(id(x), 1), window_sum=window_sum)
-        for x in layers
-        for window_sum in (
-            (False, True) if isinstance(x, AdaBinConv2D) and x.center else (False,)
-        )
-    ]
-    binary = sum(geometry.weights for _, geometry in parts)
+    found = geometries(model)
+    parts = [(_summarise(x, conv, is_sum), conv) for x, conv, is_sum in found]
+    binary = sum(conv.weights for _, conv in parts)
     state = sum(
         int(np.prod(weight.shape))
         for _, layer in all_layers(model)
@@ -220,10 +226,14 @@ def summary(model: keras.Model) -> Summary:
     return Summary(
         model=model.name,
         layers=[layer for layer, _ in parts],
-        totals=accounting.totals(geometry for _, geometry in parts),
+        totals=accounting.totals(conv for _, conv in parts),
         other_parameters=model.count_params()
         - state
         - binary
-        + sum(x.extra_parameters for x in layers if isinstance(x, FoldedConv2D)),
+        + sum(
+            x.extra_parameters
+            for x, _, is_sum in found
+            if isinstance(x, FoldedConv2D) and not is_sum
+        ),
         stay_float=in_float,
     )

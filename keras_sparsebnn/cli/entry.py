@@ -21,6 +21,7 @@ __all__ = ["COMMANDS", "build_parser", "run_command"]
 COMMANDS = {
     "train": "train a network whose layers select their own kernels",
     "experiment": "make a matrix of runs, resumable, and compare them",
+    "search": "find the groups or the codewords of each layer, under a budget",
     "convert": "make a .tflite of a trained run and check it against Keras",
     "inspect": "show what is in a .tflite, op by op, byte by byte",
     "benchmark": "time .tflite files against each other",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from keras_sparsebnn.experiments import Matrix, Result
     from keras_sparsebnn.experiments.executor import Executor
 
+from keras_sparsebnn.cli.executors import add_executor, chosen_executor
 from keras_sparsebnn.cli.outputs import check_output
 
 __all__ = ["add_arguments", "run"]
@@ -47,8 +48,6 @@ a matrix:
 "settings" are those of run.json; a variant may have its own, too.
 """
 
-EXECUTORS = ("local", "ray")
-
 FAILED = 1
 
 
@@ -67,34 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="gets a folder for each run, with its model (default: runs/ in --out)",
     )
-    group.add_argument(
-        "--jobs",
-        type=int,
-        metavar="N",
-        help="runs at a time (default: 1; with Ray as many as the cluster has room for)",
-    )
-    group.add_argument(
-        "--executor",
-        choices=EXECUTORS,
-        default="local",
-        help="local: processes of this machine (default); ray: tasks of a Ray cluster, whose "
-        "machines share --out and --runs-dir",
-    )
-    group.add_argument(
-        "--ray-address",
-        metavar="HOST:PORT",
-        help="of the cluster (default: RAY_ADDRESS, or the one that this machine is part of)",
-    )
-    group.add_argument(
-        "--cpus-per-run", type=int, default=1, metavar="N", help="threads of a run (default: 1)"
-    )
-    group.add_argument(
-        "--gpus-per-run",
-        type=float,
-        default=0,
-        metavar="X",
-        help="with Ray: GPUs of a run, which may be a fraction (default: 0)",
-    )
+    add_executor(group)
     group.add_argument(
         "--only",
         action="append",
@@ -140,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         return _plot(args)
     if args.out is None:
         raise SparseBNNError("Expected --out DIR, the folder of the results.")
-    executor = _executor(args)
+    executor = chosen_executor(args)
     from keras_sparsebnn.experiments.matrix import Matrix
 
     for folder in (args.out, args.runs_dir):
@@ -156,28 +128,6 @@ def run(args: argparse.Namespace) -> int:
         if args.dry_run
         else _run(args, matrix, out, runs_dir, executor)
     )
-
-
-def _executor(args: argparse.Namespace) -> Executor:
-    """As the options say; nothing is started yet."""
-    from keras_sparsebnn.errors import SparseBNNError
-    from keras_sparsebnn.experiments.executor import Demand
-
-    if args.jobs is not None and not 1 <= args.jobs <= 1024:
-        raise SparseBNNError(f"Expected --jobs in [1, 1024], got {args.jobs}.")
-    demand = Demand(args.cpus_per_run, args.gpus_per_run)
-    if args.executor == "ray":
-        from keras_sparsebnn.experiments.ray_executor import RayExecutor
-
-        return RayExecutor(args.ray_address, args.jobs, demand)
-    if args.ray_address is not None or args.gpus_per_run:
-        option = "--ray-address" if args.ray_address is not None else "--gpus-per-run"
-        raise SparseBNNError(
-            f"Expected {option} with --executor ray, got local, where every run sees all GPUs."
-        )
-    from keras_sparsebnn.experiments.local_executor import LocalExecutor
-
-    return LocalExecutor(args.jobs or 1, demand)
 
 
 def _dry_run(args: argparse.Namespace, matrix: Matrix, out: Path, runs_dir: Path) -> int:

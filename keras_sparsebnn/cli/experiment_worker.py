@@ -1,9 +1,11 @@
-"""One run in a process of its own: `python -m keras_sparsebnn.cli.experiment_worker`.
+"""Work in a process of its own: `python -m keras_sparsebnn.cli.experiment_worker`.
 
-Reads the order, a JSON object, from the first line of its standard input; writes JSON objects
-to its standard output, one a line: `{"epoch": 1, "epochs": 5}` after each epoch, in the end
-`{"finished": accuracy}`, `{"stopped": signal}` or `{"failed": "one line"}`. When its standard
-input ends, the process that ordered the run is gone: it saves a checkpoint and stops.
+Reads the order, a JSON object, from the first line of its standard input: a run of an
+experiment, or candidates of a search to evaluate. Writes JSON objects to its standard output,
+one a line: `{"epoch": 1, "epochs": 5}` after each epoch, `{"candidates": 3}` after each
+candidate, in the end `{"finished": accuracy}`, `{"stopped": signal}` or
+`{"failed": "one line"}`. When its standard input ends, the process that ordered the work is
+gone: a run saves a checkpoint and stops.
 """
 
 from __future__ import annotations
@@ -64,15 +66,26 @@ def _run(order: dict[str, Any]) -> None:
     _say(finished=record["final"]["test_accuracy"])
 
 
+def _evaluate(order: dict[str, Any]) -> None:
+    from keras_sparsebnn.search.orders import carry_out_evaluation
+
+    done = carry_out_evaluation(order, lambda count: _say(candidates=count))
+    _say(finished=done)
+
+
+TASKS = {"run": _run, "evaluate": _evaluate}
+"""What a worker can be told to do, by the order's "task"."""
+
+
 def main() -> int:
-    """Status 0 if the run is finished, 1 if it failed, 128 + signal if it was stopped."""
+    """Status 0 if the work is finished, 1 if it failed, 128 + signal if it was stopped."""
     order = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_stop_when_input_ends, daemon=True).start()
     import_keras()
     from keras_sparsebnn.training import TrainingInterruptedError
 
     try:
-        _run(order)
+        TASKS[order["task"]](order)
     except TrainingInterruptedError as interruption:
         _say(stopped=interruption.signal)
         return 128 + interruption.signal

@@ -1,4 +1,4 @@
-"""`sparsebnn plot`: figures of trained runs, and of benchmarks on devices."""
+"""`sparsebnn plot`: figures of trained runs, of searches, and of benchmarks on devices."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="run/",
         help="run folders; usage also takes .keras and .h5 files, and compares several; "
-        "devices takes results of `sparsebnn benchmark --device`",
+        "devices takes results of `sparsebnn benchmark --device`, search a search's folder",
     )
     parser.add_argument(
         "-o", "--output", required=True, metavar="usage.png", help="the suffix says the format"
     )
     parser.add_argument(
         "--kind",
-        choices=("usage", "overlap", "bits", "devices"),
+        choices=("usage", "overlap", "bits", "devices", "search"),
         default="usage",
         help="usage: how often each codeword is used (default); overlap: how the selection "
         "changes over the epochs; bits: bits per weight and kbit per layer; devices: latency "
-        "against file size and accuracy",
+        "against file size and accuracy; search: accuracy against cost of all candidates",
     )
     parser.add_argument(
         "--accuracy",
@@ -56,7 +56,11 @@ def run(args: argparse.Namespace) -> int:
             "Draw one figure each."
         )
     output = check_output(args.output, args.runs)
-    if args.kind == "overlap":
+    if args.kind == "search":
+        from keras_sparsebnn.search.figure import draw
+
+        draw(args.runs[0], output)
+    elif args.kind == "overlap":
         history = run_file(args.runs[0], "metrics.json").get("history")
         if not isinstance(history, list):
             raise SparseBNNError(

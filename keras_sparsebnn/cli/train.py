@@ -20,7 +20,7 @@ from keras_sparsebnn.training.settings.choices import (
 )
 from keras_sparsebnn.training.settings.config import RunConfig
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "add_settings", "configuration", "given_settings", "run"]
 
 DESCRIPTION = """\
 Trains a network whose binary 3x3 layers select their own kernels.
@@ -99,14 +99,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("where")
     group.add_argument("--out", required=True, metavar="DIR", help="the folder of this run")
-    _add(
-        group,
-        "--checkpoint-every",
-        "checkpoints within an epoch, too (default: only after each epoch)",
-        type=int,
-        metavar="STEPS",
-    )
+    add_settings(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print metrics.json at the end")
+    group.add_argument("--quiet", action="store_true", help="no progress, no summary")
 
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that say what a run is; see `configuration`."""
     group = parser.add_argument_group("recipe")
     group.add_argument(
         "--recipe",
@@ -128,7 +128,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         dest="settings",
         help="any setting of run.json (docs/training.md), an option of the method, or "
-        "activation_bits, weight_bits and activation_range of the network; may be repeated. "
+        "activation_bits, weight_bits, activation_range and groups of the network; may be "
+        "repeated. "
         f"Options, with their defaults: {options}",
     )
 
@@ -247,10 +248,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="allow TensorFlow's non-deterministic kernels; only matters on GPUs",
     )
-
-    group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="print metrics.json at the end")
-    group.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    _add(
+        group,
+        "--checkpoint-every",
+        "checkpoints within an epoch, too (default: only after each epoch)",
+        type=int,
+        metavar="STEPS",
+    )
 
 
 def _parse_settings(texts: list[str]) -> dict[str, Any]:
@@ -271,15 +275,26 @@ def _parse_settings(texts: list[str]) -> dict[str, Any]:
     return settings
 
 
-_NO_SETTINGS = {"command", "out", "recipe", "settings", "download", "json", "quiet"}
+_SETTINGS = {field.name for field in dataclasses.fields(RunConfig)} - {"recipe"}
 
 
-def _configuration(args: argparse.Namespace) -> RunConfig:
-    """The recipe, changed by flags, changed by --set."""
+def given_settings(args: argparse.Namespace) -> list[str]:
+    """The options of `add_settings` that are on the command line."""
+    flags = [f"--{k.replace('_', '-')}" for k in vars(args) if k in _SETTINGS]
+    recipe = [] if args.recipe is None else ["--recipe"]
+    return [*recipe, *flags, *(["--set"] if args.settings else [])]
+
+
+def configuration(args: argparse.Namespace) -> RunConfig:
+    """The recipe, changed by flags, changed by --set.
+
+    Raises:
+        SparseBNNError: settings that are no run's.
+    """
     from keras_sparsebnn.errors import SparseBNNError
     from keras_sparsebnn.training.settings.recipes import configured
 
-    flags = {k: v for k, v in vars(args).items() if k not in _NO_SETTINGS}
+    flags = {k: v for k, v in vars(args).items() if k in _SETTINGS}
     settings = _parse_settings(args.settings)
     twice = sorted(set(flags) & set(settings))
     if twice:
@@ -295,7 +310,7 @@ def run(args: argparse.Namespace) -> int:
         SparseBNNError: anything that the user can act on.
     """
     # Before TensorFlow is imported: a wrong option is answered at once.
-    config = _configuration(args)
+    config = configuration(args)
     check_output(args.out, [config.teacher or ""], "run")
 
     from keras_sparsebnn.cli.process import import_keras

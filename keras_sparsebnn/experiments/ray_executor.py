@@ -62,7 +62,7 @@ class RayExecutor:
         if self._ray is None:
             self._connect()
         task = self._ray.remote(_work).options(
-            name=order.run.name,
+            name=order.name,
             num_cpus=self._demand.cpus,
             num_gpus=self._demand.gpus,
             num_returns="streaming",
@@ -88,7 +88,7 @@ class RayExecutor:
             if is_last(message):
                 del self._orders[stream]
             elif "epoch" in message:
-                self._losses.pop(order.run.name, None)
+                self._losses.pop(order.name, None)
             elif "lost" in message:
                 del self._orders[stream]
                 self.start(order)
@@ -104,7 +104,7 @@ class RayExecutor:
         except errors.RayTaskError as error:
             return {"failed": f"{type(error.cause).__name__}: {_one_line(error.cause)}"}
         except (errors.RayError, StopIteration) as error:
-            return self._lost(order.run.name, error)
+            return self._lost(order.name, error)
 
     def _lost(self, name: str, error: Exception) -> Message:
         if self._stopping:

@@ -14,9 +14,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from keras_sparsebnn._files import locked
-from keras_sparsebnn._signals import collected_signals
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.experiments.executor import Executor, Message, Order, is_last
+from keras_sparsebnn.experiments.executor import (
+    Executor,
+    Message,
+    Order,
+    RunOrder,
+    carry_out,
+    is_last,
+)
 from keras_sparsebnn.experiments.local_executor import LocalExecutor
 from keras_sparsebnn.experiments.matrix import Matrix, Run
 from keras_sparsebnn.experiments.results import Result, read_results, result_path
@@ -24,8 +30,6 @@ from keras_sparsebnn.training.run.folder import RunFolder
 from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["Outcome", "run_matrix", "states"]
-
-_POLL_SECONDS = 0.5
 
 
 @dataclasses.dataclass
@@ -134,41 +138,30 @@ def run_matrix(
             report(f"{run.name}: {state}")
     if not waiting:
         return outcome
-    active: dict[str, int] = {}  # name -> its finished epochs
     executor = executor or LocalExecutor()
-    with (
-        locked(runs_dir),
-        collected_signals() as received,
-        contextlib.closing(executor),
-    ):
-        stopped = False
-        while (waiting and not received) or active:
-            while waiting and not received and len(active) < executor.slots:
-                run = waiting.pop(0)
-                executor.start(Order(run, out, runs_dir, data_dir))
-                active[run.name] = 0
-            for order, message in executor.messages(_POLL_SECONDS):
-                name = order.run.name
-                if is_last(message):
-                    del active[name]
-                    _note(order, message, outcome, report)
-                elif "epoch" in message:
-                    # A run that was lost may repeat its last epoch.
-                    done = max(0, message["epoch"] - active[name])
-                    progress(done / order.run.config.epochs)
-                    active[name] += done
-                elif "note" in message:
-                    report(f"{name}: {message['note']}")
-            if received and not stopped:
-                executor.stop()
-                stopped = True
-    outcome.left += [run.name for run in waiting]
-    outcome.signal = received[0] if received else None
+    orders = {run.name: RunOrder(run, out, runs_dir, data_dir) for run in waiting}
+    epochs = dict.fromkeys(orders, 0)
+
+    def hear(order: Order, message: Message) -> None:
+        name = order.name
+        if is_last(message):
+            _note(orders[name], message, outcome, report)
+        elif "epoch" in message:
+            # A run that was lost may repeat its last epoch.
+            done = max(0, message["epoch"] - epochs[name])
+            progress(done / orders[name].run.config.epochs)
+            epochs[name] += done
+        elif "note" in message:
+            report(f"{name}: {message['note']}")
+
+    with locked(runs_dir), contextlib.closing(executor):
+        left, outcome.signal = carry_out(list(orders.values()), executor, hear)
+    outcome.left += [order.name for order in left]
     return outcome
 
 
 def _note(
-    order: Order, message: Message, outcome: Outcome, report: Callable[[str], None]
+    order: RunOrder, message: Message, outcome: Outcome, report: Callable[[str], None]
 ) -> None:
     """Adds a run that has ended to the outcome."""
     name = order.run.name

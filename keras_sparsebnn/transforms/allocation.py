@@ -18,7 +18,7 @@ from keras_sparsebnn.transforms.kernels import latent_kernel
 from keras_sparsebnn.transforms.restriction import replaced_options, restrict
 from keras_sparsebnn.transforms.walk import leaf_layers
 
-__all__ = ["allocate", "sensitivity"]
+__all__ = ["CodewordProbe", "allocate", "sensitivity"]
 
 Batches = Iterable[tuple[tf.Tensor, tf.Tensor]]
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -111,12 +111,11 @@ def sensitivity(
             "Expected a compiled model with a loss object, or `loss`, got "
             f"{measure!r:.60}. Give loss=tf.keras.losses...."
         )
-    probe = restrict(model, 256, kernel_quantizer=FixedSubset)
-    found = _probed(model, probe)
+    probe = CodewordProbe(model)
 
     @tf.function(reduce_retracing=True)
     def loss_of(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(measure(labels, probe(images, training=True)))
+        return tf.reduce_mean(measure(labels, probe.model(images, training=True)))
 
     def mean_loss() -> float:
         values = [float(loss_of(images, labels)) for images, labels in data]
@@ -124,25 +123,49 @@ def sensitivity(
             raise SparseBNNError("Expected at least one batch to measure, got none.")
         return float(np.mean(values))
 
-    def enter(stage: str, layer: keras.layers.Layer) -> None:
-        layer.kernel_quantizer.enter(stage, latent_kernel(layer))
-
-    for layer, _ in found.values():
-        enter("sign", layer)
     base = mean_loss()
     rises: dict[str, dict[int, float]] = {}
-    for name, (layer, ranking) in found.items():
+    for name in probe.layers:
         rises[name] = {}
         for n in sorted(candidates):
-            if n == 512:
-                rises[name][n] = 0.0
-                continue
-            # The quantizer has 256 slots: n codewords, again and again.
-            layer.kernel_quantizer.selection.assign(np.resize(ranking[:n], 256))
-            enter("codewords", layer)
-            rises[name][n] = mean_loss() - base
-            enter("sign", layer)
+            probe.restrict(name, n)
+            rises[name][n] = mean_loss() - base if n < 512 else 0.0
+        probe.restrict(name, 512)
     return rises
+
+
+class CodewordProbe:
+    """A copy of a trained 1-bit model in which each layer's n can be changed at any time.
+
+    Codewords are chosen by facility location from the layers' latent kernels. At first no layer
+    is restricted.
+
+    Args:
+        model: what `restrict` takes; unchanged.
+
+    Attributes:
+        model: the copy.
+        layers: names of the layers, in the model's order.
+
+    Raises:
+        SparseBNNError: as of `restrict`; layers of one name.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = restrict(model, 256, kernel_quantizer=FixedSubset)
+        self._found = _probed(model, self.model)
+        self.layers = tuple(self._found)
+        for name in self.layers:
+            self.restrict(name, 512)
+
+    def restrict(self, name: str, n: int) -> None:
+        """Gives a layer n codewords, 512 for none of its own."""
+        layer, ranking = self._found[name]
+        quantizer, latent = layer.kernel_quantizer, latent_kernel(layer)
+        if n < 512:
+            # The quantizer has 256 slots: n codewords, again and again.
+            quantizer.selection.assign(np.resize(ranking[:n], 256))
+        quantizer.enter("codewords" if n < 512 else "sign", latent)
 
 
 def _probed(

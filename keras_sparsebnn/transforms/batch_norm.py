@@ -11,7 +11,7 @@ from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.transforms.cloning import clone_with
 
-__all__ = ["reestimate_batch_norm"]
+__all__ = ["BatchNormStatistics", "reestimate_batch_norm"]
 
 
 class _BatchStatistics(keras.layers.BatchNormalization):  # type: ignore[misc]
@@ -43,31 +43,56 @@ def reestimate_batch_norm(
         SparseBNNError: no batch came, or the model is subclassed.
     """
 
-    def replace(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        if not isinstance(layer, keras.layers.BatchNormalization):
-            return None
-        return _BatchStatistics.from_config({**layer.get_config(), "momentum": 0.0})
+    return BatchNormStatistics(model).measure(batches, steps)
 
-    measuring, pairs = clone_with(model, replace)
-    norms = [(layer, copy) for layer, copy in pairs if isinstance(copy, _BatchStatistics)]
-    if not norms:
-        return 0
-    for layer, copy in norms:
-        copy.set_weights(layer.get_weights())
-        copy.trainable = True  # a frozen batch norm would not update its statistics
-    sums = [np.zeros((2, copy.moving_mean.shape[0])) for _, copy in norms]
-    count = 0
-    for batch in batches:
-        if steps is not None and count >= steps:
-            break
-        measuring(batch[0] if isinstance(batch, tuple) else batch, training=False)
-        for total, (_, copy) in zip(sums, norms, strict=True):
-            total += [copy.moving_mean.numpy(), copy.moving_variance.numpy()]
-        count += 1
-    if count == 0:
-        raise SparseBNNError("Expected at least one batch to measure, got none.")
-    for total, (layer, _) in zip(sums, norms, strict=True):
-        mean, variance = total / count
-        layer.moving_mean.assign(mean)
-        layer.moving_variance.assign(variance)
-    return count
+
+class BatchNormStatistics:
+    """`reestimate_batch_norm` of a model whose other weights change.
+
+    Args:
+        model: as there.
+        compiled: whether to make a graph, which pays if it is measured many times.
+    """
+
+    def __init__(self, model: keras.Model, *, compiled: bool = False) -> None:
+        measuring, self._pairs = clone_with(model, _replaced)
+        self._norms = [
+            (x, copy) for x, copy in self._pairs if isinstance(copy, _BatchStatistics)
+        ]
+        for _, copy in self._norms:
+            copy.trainable = True  # a frozen batch norm would not update its statistics
+
+        def forward(inputs: Any) -> None:
+            measuring(inputs, training=False)
+
+        self._forward = tf.function(forward, reduce_retracing=True) if compiled else forward
+
+    def measure(self, batches: Iterable[Any], steps: int | None = None) -> int:
+        """As `reestimate_batch_norm`."""
+        norms = self._norms
+        if not norms:
+            return 0
+        for layer, copy in self._pairs:
+            copy.set_weights(layer.get_weights())
+        sums = [np.zeros((2, copy.moving_mean.shape[0])) for _, copy in norms]
+        count = 0
+        for batch in batches:
+            if steps is not None and count >= steps:
+                break
+            self._forward(batch[0] if isinstance(batch, tuple) else batch)
+            for total, (_, copy) in zip(sums, norms, strict=True):
+                total += [copy.moving_mean.numpy(), copy.moving_variance.numpy()]
+            count += 1
+        if count == 0:
+            raise SparseBNNError("Expected at least one batch to measure, got none.")
+        for total, (layer, _) in zip(sums, norms, strict=True):
+            mean, variance = total / count
+            layer.moving_mean.assign(mean)
+            layer.moving_variance.assign(variance)
+        return count
+
+
+def _replaced(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+    if not isinstance(layer, keras.layers.BatchNormalization):
+        return None
+    return _BatchStatistics.from_config({**layer.get_config(), "momentum": 0.0})

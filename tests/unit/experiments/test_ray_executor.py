@@ -14,7 +14,7 @@ import pytest
 from keras_sparsebnn.cli import main
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments import Matrix
-from keras_sparsebnn.experiments.executor import Demand, Order
+from keras_sparsebnn.experiments.executor import Demand, RunOrder
 from keras_sparsebnn.experiments.ray_executor import MOST_LOSSES, RayExecutor, _work
 from tests.unit.experiments.small_matrix import MATRIX, NAME, PATIENCE
 
@@ -23,7 +23,7 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
 
 def order(folder):
     (run,) = Matrix.from_dict(MATRIX).runs
-    return Order(run, folder, folder / "runs")
+    return RunOrder(run, folder, folder / "runs")
 
 
 class Errors:
