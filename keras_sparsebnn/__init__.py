@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         pretrained,
         quantizers,
         runtime,
+        search,
         training,
     )
     from keras_sparsebnn.analysis import accounting, plots
@@ -56,6 +57,7 @@ __all__ = [
     "reestimate_batch_norm",
     "restrict",
     "runtime",
+    "search",
     "summary",
     "training",
 ]

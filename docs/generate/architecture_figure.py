@@ -21,6 +21,7 @@ PACKAGE = ROOT / "keras_sparsebnn"
 # What a room holds, in a few words, and which libraries it loads.
 ROOMS = {
     "cli": "the command\nsparsebnn",
+    "search": "evolution in\na supernet",
     "experiments": "matrices of runs,\nstatistics",
     "training": "resumable runs,\ncallbacks, recipes",
     "pretrained": "trained models\nin .tflite files",

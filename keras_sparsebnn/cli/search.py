@@ -14,7 +14,7 @@ from keras_sparsebnn.cli.executors import add_executor, chosen_executor
 from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.cli.train import add_settings, configuration, given_settings
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.search.settings import OVER, SearchConfig
+from keras_sparsebnn.search.settings import CHOICES, OVER, SearchConfig
 from keras_sparsebnn.training.run.folder import run_file
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--choices",
         type=int,
         nargs="+",
-        default=list(_DEFAULTS["choices"]),
+        default=list(CHOICES),
         metavar="N",
         help="codewords of a layer, with --over codewords (default: 8 16 ... 512)",
     )

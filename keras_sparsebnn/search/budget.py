@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from keras_sparsebnn.analysis.accounting import BinaryConv
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.search.evolution import Genes
+
+if TYPE_CHECKING:
+    from keras_sparsebnn.search.evolution import Genes
 
 __all__ = ["KINDS", "Budget", "Costs"]
 

@@ -14,10 +14,13 @@ from keras_sparsebnn.search.budget import Budget
 from keras_sparsebnn.training.run.folder import RunFolder
 from keras_sparsebnn.training.settings.config import RunConfig
 
-__all__ = ["OVER", "SearchConfig"]
+__all__ = ["CHOICES", "OVER", "SearchConfig"]
 
 OVER = ("groups", "codewords")
 """What a search can be over."""
+
+CHOICES = (8, 16, 32, 64, 128, 256, 512)
+"""n of a layer, as of `allocate`."""
 
 VALIDATION = 0.1
 """The part of the training images that candidates are compared on."""
@@ -54,7 +57,7 @@ class SearchConfig:
     budget: Budget
     over: str = "groups"
     supernet: str | None = None
-    choices: tuple[int, ...] = (8, 16, 32, 64, 128, 256, 512)
+    choices: tuple[int, ...] = CHOICES
     population: int = 50
     generations: int = 20
     parents: int = 10

@@ -38,6 +38,7 @@ LAYERS = (
     ("pretrained",),
     ("training",),
     ("experiments",),
+    ("search",),
     ("cli",),
     ("__main__",),
 )
@@ -45,7 +46,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Beside the layers: the light half, for `cli`, and for `converters` to check their files.
 RUNTIME_MAY_USE = {"runtime", "errors", "_rules", "codebook", "tflite_file"}
-RUNTIME_USERS = {"runtime", "cli", "converters", "devices", "pretrained"}
+RUNTIME_USERS = {"runtime", "cli", "converters", "devices", "pretrained", "search"}
 
 # What a user can import as well; converters get no private access.
 CONVERTERS_MAY_USE = {
