@@ -44,7 +44,7 @@ ROOMS = {
 LIGHT = {
     *("cli", "experiments", "devices", "pretrained", "runtime", "tflite_file", "codebook"),
 }
-BOTH = {"converters", "analysis", "training", "quantizers"}
+BOTH = {"converters", "analysis", "training", "quantizers", "search"}
 GREEN, BLUE = "#d5ecd4", "#e4ecf7"
 
 

@@ -62,7 +62,7 @@ class BatchNormStatistics:
         for _, copy in self._norms:
             copy.trainable = True  # a frozen batch norm would not update its statistics
 
-        def forward(inputs: Any) -> None:
+        def forward(inputs: tf.Tensor) -> None:
             measuring(inputs, training=False)
 
         self._forward = tf.function(forward, reduce_retracing=True) if compiled else forward
