@@ -3,7 +3,8 @@
     marked_invoke.py MODEL DELEGATE|none OUTPUT GLUE
 
 Standard library, NumPy and LiteRT only. OUTPUT gets JSON: `maps`, where shared libraries lie in
-memory, and `profile`, the delegate's partitions with the kernel of every node. GLUE is 0 or 1.
+memory, and `profile`, the delegate's partitions with the kernel of every node. GLUE is 0 or 1;
+with 0 every float op is LiteRT's, the stem too.
 """
 
 import ctypes
@@ -26,7 +27,7 @@ def made(model, library, **options):
 
 def profile(model, library, glue):
     """What the delegate says about its nodes, which it does when it is asked to take times."""
-    interpreter, delegates = made(model, library, profile="1", glue=glue)
+    interpreter, delegates = made(model, library, profile="1", glue=glue, stem=glue)
     function = ctypes.CDLL(library).sparsebnn_delegate_profile_json
     function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_char_p
     told = json.loads(function(delegates[0]._get_native_delegate_pointer()))
@@ -49,7 +50,7 @@ def maps():
 def main():
     model, library, output, glue = sys.argv[1:]
     told = {"profile": None if library == "none" else profile(model, library, glue)}
-    interpreter, _ = made(model, library, glue=glue)
+    interpreter, _ = made(model, library, glue=glue, stem=glue)
     entry = interpreter.get_input_details()[0]
     values = np.random.default_rng(0).random(entry["shape"]).astype(entry["dtype"])
     interpreter.set_tensor(entry["index"], values)

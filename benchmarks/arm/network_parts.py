@@ -43,10 +43,16 @@ class Pass:
     @property
     def kind(self) -> str:
         """What is counted together in tables."""
-        if self.op in ("LceBconv2d", "SparsebnnBconv2d"):
+        if self.is_binary:
             *_, height, width, _ = self.output
             return f"binary {height}x{width}"
-        return {"LceQuantize": "quantize", "LceBMaxPool2d": "max pool"}.get(self.op, "glue")
+        names = {"LceQuantize": "quantize", "LceBMaxPool2d": "max pool", "CONV_2D": "stem"}
+        return names.get(self.op, "glue")
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it begins with a binary convolution."""
+        return self.op in ("LceBconv2d", "SparsebnnBconv2d")
 
 
 def passes(partitions: Sequence[Mapping[str, Any]]) -> list[Pass]:
@@ -93,6 +99,8 @@ class Parts:
                 f"Expected {len(self.passes)} groups of nodes as the delegate says, got "
                 f"{len(self.record.counts) - 1} in the record."
             )
+        binary = (n for n, each in enumerate(self.passes) if each.is_binary)
+        self._first_binary = next(binary, len(self.passes))
         self._library = {
             number: library_kind(run.maps.library(block.address))
             for number, block in self.record.blocks.items()
@@ -107,7 +115,9 @@ class Parts:
         own = self.passes[segment - 1]
         if not own.last or self._library[block] == DELEGATE:
             return own.kind
-        return AFTER if segment == len(self.passes) else BETWEEN
+        if segment == len(self.passes):
+            return AFTER
+        return BETWEEN if segment > self._first_binary else BEFORE
 
     def _size(self, block: int) -> int:
         return len(self.record.blocks[block].words)

@@ -13,7 +13,7 @@
  *
  * The same options as strings, for runtimes that load by path: num_threads=1..256,
  * kernel=auto|xnor|codebook|reference, isa=auto|scalar|avx2|avx512|neon, profile=0|1,
- * verbose=0|1, glue=0|1. The environment variable SPARSEBNN_ISA says what isa=auto is.
+ * verbose=0|1, glue=0|1, stem=0|1. The environment variable SPARSEBNN_ISA says what isa=auto is.
  */
 #ifndef SPARSEBNN_DELEGATE_H_
 #define SPARSEBNN_DELEGATE_H_
@@ -48,7 +48,8 @@ typedef struct sparsebnn_delegate_options {
 } sparsebnn_delegate_options;
 
 /* The structure stays as it is; `glue`, whether float elementwise ops beside binary ones are
- * run too (1, the default), is set by name: tflite_plugin_create_delegate below. */
+ * run too, and `stem`, whether float convolutions of few channels are (1, the default), are set by
+ * name: tflite_plugin_create_delegate below. */
 
 /* All automatic, no profile, quiet. */
 SPARSEBNN_EXPORT sparsebnn_delegate_options sparsebnn_delegate_options_default(void);

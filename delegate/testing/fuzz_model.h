@@ -18,6 +18,7 @@
 #include "flexbuffer_writer.h"
 #include "random_layer.h"
 #include "sparsebnn_delegate.h"
+#include "tflite/sliding_window.h"
 
 namespace sparsebnn {
 
@@ -73,7 +74,10 @@ class FuzzModel {
     channels_ = 1 + first % 100;
     shape_ = {b_.Int(1, 2), b_.Int(1, 12), b_.Int(1, 12), channels_};
     static constexpr TfLiteType kTypes[] = {kTfLiteFloat32, kTfLiteInt8, kTfLiteBool};
-    input_ = last_ = runtime_.AddTensor(kTypes[b_.Int(0, 2)], shape_);
+    const bool stem = first >= 228;  // float, to begin with
+    if (stem) shape_[3] = stem_channels_ = b_.Int(1, 5);
+    input_ = last_ = runtime_.AddTensor(stem ? kTfLiteFloat32 : kTypes[b_.Int(0, 2)], shape_);
+    if (stem) AddStem();
     if (!glued) AddQuantize();
     for (int ops = glued ? b_.Int(1, 9) : b_.Int(0, 3); ops > 0; --ops) {
       if (glued) {
@@ -85,7 +89,10 @@ class FuzzModel {
     for (int damages = b_.Int(0, 3); damages > 0; --damages) Damage();
     for (const PlannedNode& node : nodes_) {
       if (node.name == nullptr) {
-        runtime_.AddBuiltin(node.builtin_code, node.inputs, node.outputs, node.raw_options);
+        std::vector<uint8_t> options = node.raw_options;
+        // A runtime has the structure of the op.
+        if (node.builtin_code == kConv2d) options.resize(sizeof(TfLiteConvParams));
+        runtime_.AddBuiltin(node.builtin_code, node.inputs, node.outputs, options);
         continue;
       }
       runtime_.AddNode(
@@ -103,12 +110,15 @@ class FuzzModel {
       shape_[0] = b_.Int(1, 3);
       shape_[1] = b_.Int(0, 14);
       shape_[2] = b_.Byte() < 250 ? b_.Int(1, 14) : b_.Wild();
+      if (stem_channels_ > 0) shape_[3] = stem_channels_;
       runtime_.SetDims(input_, shape_);
     }
     runtime_.FreePartition();
   }
 
  private:
+  static constexpr int32_t kConv2d = 3;
+
   static int Words(int channels) { return (channels + 31) / 32; }
 
   void Add(const char* name, std::vector<int> inputs, int output, FlexOptions options) {
@@ -151,6 +161,29 @@ class FuzzModel {
     } else {
       AddElementwise();
     }
+  }
+
+  void AddStem() {
+    const int height = b_.Int(1, 5), width = b_.Int(1, 5);
+    const TfLiteConvParams params = {
+        b_.Int(1, 2), b_.Int(1, 4), b_.Int(1, 4), b_.Int(0, 4), 1, b_.Byte() < 240 ? 1 : 2};
+    const auto constant = [&](const std::vector<int>& dims, int count) {
+      return runtime_.AddConstant(kTfLiteFloat32, dims,
+                                  b_.Noise(sizeof(float) * static_cast<size_t>(count)));
+    };
+    const int filter = constant({channels_, height, width, stem_channels_},
+                                channels_ * height * width * stem_channels_);
+    const std::vector<int> inputs = {last_, filter, constant({channels_}, channels_)};
+    SlidingWindow rows, columns;
+    const Padding padding = params.padding == 1 ? Padding::kSame : Padding::kValid;
+    if (Slide(padding, shape_[1], height, params.stride_height, 1, &rows) &&
+        Slide(padding, shape_[2], width, params.stride_width, 1, &columns)) {
+      shape_ = {shape_[0], rows.output, columns.output, channels_};
+    }
+    Add(nullptr, inputs, runtime_.AddTensor(kTfLiteFloat32, shape_), {});
+    const auto* options = reinterpret_cast<const uint8_t*>(&params);
+    nodes_.back().raw_options.assign(options, options + sizeof params);
+    nodes_.back().builtin_code = kConv2d;
   }
 
   void AddElementwise() {
@@ -319,12 +352,13 @@ class FuzzModel {
   std::vector<PlannedNode> nodes_;
   std::vector<int> outputs_;
   std::vector<int> shape_;
-  int channels_ = 0, input_ = 0, last_ = 0;
+  int channels_ = 0, input_ = 0, last_ = 0, stem_channels_ = 0;
 };
 
 // The delegate's own options, mostly valid.
 inline ::TfLiteDelegate* FuzzDelegate(FuzzBytes* bytes) {
-  static constexpr const char* kKeys[] = {"num_threads", "kernel", "isa", "profile", "glue"};
+  static constexpr const char* kKeys[] = {"num_threads", "kernel", "isa",
+                                          "profile",     "glue",   "stem"};
   static constexpr const char* kKernels[] = {"auto", "xnor", "codebook", "reference"};
   static constexpr const char* kIsas[] = {"auto", "scalar", "avx2", "avx512", "neon"};
   std::vector<std::string> keys = {"kernel", "num_threads", "isa"};
@@ -333,7 +367,7 @@ inline ::TfLiteDelegate* FuzzDelegate(FuzzBytes* bytes) {
                                      kIsas[bytes->Int(0, 4)]};
   if (bytes->Byte() == 255) {
     const std::vector<uint8_t> text = bytes->Bytes(static_cast<size_t>(bytes->Int(0, 20)));
-    keys.push_back(bytes->Byte() & 1 ? kKeys[bytes->Int(0, 4)] : "");
+    keys.push_back(bytes->Byte() & 1 ? kKeys[bytes->Int(0, 5)] : "");
     (bytes->Byte() & 1 ? keys : values).back() = std::string(text.begin(), text.end());
     values.resize(keys.size());
   }

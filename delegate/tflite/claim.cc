@@ -1,11 +1,14 @@
 #include "claim.h"
 
+#include <climits>
 #include <cstddef>
 #include <map>
 #include <utility>
 
 #include "elementwise.h"
+#include "kernels/stem/stem_row.h"
 #include "op.h"
+#include "ops.h"
 
 namespace sparsebnn {
 namespace {
@@ -13,7 +16,7 @@ namespace {
 // A node that could be claimed.
 struct Candidate {
   int index;
-  bool claimed;  // a binary op; later, whatever is linked to one
+  bool claimed;  // a binary op or a stem; later, whatever is linked to one
   std::vector<int> reads, writes;
 };
 
@@ -56,11 +59,14 @@ void ClaimLinked(std::vector<Candidate>* candidates) {
 
 }  // namespace
 
-bool ChooseNodes(TfLiteContext* context, bool glue, std::vector<int>* nodes) {
+bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
+                 std::vector<int>* nodes) {
   TfLiteIntArray* plan = nullptr;
   if (context->GetExecutionPlan(context, &plan) != kTfLiteOk || plan == nullptr) return false;
   // Looking at a node may move the plan, so its indices are copied.
   const std::vector<int> planned(plan->data, plan->data + plan->size);
+  const bool stems = options.stem && StemTileFor(options.isa, INT_MAX).run != nullptr;
+  bool any_binary = false;
   std::vector<Candidate> candidates;
   for (const int index : planned) {
     TfLiteNode* node = nullptr;
@@ -68,13 +74,18 @@ bool ChooseNodes(TfLiteContext* context, bool glue, std::vector<int>* nodes) {
     if (context->GetNodeAndRegistration(context, index, &node, &registration) != kTfLiteOk) {
       return false;
     }
-    const bool binary = IsSupportedOp(registration->custom_name);
-    const auto op =
-        glue && !binary ? Elementwise::Make(context, *node, *registration) : nullptr;
-    if (!binary && op == nullptr) continue;
-    candidates.push_back(
-        {index, binary, binary ? Tensors(node->inputs) : op->inputs(), Tensors(node->outputs)});
+    const std::vector<int> writes = Tensors(node->outputs);
+    if (IsSupportedOp(registration->custom_name)) {
+      candidates.push_back({index, true, Tensors(node->inputs), writes});
+      any_binary = true;
+    } else if (stems && MakeStem(context, *node, *registration) != nullptr) {
+      candidates.push_back({index, true, {node->inputs->data[0]}, writes});
+    } else if (const auto op =
+                   options.glue ? Elementwise::Make(context, *node, *registration) : nullptr) {
+      candidates.push_back({index, false, op->inputs(), writes});
+    }
   }
+  if (!any_binary) return true;
   ClaimLinked(&candidates);
   for (const Candidate& candidate : candidates) {
     if (candidate.claimed) nodes->push_back(candidate.index);

@@ -4,14 +4,18 @@
 
 #include <vector>
 
+#include "delegate_options.h"
 #include "tflite_abi.h"
 
 namespace sparsebnn {
 
-// Appends the binary ops, in the order of the execution plan, and with `glue` the elementwise
-// ones (elementwise.h) that are linked to a binary one, directly or through each other: claimed
-// alone, an op would only part the runtime's. False if the runtime does not tell.
-bool ChooseNodes(TfLiteContext* context, bool glue, std::vector<int>* nodes);
+// Appends the binary ops, in the order of the execution plan; if there are any, with
+// `options.stem` and an instruction set for it the float convolutions of few channels (op_stem.cc);
+// and with `options.glue` the elementwise ops (elementwise.h) that are linked to one of these,
+// directly or through each other: claimed alone, an op would only part the runtime's. False if the
+// runtime does not tell.
+bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
+                 std::vector<int>* nodes);
 
 }  // namespace sparsebnn
 

@@ -51,8 +51,8 @@ TfLiteStatus InvokePartition(TfLiteContext* context, TfLiteNode* node) {
 
 TfLiteStatus ClaimNodes(TfLiteContext* context, TfLiteDelegate* delegate) {
   std::vector<int> nodes;
-  const bool glue = static_cast<Delegate*>(delegate->data)->state->options().glue;
-  if (!ChooseNodes(context, glue, &nodes)) return kTfLiteError;
+  const DelegateOptions& options = static_cast<Delegate*>(delegate->data)->state->options();
+  if (!ChooseNodes(context, options, &nodes)) return kTfLiteError;
   if (nodes.empty()) return kTfLiteOk;
   const std::unique_ptr<TfLiteIntArray, void (*)(void*)> claimed(
       NewIntArray(static_cast<int>(nodes.size())), std::free);

@@ -75,7 +75,7 @@ bool DelegateOptions::Set(const char* key, const char* value, std::string* error
     range = "0 or 1";
     valid = ParseBool(value, flag);
   } else {
-    *error = "Expected option num_threads, kernel, isa, glue, profile or verbose, got " +
+    *error = "Expected option num_threads, kernel, isa, glue, stem, profile or verbose, got " +
              Quoted(key);
     return false;
   }
@@ -88,6 +88,7 @@ bool DelegateOptions::Set(const char* key, const char* value, std::string* error
 
 bool* DelegateOptions::FindFlag(const char* key) {
   if (std::strcmp(key, "glue") == 0) return &glue;
+  if (std::strcmp(key, "stem") == 0) return &stem;
   if (std::strcmp(key, "profile") == 0) return &profile;
   if (std::strcmp(key, "verbose") == 0) return &verbose;
   return nullptr;

@@ -1,7 +1,10 @@
 #include "elementwise.h"
 
+#include <cmath>
 #include <cstring>
 #include <utility>
+
+#include "float_node.h"
 
 namespace sparsebnn {
 namespace {
@@ -19,8 +22,6 @@ enum Builtin : int32_t {
   kBuiltinMinimum = 57,
   kBuiltinLeakyRelu = 98,
 };
-
-enum FusedActivation : int { kActNone = 0, kActRelu = 1, kActReluN1To1 = 2, kActRelu6 = 3 };
 
 struct BuiltinOp {
   Builtin code;
@@ -54,24 +55,6 @@ const BuiltinOp* FindBuiltin(const TfLiteRegistration& registration) {
   return nullptr;
 }
 
-const TfLiteTensor* TensorAt(const TfLiteContext* context, int index) {
-  if (index < 0 || static_cast<size_t>(index) >= context->tensors_size) return nullptr;
-  return &context->tensors[index];
-}
-
-bool IsConstant(const TfLiteTensor& tensor) {
-  return tensor.allocation_type == kTfLiteMmapRo ||
-         tensor.allocation_type == kTfLitePersistentRo;
-}
-
-// Of a float tensor as these ops take it.
-bool ReadShape(const TfLiteTensor* tensor, Shape* shape) {
-  size_t bytes;
-  return tensor != nullptr && tensor->type == kTfLiteFloat32 && tensor->sparsity == nullptr &&
-         !tensor->is_variable && ShapeOf(tensor->dims, shape) &&
-         shape->Bytes(kTfLiteFloat32, &bytes);
-}
-
 StepKind Reversed(StepKind kind) {
   return kind == StepKind::kSubtract ? StepKind::kSubtractFrom : kind;
 }
@@ -95,19 +78,17 @@ std::unique_ptr<Elementwise> Elementwise::Make(const TfLiteContext* context,
     std::memcpy(op->has_activation ? static_cast<void*>(&activation) : &slope,
                 node.builtin_data, 4);
   }
-  if (activation < kActNone || activation > kActRelu6) return nullptr;
+  float minimum, maximum;
+  if (!ActivationBounds(activation, &minimum, &maximum)) return nullptr;
   const TfLiteTensor* output = TensorAt(context, node.outputs->data[0]);
   Shape shape;
-  if (!made->ReadInputs(context, node, op->kind) || !ReadShape(output, &shape) ||
+  if (!made->ReadInputs(context, node, op->kind) || !ReadFloatShape(output, &shape) ||
       IsConstant(*output)) {
     return nullptr;
   }
   if (op->code == kBuiltinLeakyRelu) made->AddConstantStep(StepKind::kPrelu, slope);
-  if (activation != kActNone) {
-    made->AddConstantStep(StepKind::kMaximum, activation == kActReluN1To1 ? -1.0f : 0.0f);
-  }
-  if (activation == kActReluN1To1) made->AddConstantStep(StepKind::kMinimum, 1.0f);
-  if (activation == kActRelu6) made->AddConstantStep(StepKind::kMinimum, 6.0f);
+  if (std::isfinite(minimum)) made->AddConstantStep(StepKind::kMaximum, minimum);
+  if (std::isfinite(maximum)) made->AddConstantStep(StepKind::kMinimum, maximum);
   return made;
 }
 
@@ -121,7 +102,7 @@ bool Elementwise::ReadInputs(const TfLiteContext* context, const TfLiteNode& nod
     tensors[i] = TensorAt(context, node.inputs->data[i]);
     if (tensors[i] == nullptr || tensors[i]->type != kTfLiteFloat32) return false;
     if (IsConstant(*tensors[i])) continue;
-    if (!ReadShape(tensors[i], computed == 0 ? &shape : &other)) return false;
+    if (!ReadFloatShape(tensors[i], computed == 0 ? &shape : &other)) return false;
     inputs_.push_back(node.inputs->data[i]);
     ++computed;
   }

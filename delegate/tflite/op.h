@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/bconv2d/bconv2d.h"
+#include "kernels/epilogue/epilogue.h"
 #include "shape.h"
 #include "tflite_abi.h"
 
@@ -64,8 +65,12 @@ class Op {
   // After Prepare. Whether Run is long enough for more threads than the caller's.
   virtual bool PaysForThreads() const { return true; }
 
-  // After Prepare. A convolution whose floats an epilogue can take; null for any other op.
-  virtual const Bconv2d* FusibleConvolution() const { return nullptr; }
+  // After Prepare. Whether RunEpilogue can be called: a convolution that makes floats.
+  virtual bool TakesEpilogue() const { return false; }
+  // As Run, but the epilogue takes the floats, tile by tile, and says where they go.
+  virtual bool RunEpilogue(const void*, const Epilogue&, Workspace*, ThreadPool*) const {
+    return false;
+  }
   // After Prepare. Whether the op makes signs of floats, as an epilogue can.
   virtual bool QuantizesFloats() const { return false; }
 };

@@ -76,8 +76,12 @@ class Bconv2dOp : public Op {
     return outputs * g.taps() * g.group_words() >= kLeastWordsForThreads;
   }
 
-  const Bconv2d* FusibleConvolution() const override {
-    return bconv_ != nullptr && bconv_->TakesEpilogue() ? bconv_.get() : nullptr;
+  bool TakesEpilogue() const override { return bconv_ != nullptr && bconv_->TakesEpilogue(); }
+
+  bool RunEpilogue(const void* input, const Epilogue& epilogue, Workspace* workspace,
+                   ThreadPool* threads) const override {
+    return bconv_->RunTo({nullptr, &epilogue}, static_cast<const uint32_t*>(input), workspace,
+                         threads);
   }
 
  protected:

@@ -1,4 +1,5 @@
-// The ops, one file each: op_quantize.cc, op_max_pool.cc, op_bconv2d.cc.
+// The ops, one file each: op_quantize.cc, op_max_pool.cc, op_bconv2d.cc,
+// op_stem.cc.
 #ifndef SPARSEBNN_TFLITE_OPS_H_
 #define SPARSEBNN_TFLITE_OPS_H_
 
@@ -19,6 +20,11 @@ std::unique_ptr<Op> MakeMaxPool(const void* options, size_t options_size);
 std::unique_ptr<Op> MakeLceBconv2d(const void* options, size_t options_size);
 // SparsebnnBconv2d, whose filter is stored as a codebook and indices into it.
 std::unique_ptr<Op> MakeCodebookBconv2d(const void* options, size_t options_size);
+
+// CONV_2D of float32 with few input channels, as a network begins with (kernels/stem/stem.h). Null
+// for every node that is not one; reads what the file says.
+std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& node,
+                             const TfLiteRegistration& registration);
 
 }  // namespace sparsebnn
 

@@ -6,6 +6,7 @@
 
 #include "kernels/base/clock.h"
 #include "kernels/base/decimal.h"
+#include "ops.h"
 #include "parallel_rows.h"
 
 namespace sparsebnn {
@@ -72,6 +73,10 @@ bool Partition::ReadNode(TfLiteContext* context, int node_index,
                    static_cast<size_t>(std::max(0, node->custom_initial_data_size)));
   if (read.op != nullptr) {
     read.name = registration->custom_name;
+    read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
+    read.producers = {-1};
+  } else if ((read.op = MakeStem(context, *node, *registration)) != nullptr) {
+    read.name = "CONV_2D";
     read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
     read.producers = {-1};
   } else {
@@ -166,7 +171,7 @@ void Partition::MakeGroups() {
     FusionRole role = FusionRole::kNone;
     if (node.elementwise != nullptr) {
       role = FusionRole::kElementwise;
-    } else if (node.op->FusibleConvolution() != nullptr) {
+    } else if (node.op->TakesEpilogue()) {
       role = FusionRole::kConvolution;
     } else if (node.op->QuantizesFloats()) {
       role = FusionRole::kQuantize;
@@ -346,9 +351,7 @@ bool Partition::RunEpilogue(FusedGroup* group, const void* input) {
   ThreadPool* threads = ThreadsFor(head);
   const Epilogue& epilogue = group->epilogue;
   if (head.op != nullptr) {
-    return head.op->FusibleConvolution()->RunTo({nullptr, &epilogue},
-                                                static_cast<const uint32_t*>(input),
-                                                &resources_->workspace, threads);
+    return head.op->RunEpilogue(input, epilogue, &resources_->workspace, threads);
   }
   const int channels = epilogue.channels;
   ParallelRows(head.output_shape.Rows(), channels, threads, [&](size_t first, size_t rows) {

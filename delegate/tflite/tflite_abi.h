@@ -62,6 +62,16 @@ struct TfLiteQuantization {
   void* params;
 };
 
+// The options of CONV_2D, as far as they are used. Padding: 1 is SAME, 2 VALID.
+struct TfLiteConvParams {
+  int padding;
+  int stride_width;
+  int stride_height;
+  int activation;
+  int dilation_width_factor;
+  int dilation_height_factor;
+};
+
 struct TfLiteDelegate;
 
 struct TfLiteTensor {

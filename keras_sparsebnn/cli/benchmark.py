@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the delegate leaves the float ops between binary ones to the runtime",
     )
+    parser.add_argument(
+        "--no-stem",
+        action="store_true",
+        help="the delegate leaves the first float convolution to the runtime",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     devices = parser.add_argument_group(
         "on devices", "One model after another, on all devices at once, beside this machine."
@@ -122,6 +127,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         "warmup": args.warmup,
         "runtime": args.runtime,
         "glue": not args.no_glue,
+        "stem": not args.no_stem,
     }
 
 

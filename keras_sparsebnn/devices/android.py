@@ -59,10 +59,11 @@ class AndroidDevice(Device):
             self._models[model] = f"{FOLDER}/{name}"
 
     def run(self, model: Path, settings: Settings, progress: Progress) -> object:
-        if settings.runtime not in ("compare", "auto", "delegate") or not settings.glue:
+        pinned = not (settings.glue and settings.stem)
+        if settings.runtime not in ("compare", "auto", "delegate") or pinned:
             raise SparseBNNError(
-                "Expected --runtime compare, auto or delegate and no --no-glue for Android, "
-                f"where the app runs TFLite with the delegate ({self.spec})."
+                "Expected --runtime compare, auto or delegate, no --no-glue and no --no-stem "
+                f"for Android, where the app runs TFLite with the delegate ({self.spec})."
             )
         command = ["am", "instrument", "-w", "-r"]
         for name, value in (

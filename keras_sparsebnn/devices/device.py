@@ -26,6 +26,7 @@ class Settings:
     warmup: int = 10
     runtime: str = "compare"
     glue: bool = True
+    stem: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -91,6 +91,7 @@ def benchmark(
     warmup: int = 10,
     runtime: str | Sequence[str] = "auto",
     glue: bool = True,
+    stem: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Timing]:
     """Times models and runtimes against each other, on random inputs, interleaved.
@@ -102,7 +103,7 @@ def benchmark(
         warmup: inferences before that, at least 1.
         runtime: as in `Interpreter`; or several, and every model runs in each; or "compare",
             and every model runs in all of `comparable_runtimes`.
-        glue: as in `Interpreter`, of the delegate.
+        glue, stem: as in `Interpreter`, of the delegate.
         progress: called with (inferences done, inferences in all).
 
     Returns:
@@ -131,7 +132,9 @@ def benchmark(
     workers: list[WorkerProcess] = []
     try:
         for model, name in pairs:
-            pinned = {} if glue or name in ("lce", "litert") else {"glue": 0}
+            pinned = {}
+            if name not in ("lce", "litert"):
+                pinned = {key: 0 for key, on in (("glue", glue), ("stem", stem)) if not on}
             workers.append(
                 WorkerProcess(model, runtime=name, num_threads=num_threads, **pinned)
             )

@@ -75,6 +75,7 @@ class DelegateOptions:
         isa: one of `ISAS`.
         profile: whether it measures the time of every node.
         glue: whether it also runs float elementwise ops that lie beside binary ones.
+        stem: whether it also runs float convolutions of few channels, as networks begin with.
 
     Raises:
         SparseBNNError: `kernel` or `isa` is not in its list.
@@ -85,6 +86,7 @@ class DelegateOptions:
     isa: str = "auto"
     profile: bool = False
     glue: bool = True
+    stem: bool = True
 
     def __post_init__(self) -> None:
         for name, choices in (("kernel", KERNELS), ("isa", ISAS)):

@@ -102,6 +102,8 @@ class Interpreter:
         profile: whether the delegate measures the time of every node, for `profile()`.
         glue: whether the delegate also runs the float elementwise ops (additions, PReLU, ...)
             that lie beside binary ones, in the same pass; the results are the same.
+        stem: whether the delegate also runs float convolutions of at most four input channels,
+            as networks begin with; the results are XNNPACK's.
 
     Not thread-safe: one interpreter per thread. A forked process may go on with its copy.
 
@@ -131,20 +133,21 @@ class Interpreter:
         isa: str = "auto",
         profile: bool = False,
         glue: bool = True,
+        stem: bool = True,
     ) -> None:
         if not 1 <= num_threads <= MAX_THREADS:
             raise SparseBNNError(
                 f"Expected `num_threads` to be in [1, {MAX_THREADS}], got {num_threads}."
             )
-        options = DelegateOptions(num_threads, kernel, isa, profile, glue)
+        options = DelegateOptions(num_threads, kernel, isa, profile, glue, stem)
         file, self._name = load(model)
         ops = custom_ops(file)
         chosen = choose_runtime(runtime, ops, self._name)
         if chosen != "delegate" and options != DelegateOptions(num_threads):
             raise SparseBNNError(
-                "Expected `kernel`, `isa`, `profile` and `glue` to be left alone, because "
-                f'"{chosen}" runs the model, got {kernel!r}, {isa!r}, {profile} and {glue} '
-                f"({self._name})."
+                "Expected `kernel`, `isa`, `profile`, `glue` and `stem` to be left alone, "
+                f'because "{chosen}" runs the model, got {kernel!r}, {isa!r}, {profile}, {glue} '
+                f"and {stem} ({self._name})."
             )
         self.num_threads = num_threads
         self.runtime = import_runtime(chosen)

@@ -44,6 +44,7 @@ def profile(
     runs: int = 50,
     warmup: int = 10,
     glue: bool = True,
+    stem: bool = True,
 ) -> list[NodeTiming]:
     """Times every node of a model that the delegate runs, in a process of its own.
 
@@ -55,15 +56,14 @@ def profile(
         num_threads: threads of one inference, 1 to 256.
         runs: inferences to average over, at least 1.
         warmup: inferences before that, at least 1.
-        glue: as in `Interpreter`.
+        glue, stem: as in `Interpreter`.
 
     Raises:
         SparseBNNError: a file or an option is wrong, or an interpreter is missing or died.
         OSError: the file cannot be read.
     """
-    worker = WorkerProcess(
-        os.fspath(model), runtime="delegate", num_threads=num_threads, profile=True, glue=glue
-    )
+    options = {"num_threads": num_threads, "profile": True, "glue": glue, "stem": stem}
+    worker = WorkerProcess(os.fspath(model), runtime="delegate", **options)
     try:
         worker.run(warmup)
         before = worker.profile()

@@ -21,12 +21,13 @@ def measure(
     warmup: int = 10,
     runtime: str = "compare",
     glue: bool = True,
+    stem: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Times models against each other, then the nodes that the delegate runs.
 
     Args:
-        models, num_threads, runs, warmup, runtime, glue, progress: as in `benchmark`.
+        models, num_threads, runs, warmup, runtime, glue, stem, progress: as in `benchmark`.
 
     Returns:
         "machine", "platform", "timings" (a `Timing` each, and how many times as fast as LCE's
@@ -37,7 +38,7 @@ def measure(
         OSError: a file cannot be read.
     """
     options: dict[str, Any] = {"num_threads": num_threads, "runs": runs, "warmup": warmup}
-    options["glue"] = glue
+    options |= {"glue": glue, "stem": stem}
     timings = benchmark(models, runtime=runtime, progress=progress, **options)
     lce = {t.model: t.median_ms for t in timings if t.runtime == "lce"}
     # Apart from the timing, which it would slow.

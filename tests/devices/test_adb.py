@@ -151,7 +151,8 @@ class TestFailures:
         assert "Expected Android's program adb, found none" in fails("adb")
 
     def test_options_that_the_app_has_not(self, phone, fails):
-        assert "for Android" in fails(f"adb:{phone().serial}", "--no-glue")
+        for pinned in ("--no-glue", "--no-stem"):
+            assert "for Android" in fails(f"adb:{phone().serial}", pinned)
 
 
 def test_device_list_and_info(phone, capsys):

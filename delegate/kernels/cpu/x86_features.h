@@ -11,7 +11,7 @@
 namespace sparsebnn {
 
 struct X86Features {
-  bool avx2 = false;    // AVX2, BMI2, POPCNT
+  bool avx2 = false;    // AVX2, BMI2, FMA, POPCNT
   bool avx512 = false;  // F, BW, VL, DQ, VPOPCNTDQ, and those of avx2
 };
 
@@ -19,8 +19,8 @@ inline X86Features DetectX86Features() {
   X86Features features;
   uint32_t a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return features;
-  const bool popcnt = c >> 23 & 1, osxsave = c >> 27 & 1;
-  if (!popcnt || !osxsave) return features;
+  const bool fma = c >> 12 & 1, popcnt = c >> 23 & 1, osxsave = c >> 27 & 1;
+  if (!fma || !popcnt || !osxsave) return features;
   uint32_t saved, saved_high;  // register state that the system saves
   __asm__("xgetbv" : "=a"(saved), "=d"(saved_high) : "c"(0));
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;

@@ -1,0 +1,78 @@
+// A network's first layer: a float 2-D convolution of few input channels, prepared once for its
+// filter and run many times.
+//
+//   acc = bias[o]
+//   for each ky, kx, c in this order:
+//     acc = fma(input[b, y * stride_h + ky - pad_top, x * stride_w + kx - pad_left, c],
+//               filter[o, ky, kx, c], acc)                    0 outside of the image
+//   output[b, y, x, o] = min(max(acc, minimum), maximum)
+//
+// One chain of fused operations for each output, as in XNNPACK's kernels on machines that have
+// them: the results are the same bits. Only for such instruction sets.
+//
+// A general kernel takes the channels of one tap at a time, three of them for a picture. Here the
+// filter_width * channels_in floats that one filter row covers are one run: they are adjacent in
+// the image. Rows of the image are copied into a ring of filter_height rows with their padding, so
+// that no output is a special case.
+//
+// Operand layouts:
+//   input   float [batch, input_height, input_width, channels_in]
+//   filter  float [channels_out, filter_height, filter_width, channels_in]
+//   output  float [batch, output_height, output_width, channels_out]
+#ifndef SPARSEBNN_KERNELS_STEM_STEM_H_
+#define SPARSEBNN_KERNELS_STEM_STEM_H_
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/workspace.h"
+#include "kernels/epilogue/epilogue.h"
+#include "stem_row.h"
+
+namespace sparsebnn {
+
+struct StemGeometry {
+  int batch = 1;
+  int input_height = 0, input_width = 0, channels_in = 0;
+  int output_height = 0, output_width = 0, channels_out = 0;
+  int filter_height = 0, filter_width = 0;
+  int stride_height = 1, stride_width = 1;
+  int padding_top = 0, padding_left = 0;
+
+  // Floats of a row of the image: that a filter row covers, and from one output to the next.
+  int run() const { return filter_width * channels_in; }
+  int step() const { return stride_width * channels_in; }
+};
+
+class Stem {
+ public:
+  // `filter` and `bias` ([channels_out]) are copied. `isa` is one for which StemTileFor has a tile.
+  Stem(const StemGeometry& geometry, const float* filter, const float* bias, float minimum,
+       float maximum, Isa isa);
+
+  // To `output`, or, if that is null, to `epilogue`, which says where then. `workspace` is scratch
+  // memory that calls of different layers may share, one call at a time. False if memory is short.
+  bool Run(const float* input, float* output, const Epilogue* epilogue, Workspace* workspace,
+           ThreadPool* threads) const;
+
+  // Of the scratch memory of one thread.
+  static size_t WorkspaceBytes(const StemGeometry& geometry);
+
+ private:
+  size_t RowFloats() const;
+  void CopyRow(const float* image, int y, float* row) const;
+  void RunRows(const float* input, float* output, const Epilogue* epilogue, size_t first,
+               size_t count, float* scratch) const;
+
+  const StemGeometry geometry_;
+  const StemTile tile_;
+  const float minimum_, maximum_;
+  std::vector<float> weights_;  // as StemRow has them
+};
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_KERNELS_STEM_STEM_H_

@@ -1,0 +1,40 @@
+// One row of a stem's outputs: what a kernel of one instruction set computes.
+#ifndef SPARSEBNN_KERNELS_STEM_STEM_ROW_H_
+#define SPARSEBNN_KERNELS_STEM_STEM_ROW_H_
+
+#include <cstddef>
+
+#include "kernels/cpu/isa.h"
+
+namespace sparsebnn {
+
+// Outputs that a kernel computes at once, at most; it may compute as many beyond the row's end, so
+// that much input has to be there.
+constexpr int kMaxStemPixels = 14;
+
+struct StemRow {
+  const float* const* rows;  // filter_height rows of input, padded: output x begins at x * step
+  size_t filter_height, run, step;
+  // For each vector of channels, filled up with zeros: bias, then [filter_height, run]; two
+  // vectors that a tile takes together lie together, [filter_height, run, 2].
+  const float* weights;
+  float minimum, maximum;
+  float* output;  // [pixels, channels]
+  int pixels, channels;
+};
+
+struct StemTile {
+  void (*run)(const StemRow& row);
+  int lanes;  // channels of a vector; weights of 2 * lanes channels lie together, as long as there are
+};
+
+// Of an available `isa`, for so many output channels; `run` is null if it has no fused multiply-add.
+StemTile StemTileFor(Isa isa, int channels);
+
+void RunStemRow__avx2(const StemRow& row);
+void RunStemRow__avx512(const StemRow& row);
+void RunStemRow__neon(const StemRow& row);
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_KERNELS_STEM_STEM_ROW_H_

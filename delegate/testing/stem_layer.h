@@ -1,0 +1,98 @@
+// Stems with random operands, the obvious implementation, and a stem as a node of a model.
+#ifndef SPARSEBNN_TESTING_STEM_LAYER_H_
+#define SPARSEBNN_TESTING_STEM_LAYER_H_
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "kernels/stem/stem.h"
+#include "testing/random_layer.h"
+
+namespace sparsebnn {
+
+struct StemLayer {
+  StemGeometry g;
+  std::vector<float> input, filter, bias;
+  float minimum = -INFINITY, maximum = INFINITY;
+
+  explicit StemLayer(std::mt19937* random) {
+    Geometry drawn;
+    bool same;
+    do {
+      drawn = DrawGeometry(70, &same, random);
+    } while (drawn.dilation_height > 1 || drawn.dilation_width > 1);
+    g.batch = drawn.batch;
+    g.input_height = drawn.input_height, g.input_width = drawn.input_width;
+    g.channels_in = Draw(random, 1, 4);
+    g.output_height = drawn.output_height, g.output_width = drawn.output_width;
+    g.channels_out = drawn.channels_out;
+    g.filter_height = drawn.filter_height, g.filter_width = drawn.filter_width;
+    g.stride_height = drawn.stride_height, g.stride_width = drawn.stride_width;
+    g.padding_top = drawn.padding_top, g.padding_left = drawn.padding_left;
+    std::normal_distribution<float> normal;
+    const auto fill = [&](std::vector<float>* values, int count) {
+      for (int i = 0; i < count; ++i) values->push_back(normal(*random));
+    };
+    fill(&input, g.batch * g.input_height * g.input_width * g.channels_in);
+    fill(&filter, g.channels_out * g.filter_height * g.run());
+    fill(&bias, g.channels_out);
+    // What arithmetic stumbles over; here and there, so that not all is NaN.
+    constexpr float kWild[] = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 3e38f};
+    for (std::vector<float>* values : {&input, &filter, &bias}) {
+      if (Draw(random, 0, 3) == 0) {
+        (*values)[(*random)() % values->size()] = kWild[Draw(random, 0, 5)];
+      }
+    }
+    if (Draw(random, 0, 1)) minimum = Draw(random, 0, 1) ? 0.0f : -1.0f;
+    if (Draw(random, 0, 1)) maximum = Draw(random, 0, 1) ? 1.0f : 6.0f;
+  }
+
+  std::vector<float> Expected() const {
+    std::vector<float> output;
+    for (int b = 0; b < g.batch; ++b) {
+      for (int y = 0; y < g.output_height; ++y) {
+        for (int x = 0; x < g.output_width; ++x) {
+          for (int o = 0; o < g.channels_out; ++o) output.push_back(Expected(b, y, x, o));
+        }
+      }
+    }
+    return output;
+  }
+
+ private:
+  float Expected(int b, int y, int x, int o) const {
+    float acc = bias[o];
+    for (int ky = 0; ky < g.filter_height; ++ky) {
+      for (int kx = 0; kx < g.filter_width; ++kx) {
+        for (int c = 0; c < g.channels_in; ++c) {
+          const int row = y * g.stride_height + ky - g.padding_top;
+          const int column = x * g.stride_width + kx - g.padding_left;
+          const bool inside =
+              row >= 0 && row < g.input_height && column >= 0 && column < g.input_width;
+          const int pixel = (b * g.input_height + row) * g.input_width + column;
+          acc = std::fma(inside ? input[pixel * g.channels_in + c] : 0.0f,
+                         filter[(o * g.filter_height + ky) * g.run() + kx * g.channels_in + c],
+                         acc);
+        }
+      }
+    }
+    if (acc < minimum) acc = minimum;
+    return acc > maximum ? maximum : acc;
+  }
+};
+
+// Whether both are the same, but for the sign of a zero and what a NaN holds.
+inline bool SameFloats(const float* a, const float* b, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i]))) return false;
+  }
+  return true;
+}
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_TESTING_STEM_LAYER_H_
