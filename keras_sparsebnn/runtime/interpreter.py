@@ -146,8 +146,8 @@ class Interpreter:
         if chosen != "delegate" and options != DelegateOptions(num_threads):
             raise SparseBNNError(
                 "Expected `kernel`, `isa`, `profile`, `glue` and `stem` to be left alone, "
-                f'because "{chosen}" runs the model, got {kernel!r}, {isa!r}, {profile}, {glue} '
-                f"and {stem} ({self._name})."
+                f'because "{chosen}" runs the model, got {kernel!r}, {isa!r}, {profile}, '
+                f"{glue} and {stem} ({self._name})."
             )
         self.num_threads = num_threads
         self.runtime = import_runtime(chosen)

@@ -1,0 +1,22 @@
+"""Runs on the emulated machine: each NAME.tflite of a folder on NAME.npy, with stem=0 and 1.
+
+run_stems.py LIBRARY FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, load_delegate
+
+library, folder = sys.argv[1], Path(sys.argv[2])
+for model in sorted(folder.glob("*.tflite")):
+    for stem in (0, 1):
+        delegate = load_delegate(library, {"stem": stem})
+        interpreter = Interpreter(str(model), num_threads=1, experimental_delegates=[delegate])
+        interpreter.allocate_tensors()
+        (entry,) = interpreter.get_input_details()
+        interpreter.set_tensor(entry["index"], np.load(model.with_suffix(".npy")))
+        interpreter.invoke()
+        floats, _ = interpreter.get_output_details()
+        np.save(f"{model}.{stem}", interpreter.get_tensor(floats["index"]))

@@ -1,0 +1,75 @@
+"""Models of a float convolution of few channels, as a binary network begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keras_sparsebnn.tflite_file import ModelBuilder, Table
+
+SAME, VALID = 0, 1
+RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3
+
+
+class Stem:
+    """A CONV_2D and the quantization of its output; the graph gives both.
+
+    Args:
+        shape: of the input.
+        filters: output channels, height and width.
+    """
+
+    def __init__(
+        self, shape, filters, *, stride=(1, 1), padding=SAME, activation=0, seed=0
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self.model, self.shape, self.stride, self.padding = (
+            ModelBuilder(),
+            shape,
+            stride,
+            padding,
+        )
+        self.kernel = rng.normal(0, 1, (*filters, shape[-1])).astype(np.float32)
+        self.bias = rng.normal(0, 1, filters[0]).astype(np.float32)
+        self.activation = activation
+        self.options: dict[str, Any] = {"dilation_h_factor": 1, "dilation_w_factor": 1}
+
+    def output_shape(self) -> tuple[int, ...]:
+        batch, *image, _ = self.shape
+        outside = [0, 0] if self.padding == SAME else [n - 1 for n in self.kernel.shape[1:3]]
+        sizes = zip(image, outside, self.stride, strict=True)
+        return batch, *(-(-(n - less) // s) for n, less, s in sizes), len(self.kernel)
+
+    def bytes(self) -> bytes:
+        model = self.model
+        x = model.activation(self.shape, "float32")
+        y = model.activation(self.output_shape(), "float32")
+        *image, channels = self.output_shape()
+        bits = model.activation((*image, -(-channels // 32)), "int32")
+        options = Table(
+            "Conv2DOptions",
+            padding=self.padding,
+            stride_h=self.stride[0],
+            stride_w=self.stride[1],
+            fused_activation_function=self.activation,
+            **self.options,
+        )
+        constants = [model.constant(self.kernel), model.constant(self.bias)]
+        model.operator("CONV_2D", [x, *constants], [y], options)
+        model.operator("LceQuantize", [y], [bits])
+        return model.to_bytes([x], [y, bits])
+
+
+STEMS = {
+    "ResNet-18": ((1, 56, 56, 3), (64, 7, 7), 2),
+    "ReActNet": ((2, 32, 32, 3), (32, 3, 3), 2),
+    "QuickNet": ((1, 32, 32, 3), (8, 3, 3), 2),
+    "CIFAR": ((1, 32, 32, 3), (16, 3, 3), 1),
+    "patches": ((1, 32, 32, 3), (48, 4, 4), 4),
+    "grayscale": ((1, 28, 28, 1), (64, 3, 3), 1),
+}
+
+
+def values(shape, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
