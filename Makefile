@@ -68,7 +68,7 @@ delegate-android: $(VENV)/ready
 aar: $(VENV)/ready
 	$(BIN)/python -m android_demo.tools.aar
 
-# Models and images for the app, in build/android/assets; from the demo's runs.
+# Models and images for the app, in build/android/assets: the package's, and two float peers.
 android-assets: delegate
 	$(BIN)/python -m android_demo.tools.assets
 

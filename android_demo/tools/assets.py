@@ -1,27 +1,35 @@
-"""What the app ships: models trained on scikit-learn's digits, and sample images.
+"""What the app ships: the package's trained models with test images, and peers of one of them.
 
-    python -m android_demo.tools.assets [ASSETS] [--runs demo] [--epochs 10]
+    python -m android_demo.tools.assets [ASSETS] [--runs build/android/runs] [--epochs 5]
 
-Writes to ASSETS (build/android/assets) five variants of one network, to be compared: float32,
-int8, 1 bit (an LCE file), sub-bit, and sub-bit with its other weights in int8. Every file has
-its labels where TFLite's metadata has them, in a zip behind the model. The runs are those of
-`make demo` and are not trained again; the float one is added to them.
+Writes to ASSETS (build/android/assets) the files of each of `keras_sparsebnn.pretrained`: 1 bit
+(LCE), sub-bit, and sub-bit with its other weights in int8. For the network of digits there are
+two more, to be compared with: float32 and int8 throughout. These are trained here, in seconds,
+and not again if the run is there.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import shutil
 import struct
 import sys
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from android_demo.tools import BUILD, ROOT
+from android_demo.tools import BUILD
 
-CODEWORDS = 32
-LABELS = [str(digit) for digit in range(10)]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from keras_sparsebnn import pretrained
+
+PEERS_OF = "digits"
+RANGE = [-1, 1]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,8 +37,10 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("assets", nargs="?", type=Path, default=BUILD / "assets")
-    parser.add_argument("--runs", type=Path, default=ROOT / "demo", help="of `make demo`")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument(
+        "--runs", type=Path, default=BUILD / "runs", help="gets the float network's training"
+    )
+    parser.add_argument("--epochs", type=int, default=5)
     args = parser.parse_args(argv)
 
     from keras_sparsebnn.cli.process import import_keras
@@ -46,52 +56,71 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def make_assets(assets: Path, runs: Path, epochs: int) -> None:
-    """Trains what is not trained, converts, measures the accuracy, and writes all files."""
+    """Trains and measures what the package does not have, and writes all files."""
+    from keras_sparsebnn import pretrained
+
+    for folder in ("models", "samples"):  # of an older version
+        shutil.rmtree(assets / folder, ignore_errors=True)
+    models: list[dict[str, Any]] = []
+    samples: list[dict[str, str]] = []
+
+    def add(name: str, data: bytes, accuracy: float, of: pretrained.PretrainedModel) -> None:
+        path = assets / "models" / f"{name}.tflite"
+        _write(path, data)
+        models.append(
+            {
+                "file": path.name,
+                "accuracy": accuracy,
+                "images": of.card["data"]["test_images"],
+                "range": RANGE,
+                "samples": of.name,
+            }
+        )
+        print(f"{path}: {len(data):,} bytes, accuracy {accuracy:.1%}")
+
+    for model in map(pretrained.load, pretrained.names()):
+        if model.name == PEERS_OF:
+            for kind, (data, accuracy) in peers(model, runs / "float", epochs).items():
+                add(f"{model.name}_{kind}", data, accuracy, model)
+        for kind in pretrained.KINDS:
+            data = model.path(kind).read_bytes()
+            add(f"{model.name}_{kind}", data, model.accuracy(kind), model)
+        maximum = model.card["input"]["maximum"]
+        for index, (label, sample) in enumerate(zip(model.labels, model.samples, strict=True)):
+            # By number: labels have characters that file names have not.
+            file = f"samples/{model.name}/{index}.png"
+            _write(assets / file, png(sample, maximum))
+            samples.append({"set": model.name, "file": file, "label": label})
+    contents = {"models": models, "samples": samples}
+    _write(assets / "models.json", json.dumps(contents, indent=1).encode())
+
+
+def peers(
+    model: pretrained.PretrainedModel, run: Path, epochs: int
+) -> dict[str, tuple[bytes, float]]:
+    """The float network of a model's run, in float32 and int8, each with its accuracy."""
     import numpy as np
 
-    import keras_sparsebnn as ksb
+    from keras_sparsebnn.data import load
+    from keras_sparsebnn.pretrained.evaluation import held_out
+    from keras_sparsebnn.saved_models import load_model
     from keras_sparsebnn.tflite_file.associated_files import with_labels
-
-    digits = ksb.data.load("digits")
-    images, labels = (np.concatenate(parts) for parts in zip(*digits.test(256), strict=True))
-    one_bit = ksb.converters.convert_keras_model(_trained(runs / "one_bit", "one_bit", epochs))
-    selected = ksb.converters.convert_keras_model(_trained(runs / "learned", "learned", epochs))
-    network = _trained(runs / "float", "one_bit", epochs, float_network=True)
-    files = {
-        "digits_float": _with_tensorflow(network),
-        "digits_int8": _with_tensorflow(
-            network, next(iter(digits.train(0, 0, 256)))[0].numpy()
-        ),
-        "digits_1bit": one_bit,
-        "digits_subbit": ksb.converters.convert_file(selected, "subbit"),
-        "digits_subbit_int8": ksb.converters.convert_file(selected, "subbit", weights="int8"),
-    }
-    models: list[dict[str, Any]] = []
-    everywhere = np.ones(len(images), bool)
-    for name, data in files.items():
-        path = assets / "models" / f"{name}.tflite"
-        right = predict(data, images).argmax(-1) == labels
-        accuracy, everywhere = float(np.mean(right)), everywhere & right
-        _write(path, with_labels(data, LABELS))
-        models.append(
-            {"file": path.name, "accuracy": accuracy, "images": len(images), "range": [-1, 1]}
-        )
-        print(f"{path}: {path.stat().st_size:,} bytes, accuracy {accuracy:.1%}")
-    _write(assets / "models.json", json.dumps({"models": models}, indent=1).encode())
-    for digit in range(10):
-        # Samples show what the app does; where the models differ is in their accuracy.
-        sample = images[everywhere & (labels == digit)][0]
-        _write(assets / "samples" / f"{digit}.png", grey_png(sample))
-
-
-def _trained(run: Path, method: str, epochs: int, **options: Any) -> Any:
-    from keras_sparsebnn._keras import keras
     from keras_sparsebnn.training import RunConfig, train
 
-    codewords = CODEWORDS if method == "learned" else 512
-    config = RunConfig(method=method, codewords=codewords, epochs=epochs, **options)
+    config = RunConfig.load(model.folder / "run.json")
+    config = dataclasses.replace(config, float_network=True, epochs=epochs)
     train(config, run, progress=False, report=print)
-    return keras.models.load_model(run / "model.keras", compile=False)
+    network = load_model(run / "model.keras")
+    calibration = next(iter(load(config.dataset).train(0, 0, 256)))[0].numpy()
+    files = {"float": _with_tensorflow(network), "int8": _with_tensorflow(network, calibration)}
+    images, classes = held_out(config.dataset)
+    return {
+        kind: (
+            with_labels(data, model.labels),
+            float(np.mean(predict(data, model.prepared(images)).argmax(-1) == classes)),
+        )
+        for kind, data in files.items()
+    }
 
 
 def _with_tensorflow(model: Any, calibration: Any = None) -> bytes:
@@ -123,22 +152,29 @@ def predict(data: bytes, images: Any) -> Any:
     return scores
 
 
-def grey_png(image: Any) -> bytes:
-    """An image in [-1, 1], `[H, W, 1]`, as a PNG of 8 bits; the same bytes on every machine.
+def png(image: npt.NDArray[np.uint8], maximum: int = 255) -> bytes:
+    """An image as a PNG of 8 bits a channel; the same bytes on every machine.
 
-    Reference: W3C, "Portable Network Graphics", third edition, sections 5 and 10.
+    Args:
+        image: from 0 to `maximum`.
+        maximum: what is white.
+
+    Shape:
+        `[H, W, 1]`, grey, or `[H, W, 3]`, red, green and blue.
+
+    Reference: W3C, "Portable Network Graphics", third edition, sections 5, 10 and 11.2.1.
     """
     import numpy as np
 
-    pixels = np.rint((image[..., 0] + 1) * 127.5).astype(np.uint8)
-    height, width = pixels.shape
+    pixels = np.rint(image * (255 / maximum)).astype(np.uint8)
+    height, width, channels = pixels.shape
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = zlib.crc32(kind + data)
         return len(data).to_bytes(4, "big") + kind + data + check.to_bytes(4, "big")
 
-    header = struct.pack(">2L5B", width, height, 8, 0, 0, 0, 0)
+    header = struct.pack(">2L5B", width, height, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
     image_data = zlib.compress(rows, 0)
     return (
         b"\x89PNG\r\n\x1a\n"

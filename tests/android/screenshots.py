@@ -1,4 +1,4 @@
-"""Takes the documentation's pictures of the app's screens.
+"""Takes the documentation's images of the app's screens.
 
     python -m tests.android.screenshots     # into docs/images/android
 
@@ -38,10 +38,10 @@ def main() -> int:
             return 1
         IMAGES.mkdir(parents=True, exist_ok=True)
         for path in sorted(tests.glob("*.png")):
-            picture = Image.open(path).convert("RGB")
-            scale = WIDTH / min(picture.size)
-            size = (round(picture.width * scale), round(picture.height * scale))
-            small = picture.resize(size, Image.Resampling.LANCZOS)
+            image = Image.open(path).convert("RGB")
+            scale = WIDTH / min(image.size)
+            size = (round(image.width * scale), round(image.height * scale))
+            small = image.resize(size, Image.Resampling.LANCZOS)
             small.quantize(128).save(IMAGES / path.name, optimize=True)
             print(IMAGES / path.name)
     return 0

@@ -16,6 +16,7 @@ import pytest
 from android_demo.tools import apk, artifacts, assets
 from keras_sparsebnn.converters.int8_weights import has_int8_weights
 from keras_sparsebnn.devices import reports
+from keras_sparsebnn.pretrained import KINDS, PretrainedModel, load, names
 from keras_sparsebnn.tflite_file import ModelBuilder, Subgraph, Table, read
 from tests.android import app_tests
 from tests.android.conftest import need
@@ -54,12 +55,8 @@ def results(java_tests: app_tests.JavaTests, tmp_path_factory: pytest.TempPathFa
 
 
 def expectations() -> dict[str, Any]:
-    """What Python says of the same models, pictures and numbers."""
+    """What Python says of the same models, images and numbers."""
     models = sorted((apk.ASSETS / "models").glob("*.tflite"))
-    pixels = np.stack([grey(apk.ASSETS / "samples" / f"{digit}.png") for digit in range(10)])
-    # As the app computes it, in float32.
-    step = (np.float32(1) - np.float32(-1)) / np.float32(255)
-    images = (np.float32(-1) + step * pixels.astype(np.float32))[..., None]
     rng = np.random.default_rng(0)
     quantiles = []
     for count in (1, 2, 5, 50):
@@ -69,7 +66,7 @@ def expectations() -> dict[str, Any]:
             quantiles.append({"values": values.tolist(), "q": q, "result": result})
     return {
         "probabilities": {
-            path.name: softmax(assets.predict(path.read_bytes(), images)).tolist()
+            path.name: softmax(assets.predict(path.read_bytes(), samples(path))).tolist()
             for path in models
         },
         "facts": [facts(path) for path in (*models, *sorted(GOLDEN.glob("*.tflite")))],
@@ -77,11 +74,21 @@ def expectations() -> dict[str, Any]:
     }
 
 
-def grey(path: Path) -> np.ndarray:
-    """The pixels of a PNG, whatever wrote it."""
+def of(path: Path) -> PretrainedModel:
+    """The model whose labels and samples a file of the assets has."""
+    (name,) = (name for name in names() if path.name.startswith(f"{name}_"))
+    return load(name)
+
+
+def samples(path: Path) -> np.ndarray:
+    """Its samples as the app gives them to it: from PNGs of 8 bits, in float32."""
     from PIL import Image
 
-    return np.asarray(Image.open(path))
+    folder = apk.ASSETS / "samples" / of(path).name
+    pixels = np.stack([np.asarray(Image.open(file)) for file in sorted(folder.iterdir())])
+    step = (np.float32(1) - np.float32(-1)) / np.float32(255)
+    images = np.float32(-1) + step * pixels.astype(np.float32)
+    return images.reshape(-1, *of(path).input_shape)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -98,7 +105,7 @@ def facts(path: Path) -> dict[str, Any]:
     kind = ["SUBBIT" if "SparsebnnBconv2d" in names else "ONE_BIT"] if binary else []
     if has_int8_weights(file) or path.stem == "digits_int8":
         kind.append("INT8")
-    labels = ",".join(assets.LABELS) if path.parent.name == "models" else ""
+    labels = ",".join(of(path).labels) if path.parent.name == "models" else ""
     return {
         "path": str(path),
         "kind": "_".join(kind) or "FLOAT",
@@ -145,6 +152,30 @@ def graph(operator: str, *inputs: tuple[list[int], str]) -> bytes:
     options = Table("AddOptions") if operator == "ADD" else None
     builder.operator(operator, tensors[:-1], tensors[-1:], options)
     return builder.to_bytes(tensors[:-1], tensors[-1:])
+
+
+def test_the_assets_are_the_packages(java_tests: app_tests.JavaTests):
+    contents = json.loads((apk.ASSETS / "models.json").read_text("utf-8"))
+    models = {model["file"]: model for model in contents["models"]}
+    for model in map(load, names()):
+        for kind in KINDS:
+            file = f"{model.name}_{kind}.tflite"
+            assert (apk.ASSETS / "models" / file).read_bytes() == model.path(kind).read_bytes()
+            assert models[file]["accuracy"] == model.accuracy(kind)
+            assert models[file]["images"] == model.card["data"]["test_images"]
+            scores = assets.predict(model.path(kind).read_bytes(), samples(Path(file)))
+            np.testing.assert_array_equal(scores.argmax(-1), np.arange(len(model.labels)))
+        found = [sample for sample in contents["samples"] if sample["set"] == model.name]
+        assert [sample["label"] for sample in found] == model.labels
+    assert models.keys() == {path.name for path in (apk.ASSETS / "models").iterdir()}
+    assert {sample["file"] for sample in contents["samples"]} == {
+        path.relative_to(apk.ASSETS).as_posix() for path in apk.ASSETS.glob("samples/*/*")
+    }
+    peers = {"digits_float.tflite", "digits_int8.tflite"}
+    assert peers < models.keys()
+    for name in peers:
+        assert models[name]["samples"] == "digits"
+        assert models[name]["accuracy"] > 0.98
 
 
 @pytest.mark.parametrize("test", app_tests.methods())
@@ -222,5 +253,5 @@ def test_a_killed_benchmark_keeps_its_results(
 @pytest.mark.parametrize("name", ["classify", "benchmark", "results", "models"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_documentation_has_every_screen(name: str, theme: str):
-    picture = IMAGES / f"{name}-{theme}.png"
-    assert picture.is_file(), "run: python -m tests.android.screenshots"
+    image = IMAGES / f"{name}-{theme}.png"
+    assert image.is_file(), "run: python -m tests.android.screenshots"

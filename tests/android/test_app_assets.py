@@ -35,8 +35,13 @@ def test_int8_models_are_given_and_give_real_numbers():
     np.testing.assert_array_equal(result, np.array([[0, 0, 0.5, 1.5]], np.float32))
 
 
-def test_pictures_are_what_other_programs_read():
-    image_module = pytest.importorskip("PIL.Image")
-    image = np.linspace(-1, 1, 24, dtype=np.float32).reshape(4, 6, 1)
-    read_back = np.asarray(image_module.open(io.BytesIO(assets.grey_png(image))))
-    np.testing.assert_array_equal(read_back, np.rint((image[..., 0] + 1) * 127.5))
+@pytest.mark.parametrize(("channels", "maximum"), [(1, 16), (1, 255), (3, 255)])
+def test_images_are_what_other_programs_read(channels: int, maximum: int):
+    pil = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(channels + maximum)
+    image = rng.integers(0, maximum + 1, (4, 6, channels), np.uint8)
+    read_back = np.asarray(pil.open(io.BytesIO(assets.png(image, maximum))))
+    assert read_back.dtype == np.uint8
+    np.testing.assert_array_equal(
+        read_back.reshape(image.shape), np.rint(image.astype(float) * 255 / maximum)
+    )

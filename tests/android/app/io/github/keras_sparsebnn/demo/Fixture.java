@@ -41,7 +41,7 @@ public final class Fixture {
     shadowOf(Looper.getMainLooper()).idle();
   }
 
-  /** A picture of a window, into the folder that pytest names. */
+  /** An image of a window, into the folder that pytest names. */
   public static void screenshot(View view, String name) throws IOException {
     Bitmap bitmap =
         Bitmap.createBitmap(view.getWidth(), view.getHeight(), Bitmap.Config.ARGB_8888);

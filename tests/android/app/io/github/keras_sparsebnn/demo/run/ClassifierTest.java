@@ -12,9 +12,12 @@ import android.graphics.Color;
 import io.github.keras_sparsebnn.demo.Fixture;
 import io.github.keras_sparsebnn.demo.UserError;
 import io.github.keras_sparsebnn.demo.models.Model;
+import io.github.keras_sparsebnn.demo.models.Sample;
 import java.io.InputStream;
 import java.nio.file.Files;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import org.json.JSONArray;
 import org.json.JSONObject;
@@ -22,36 +25,42 @@ import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.robolectric.RobolectricTestRunner;
 
-/** What the app says of a picture is what Python says of it. */
+/** What the app says of an image is what Python says of it. */
 @RunWith(RobolectricTestRunner.class)
 public class ClassifierTest {
-  private static Bitmap sample(int digit) throws Exception {
-    try (InputStream in = app().getAssets().open("samples/" + digit + ".png")) {
-      return BitmapFactory.decodeStream(in);
+  private static List<Bitmap> samples(Model model) throws Exception {
+    List<Bitmap> bitmaps = new ArrayList<>();
+    for (Sample sample : app().models().samples(model)) {
+      try (InputStream in = app().getAssets().open(sample.asset())) {
+        bitmaps.add(BitmapFactory.decodeStream(in));
+      }
     }
+    return bitmaps;
   }
 
   @Test
   public void scoresArePythons() throws Exception {
     JSONObject expected = Fixture.expected().getJSONObject("probabilities");
     double largest = 0;
-    assertEquals(5, app().models().all().size());
+    assertEquals(expected.length(), app().models().all().size());
     for (Model model : app().models().all()) {
-      JSONArray digits = expected.getJSONArray(model.name());
+      JSONArray ofModel = expected.getJSONArray(model.name());
+      List<Bitmap> samples = samples(model);
+      assertEquals(ofModel.length(), samples.size());
       for (String kernel : new String[] {"auto", "xnor", "codebook", "reference"}) {
         Network.Options options = new Network.Options(2, kernel, false);
         try (ImageClassifier classifier = new ImageClassifier(model, options)) {
-          for (int digit = 0; digit < 10; ++digit) {
-            ImageClassifier.Result result = classifier.classify(sample(digit), false, 10);
+          for (int i = 0; i < samples.size(); ++i) {
+            ImageClassifier.Result result = classifier.classify(samples.get(i), false, 10);
             assertEquals(10, result.scores().size());
             // Beside them, the delegate runs the float operators between them.
             long binary =
                 result.nodes().stream().filter(n -> n.op().matches("(Lce|Sparsebnn).*")).count();
             assertEquals(model.facts().binaryOperators(), binary);
             for (ImageClassifier.Score score : result.scores()) {
-              double python = digits.getJSONArray(digit).getDouble(score.index());
+              double python = ofModel.getJSONArray(i).getDouble(score.index());
               largest = Math.max(largest, Math.abs(score.score() - python));
-              assertEquals(String.valueOf(score.index()), score.label());
+              assertEquals(model.facts().labels().get(score.index()), score.label());
             }
           }
         }
@@ -65,7 +74,7 @@ public class ClassifierTest {
   @Test
   public void swapsDarkAndLight() throws Exception {
     Model model = app().models().find("digits_subbit.tflite");
-    Bitmap digit = sample(3);
+    Bitmap digit = samples(model).get(3);
     Bitmap negative = digit.copy(Bitmap.Config.ARGB_8888, true);
     for (int y = 0; y < 8; ++y) {
       for (int x = 0; x < 8; ++x) negative.setPixel(x, y, digit.getPixel(x, y) ^ 0xFFFFFF);
@@ -78,16 +87,16 @@ public class ClassifierTest {
   }
 
   @Test
-  public void aLargerPictureIsTheMeanOfItsPixels() {
+  public void aLargerImageIsTheMeanOfItsPixels() {
     Bitmap large = Bitmap.createBitmap(64, 32, Bitmap.Config.ARGB_8888);
     for (int y = 0; y < 32; ++y) {
       for (int x = 0; x < 64; ++x) large.setPixel(x, y, (x / 4 + y / 4) % 2 == 0 ? -1 : Color.BLACK);
     }
-    Bitmap small = Pictures.square(large, 8, 8);
+    Bitmap small = Images.square(large, 8, 8);
     assertEquals(8, small.getWidth());
     assertEquals(Color.WHITE, small.getPixel(0, 0));
     assertEquals(Color.BLACK, small.getPixel(1, 0));
-    Bitmap tiny = Pictures.square(large, 4, 4);
+    Bitmap tiny = Images.square(large, 4, 4);
     assertEquals(128, Color.red(tiny.getPixel(1, 2)), 1);
   }
 
@@ -117,12 +126,12 @@ public class ClassifierTest {
 
   @Test
   public void anUnknownKernelIsRefused() {
-    Model model = app().models().find("digits_1bit.tflite");
+    Model model = app().models().find("digits_lce.tflite");
     UserError error =
         assertThrows(
             UserError.class, () -> new Network(model, new Network.Options(1, "fast", false)));
     String line = error.line(app());
-    assertTrue(line, line.startsWith("digits_1bit.tflite does not load: Expected"));
+    assertTrue(line, line.startsWith("digits_lce.tflite does not load: Expected"));
     assertEquals(1, line.lines().count());
     assertTrue(Arrays.asList(line.split(" ")).contains("fast,") || line.contains("fast"));
   }

@@ -35,7 +35,7 @@ import org.robolectric.Robolectric;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.android.controller.ActivityController;
 
-/** Pictures from other apps, the camera, and reports for other apps. */
+/** Images from other apps, the camera, and reports for other apps. */
 @RunWith(RobolectricTestRunner.class)
 public class OtherAppsTest {
   private ActivityController<MainActivity> controller;
@@ -72,13 +72,13 @@ public class OtherAppsTest {
   }
 
   private static byte[] sample(int digit) throws Exception {
-    try (InputStream in = app().getAssets().open("samples/" + digit + ".png")) {
+    try (InputStream in = app().getAssets().open("samples/digits/" + digit + ".png")) {
       return in.readAllBytes();
     }
   }
 
   @Test
-  public void aPictureIsClassified() throws Exception {
+  public void anImageIsClassified() throws Exception {
     choose(R.id.photo, Intent.ACTION_GET_CONTENT, sample(7));
     ViewGroup scores = activity.findViewById(R.id.scores);
     assertEquals("7", ((TextView) scores.findViewById(R.id.score_label)).getText().toString());
@@ -87,8 +87,8 @@ public class OtherAppsTest {
   }
 
   @Test
-  public void whatIsNoPictureIsRefused() throws Exception {
-    choose(R.id.file, Intent.ACTION_OPEN_DOCUMENT, "no picture".getBytes(StandardCharsets.UTF_8));
+  public void whatIsNoImageIsRefused() throws Exception {
+    choose(R.id.file, Intent.ACTION_OPEN_DOCUMENT, "no image".getBytes(StandardCharsets.UTF_8));
     assertEquals("The image could not be read: no image.", text(R.id.classify_error));
     assertEquals(0, ((ViewGroup) activity.findViewById(R.id.scores)).getChildCount());
   }

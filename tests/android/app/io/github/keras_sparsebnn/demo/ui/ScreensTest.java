@@ -8,18 +8,25 @@ import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertTrue;
 import static org.robolectric.Shadows.shadowOf;
 
+import android.app.Activity;
 import android.content.Intent;
 import android.content.pm.PackageManager;
+import android.graphics.drawable.BitmapDrawable;
+import android.net.Uri;
 import android.os.BatteryManager;
 import android.os.Looper;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.EditText;
+import android.widget.ImageView;
 import android.widget.ScrollView;
 import android.widget.Spinner;
 import android.widget.TextView;
 import io.github.keras_sparsebnn.demo.R;
 import io.github.keras_sparsebnn.demo.Fixture;
+import io.github.keras_sparsebnn.demo.models.Model;
+import java.io.ByteArrayInputStream;
+import java.io.InputStream;
 import org.junit.After;
 import org.junit.Test;
 import org.junit.runner.RunWith;
@@ -69,8 +76,7 @@ public class ScreensTest {
   }
 
   private void click(int id) throws Exception {
-    find(id).performClick();
-    settle();
+    click(find(id));
   }
 
   private void shoot(String name) throws Exception {
@@ -83,21 +89,36 @@ public class ScreensTest {
     return ((TextView) scores.getChildAt(0).findViewById(R.id.score_label)).getText().toString();
   }
 
+  private void choose(String model) throws Exception {
+    String name = model.endsWith(".tflite") ? model : model + ".tflite";
+    int position = app().models().all().indexOf(app().models().find(name));
+    ((Spinner) find(R.id.classify_model)).setSelection(position);
+    settle();
+  }
+
+  private ImageView sample(int index) {
+    return ((ViewGroup) find(R.id.samples)).getChildAt(index).findViewById(R.id.sample_image);
+  }
+
+  private static void click(View view) throws Exception {
+    view.performClick();
+    settle();
+  }
+
+  private int width() {
+    return ((BitmapDrawable) ((ImageView) find(R.id.image)).getDrawable()).getBitmap().getWidth();
+  }
+
   private void classify(String suffix) throws Exception {
     start();
-    ViewGroup samples = find(R.id.samples);
-    assertEquals(10, samples.getChildCount());
-    Spinner models = find(R.id.classify_model);
-    for (int model = models.getCount() - 1; model >= 0; --model) {
-      models.setSelection(model);
-      settle();
+    for (Model model : app().models().all()) {
+      choose(model.name());
       assertEquals("", text(R.id.classify_error));
       assertTrue(text(R.id.classify_ms), text(R.id.classify_ms).endsWith(" ms"));
     }
-    models.setSelection(4);
-    samples.getChildAt(8).findViewById(R.id.sample_image).performClick();
-    settle();
-    assertEquals("8", best());
+    choose(suffix.equals("-light") ? "fashion_mnist_subbit_int8" : "digits_subbit_int8");
+    click(sample(8));
+    assertEquals(suffix.equals("-light") ? "Bag" : "8", best());
     assertTrue(text(R.id.classify_runtime), text(R.id.classify_runtime).contains("delegate"));
     shoot("classify" + suffix);
   }
@@ -135,7 +156,7 @@ public class ScreensTest {
     settle();
     assertTrue(text(R.id.device_state).contains("83"));
     assertEquals("", text(R.id.benchmark_error));
-    assertEquals(5, ((ViewGroup) find(R.id.result_rows)).getChildCount());
+    assertEquals(app().models().all().size(), ((ViewGroup) find(R.id.result_rows)).getChildCount());
     assertTrue(find(R.id.chart).getContentDescription().toString().contains("Sub-bit"));
     ViewGroup rows = find(R.id.result_rows);
     rows.getChildAt(3).findViewById(R.id.result_toggle).performClick();
@@ -163,7 +184,7 @@ public class ScreensTest {
     start();
     click(R.id.tab_models);
     ViewGroup list = find(R.id.model_list);
-    assertEquals(5, list.getChildCount());
+    assertEquals(app().models().all().size(), list.getChildCount());
     String facts = ((TextView) list.getChildAt(3).findViewById(R.id.row_facts)).getText().toString();
     assertTrue(facts, facts.contains("10 classes with labels"));
     shoot("models" + suffix);
@@ -183,9 +204,9 @@ public class ScreensTest {
   @Test
   public void keepsWhatWasChosenWhenTurned() throws Exception {
     start();
-    ((Spinner) find(R.id.classify_model)).setSelection(2);
-    ((ViewGroup) find(R.id.samples)).getChildAt(4).findViewById(R.id.sample_image).performClick();
-    settle();
+    choose("fashion_mnist_lce");
+    click(sample(4));
+    assertEquals("Coat", best());
     click(R.id.tab_models);
     RuntimeEnvironment.setQualifiers("+land");
     controller.recreate();
@@ -193,8 +214,70 @@ public class ScreensTest {
     assertEquals(View.VISIBLE, find(R.id.add_model).getVisibility());
     assertTrue(find(R.id.tab_models).isSelected());
     click(R.id.tab_classify);
-    assertEquals(2, ((Spinner) find(R.id.classify_model)).getSelectedItemPosition());
-    assertEquals("4", best());
+    Model chosen = (Model) ((Spinner) find(R.id.classify_model)).getSelectedItem();
+    assertEquals("fashion_mnist_lce.tflite", chosen.name());
+    assertEquals("Sample Coat", sample(4).getContentDescription());
+    assertEquals("Coat", best());
+  }
+
+  @Test
+  public void showsTheSamplesOfTheModel() throws Exception {
+    start();
+    choose("digits_subbit");
+    assertEquals(10, ((ViewGroup) find(R.id.samples)).getChildCount());
+    assertEquals("Sample 5", sample(5).getContentDescription());
+    click(sample(5));
+    choose("digits_lce");
+    assertEquals("5", best()); // of the same set: it stays
+    choose("fashion_mnist_subbit");
+    assertEquals(10, ((ViewGroup) find(R.id.samples)).getChildCount());
+    assertEquals("T-shirt/top", best());
+    assertEquals(28, width());
+    choose("digits_lce");
+    assertEquals("0", best());
+    assertEquals(8, width());
+  }
+
+  @Test
+  public void anAddedModelMayBeTriedOnEverySample() throws Exception {
+    start();
+    choose("fashion_mnist_subbit");
+    click(sample(1));
+    try (InputStream in = app().getAssets().open("models/fashion_mnist_lce.tflite")) {
+      app().models().add("mine.tflite", in);
+    }
+    click(R.id.tab_models);
+    click(R.id.tab_classify);
+    choose("mine");
+    int sets = ((ViewGroup) find(R.id.samples)).getChildCount() / 10;
+    assertTrue("sets: " + sets, sets >= 2);
+    assertEquals("Trouser", best()); // what is shown stays
+    controller.recreate();
+    settle();
+    assertEquals("Trouser", best());
+    click(sample(3));
+    assertEquals(8, width());
+    choose("digits_subbit");
+    assertEquals("3", best());
+  }
+
+  @Test
+  public void anotherAppsImageStaysWithEveryModel() throws Exception {
+    MainActivity activity = start();
+    try (InputStream in = app().getAssets().open("samples/digits/7.png")) {
+      byte[] png = in.readAllBytes();
+      Uri uri = Uri.parse("content://gallery/7");
+      shadowOf(app().getContentResolver())
+          .registerInputStreamSupplier(uri, () -> new ByteArrayInputStream(png));
+      click(R.id.photo);
+      Intent asked = shadowOf(activity).getNextStartedActivityForResult().intent;
+      shadowOf(activity).receiveResult(asked, Activity.RESULT_OK, new Intent().setData(uri));
+      settle();
+    }
+    choose("fashion_mnist_subbit");
+    assertEquals(8, width());
+    choose("digits_subbit");
+    assertEquals("7", best());
   }
 
   private static void waitForSome() throws Exception {
@@ -220,7 +303,7 @@ public class ScreensTest {
     settle();
     assertEquals(View.GONE, find(R.id.running).getVisibility());
     assertTrue(app().benchmark().report().complete());
-    assertEquals(5, ((ViewGroup) find(R.id.result_rows)).getChildCount());
+    assertEquals(app().models().all().size(), ((ViewGroup) find(R.id.result_rows)).getChildCount());
   }
 
   @Test
@@ -253,7 +336,7 @@ public class ScreensTest {
     find(R.id.cancel).performClick();
     app().benchmark().join();
     settle();
-    assertEquals(5, ((ViewGroup) find(R.id.result_rows)).getChildCount());
+    assertEquals(app().models().all().size(), ((ViewGroup) find(R.id.result_rows)).getChildCount());
     assertEquals(View.VISIBLE, find(R.id.start).getVisibility());
   }
 

@@ -22,13 +22,13 @@ import io.github.keras_sparsebnn.demo.UserError;
 import java.util.List;
 
 /**
- * Live pictures of the camera, square and upright. What is shown is what the model is given, so the
+ * Live images of the camera, square and upright. What is shown is what the model is given, so the
  * frames are converted here instead of drawn by the system.
  */
 public final class CameraFeed implements AutoCloseable {
-  /** Hears of pictures and of the end. Called on a thread of the feed's own. */
+  /** Hears of images and of the end. Called on a thread of the feed's own. */
   public interface Listener {
-    void picture(Bitmap picture);
+    void image(Bitmap image);
 
     void failed(UserError error);
   }
@@ -85,7 +85,7 @@ public final class CameraFeed implements AutoCloseable {
     }
   }
 
-  /** Clockwise degrees from the sensor's picture to an upright one. */
+  /** Clockwise degrees from the sensor's image to an upright one. */
   static int turn(int sensorDegrees, int displayDegrees, boolean front) {
     int turned = front ? sensorDegrees + displayDegrees : sensorDegrees - displayDegrees;
     return (turned + 360) % 360;
@@ -179,12 +179,12 @@ public final class CameraFeed implements AutoCloseable {
   }
 
   private void convert(ImageReader from) {
-    Bitmap picture;
+    Bitmap image;
     try (Image frame = from.acquireLatestImage()) {
       if (frame == null) return;
       Image.Plane[] planes = frame.getPlanes();
-      picture =
-          YuvPicture.of(
+      image =
+          YuvFrame.of(
               plane(planes[0]),
               plane(planes[1]),
               plane(planes[2]),
@@ -196,11 +196,11 @@ public final class CameraFeed implements AutoCloseable {
     } catch (IllegalStateException closing) {
       return;
     }
-    listener.picture(picture);
+    listener.image(image);
   }
 
-  private static YuvPicture.Plane plane(Image.Plane plane) {
-    return new YuvPicture.Plane(
+  private static YuvFrame.Plane plane(Image.Plane plane) {
+    return new YuvFrame.Plane(
         plane.getBuffer(), plane.getRowStride(), plane.getPixelStride());
   }
 
@@ -211,7 +211,7 @@ public final class CameraFeed implements AutoCloseable {
     listener.failed(new UserError(error, R.string.error_camera, UserError.reason(error)));
   }
 
-  /** Ends the feed; a picture that is being converted may still come. */
+  /** Ends the feed; an image that is being converted may still come. */
   @Override
   public void close() {
     synchronized (this) {

@@ -14,6 +14,7 @@ import java.nio.ByteBuffer;
  * @param images how many test images the accuracy is of
  * @param low what a black channel of a float input is
  * @param high what a white one is
+ * @param samples the set of samples that it is for; empty if unknown
  */
 public record Model(
     String name,
@@ -23,7 +24,8 @@ public record Model(
     double accuracy,
     int images,
     float low,
-    float high) {
+    float high,
+    String samples) {
 
   /** The same object only: two files may have the same bytes, and comparing them takes time. */
   @Override

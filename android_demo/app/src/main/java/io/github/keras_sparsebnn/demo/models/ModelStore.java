@@ -35,10 +35,12 @@ public final class ModelStore {
 
   private static final String SUFFIX = ".tflite";
   private static final float LOW = -1, HIGH = 1;
+  private static final String UNKNOWN = "";
 
   private final Context context;
   private final File folder;
   private final List<Model> models = new ArrayList<>();
+  private final List<Sample> samples = new ArrayList<>();
 
   /** Reads what is there; a file that cannot be read any more is left out. */
   public ModelStore(Context context) {
@@ -66,6 +68,15 @@ public final class ModelStore {
   public synchronized Model find(String name) {
     for (Model model : models) if (model.name().equals(name)) return model;
     return null;
+  }
+
+  /** The samples for a model: of its own set, or all of them if that is unknown. */
+  public List<Sample> samples(Model model) {
+    List<Sample> found = new ArrayList<>();
+    for (Sample sample : samples) {
+      if (model.samples().isEmpty() || model.samples().equals(sample.set())) found.add(sample);
+    }
+    return found;
   }
 
   /**
@@ -118,9 +129,7 @@ public final class ModelStore {
 
   private static void check(File file, String name) throws IOException, BadFile, UserError {
     ByteBuffer bytes = mapped(file);
-    ModelFacts facts = ModelFacts.read(bytes);
-    Model model = new Model(name, false, bytes, facts, Double.NaN, 0, LOW, HIGH);
-    try (Network network = new Network(model, Network.Options.DEFAULT)) {
+    try (Network network = new Network(added(name, bytes), Network.Options.DEFAULT)) {
       network.run();
     }
   }
@@ -142,9 +151,12 @@ public final class ModelStore {
    * @throws IOException it cannot be read
    */
   public static Model open(File file) throws IOException, BadFile {
-    ByteBuffer bytes = mapped(file);
+    return added(file.getName(), mapped(file));
+  }
+
+  private static Model added(String name, ByteBuffer bytes) throws BadFile {
     return new Model(
-        file.getName(), false, bytes, ModelFacts.read(bytes), Double.NaN, 0, LOW, HIGH);
+        name, false, bytes, ModelFacts.read(bytes), Double.NaN, 0, LOW, HIGH, UNKNOWN);
   }
 
   private static ByteBuffer mapped(File file) throws IOException {
@@ -158,7 +170,8 @@ public final class ModelStore {
 
   private void readBundled() {
     try {
-      JSONArray list = new JSONObject(text("models.json")).getJSONArray("models");
+      JSONObject contents = new JSONObject(text("models.json"));
+      JSONArray list = contents.getJSONArray("models");
       for (int i = 0; i < list.length(); ++i) {
         JSONObject item = list.getJSONObject(i);
         ByteBuffer bytes = asset("models/" + item.getString("file"));
@@ -172,7 +185,14 @@ public final class ModelStore {
                 item.getDouble("accuracy"),
                 item.getInt("images"),
                 (float) range.getDouble(0),
-                (float) range.getDouble(1)));
+                (float) range.getDouble(1),
+                item.getString("samples")));
+      }
+      list = contents.getJSONArray("samples");
+      for (int i = 0; i < list.length(); ++i) {
+        JSONObject item = list.getJSONObject(i);
+        samples.add(
+            new Sample(item.getString("set"), item.getString("file"), item.getString("label")));
       }
     } catch (IOException | JSONException | BadFile error) {
       throw new IllegalStateException("the app's own assets are damaged", error);

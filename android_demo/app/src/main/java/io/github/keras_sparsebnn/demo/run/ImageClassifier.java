@@ -11,7 +11,7 @@ import java.util.List;
 import org.tensorflow.lite.DataType;
 import org.tensorflow.lite.Tensor;
 
-/** Classifies pictures with a model that takes one image and gives one score for each class. */
+/** Classifies images with a model that takes one image and gives one score for each class. */
 public final class ImageClassifier implements AutoCloseable {
   /**
    * A class and its score.
@@ -23,7 +23,7 @@ public final class ImageClassifier implements AutoCloseable {
   public record Score(int index, String label, float score) {}
 
   /**
-   * What a picture was found to be.
+   * What an image was found to be.
    *
    * @param scores of the best classes, best first
    * @param milliseconds of the inference alone
@@ -82,23 +82,23 @@ public final class ImageClassifier implements AutoCloseable {
   }
 
   /**
-   * Classifies a picture.
+   * Classifies an image.
    *
-   * @param picture of any size: its largest square in the middle is scaled to the model's input
+   * @param image of any size: its largest square in the middle is scaled to the model's input
    * @param invert whether dark and light change places
    * @param count how many classes at most
    */
-  public Result classify(Bitmap picture, boolean invert, int count) throws UserError {
-    fill(picture, invert);
+  public Result classify(Bitmap image, boolean invert, int count) throws UserError {
+    fill(image, invert);
     network.run();
     float[] scores = probabilities(scores());
     return new Result(best(scores, count), network.nanos() / 1e6, nodes);
   }
 
-  private void fill(Bitmap picture, boolean invert) {
-    Bitmap scaled = Pictures.square(picture, width, height);
+  private void fill(Bitmap image, boolean invert) {
+    Bitmap scaled = Images.square(image, width, height);
     scaled.getPixels(pixels, 0, width, 0, 0, width, height);
-    if (scaled != picture) scaled.recycle();
+    if (scaled != image) scaled.recycle();
     Tensor tensor = network.inputTensor(0);
     ByteBuffer input = network.input(0);
     input.rewind();
@@ -106,7 +106,7 @@ public final class ImageClassifier implements AutoCloseable {
     for (int pixel : pixels) {
       int color = invert ? ~pixel : pixel;
       if (channels == 1) {
-        put(input, tensor, model.low() + step * Pictures.luma(color));
+        put(input, tensor, model.low() + step * Images.luma(color));
       } else {
         put(input, tensor, model.low() + step * Color.red(color));
         put(input, tensor, model.low() + step * Color.green(color));

@@ -21,29 +21,30 @@ import io.github.keras_sparsebnn.demo.R;
 import io.github.keras_sparsebnn.demo.UserError;
 import io.github.keras_sparsebnn.demo.camera.CameraFeed;
 import io.github.keras_sparsebnn.demo.models.Model;
+import io.github.keras_sparsebnn.demo.models.Sample;
 import io.github.keras_sparsebnn.demo.run.ImageClassifier;
 import io.github.keras_sparsebnn.demo.run.Network;
-import io.github.keras_sparsebnn.demo.run.Pictures;
+import io.github.keras_sparsebnn.demo.run.Images;
 import java.io.IOException;
 import java.io.InputStream;
-import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 
-/** A picture, a model, and what the model sees in the picture. */
+/** An image, a model, and what the model sees in the image. */
 final class ClassifyScreen extends Screen implements CameraFeed.Listener {
-  private static final int REQUEST_PICTURE = 10;
+  private static final int REQUEST_IMAGE = 10;
   private static final int REQUEST_CAMERA = 11;
   private static final int CLASSES = 5;
-  /** Smaller pictures are drawn with visible pixels. */
+  /** Smaller images are drawn with visible pixels. */
   private static final int SMALL = 64;
 
-  private static final String SAMPLES = "samples";
+  private static final String ASSET = "asset";
   private static final String MODEL = "classify.model";
-  private static final String PICTURE = "classify.picture";
+  private static final String IMAGE = "classify.image";
   private static final String INVERT = "classify.invert";
   private static final String CAMERA = "classify.camera";
 
-  private final ImageView picture = find(R.id.picture);
+  private final ImageView image = find(R.id.image);
   private final Spinner models = find(R.id.classify_model);
   private final CompoundButton invert = find(R.id.invert);
   private final CompoundButton camera = find(R.id.camera);
@@ -54,6 +55,7 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
   private final ModelAdapter adapter;
   private final AtomicBoolean busy = new AtomicBoolean();
 
+  private List<Sample> samples = List.of();
   private Uri source;
   private Bitmap bitmap;
   private CameraFeed feed;
@@ -72,6 +74,7 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
         new AdapterView.OnItemSelectedListener() {
           @Override
           public void onItemSelected(AdapterView<?> list, View row, int position, long id) {
+            fillSamples();
             classify();
           }
 
@@ -79,8 +82,8 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
           public void onNothingSelected(AdapterView<?> list) {}
         });
     invert.setOnCheckedChangeListener((button, checked) -> classify());
-    find(R.id.photo).setOnClickListener(button -> activity.choose(photo(), REQUEST_PICTURE));
-    find(R.id.file).setOnClickListener(button -> activity.choose(document(), REQUEST_PICTURE));
+    find(R.id.photo).setOnClickListener(button -> activity.choose(photo(), REQUEST_IMAGE));
+    find(R.id.file).setOnClickListener(button -> activity.choose(document(), REQUEST_IMAGE));
     camera.setVisibility(CameraFeed.exists(activity) ? View.VISIBLE : View.GONE);
     camera.setOnCheckedChangeListener((button, on) -> camera(on));
     fillSamples();
@@ -98,41 +101,53 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
         .addCategory(Intent.CATEGORY_OPENABLE);
   }
 
+  /** Offers the samples for the chosen model, and shows one in place of another model's. */
   private void fillSamples() {
+    Model model = (Model) models.getSelectedItem();
+    List<Sample> wanted = model == null ? samples : app.models().samples(model);
+    if (wanted.equals(samples)) return;
+    samples = wanted;
     ViewGroup strip = find(R.id.samples);
+    strip.removeAllViews();
+    boolean another = source == null || ASSET.equals(source.getScheme());
     try {
-      String[] names = app.getAssets().list(SAMPLES);
-      Arrays.sort(names);
-      for (String name : names) {
+      for (Sample sample : samples) {
         View view = LayoutInflater.from(activity).inflate(R.layout.sample, strip, false);
-        ImageView image = view.findViewById(R.id.sample_image);
-        Uri uri = Uri.parse("asset:" + SAMPLES + "/" + name);
-        draw(image, decode(uri));
-        image.setContentDescription(
-            activity.getString(R.string.sample, name.substring(0, name.lastIndexOf('.'))));
-        image.setOnClickListener(clicked -> open(uri));
+        ImageView small = view.findViewById(R.id.sample_image);
+        Uri uri = uri(sample);
+        draw(small, decode(uri));
+        small.setContentDescription(activity.getString(R.string.sample, sample.label()));
+        small.setOnClickListener(clicked -> open(uri));
         strip.addView(view);
-        if (source == null) open(uri);
+        another &= !uri.equals(source);
       }
     } catch (IOException damaged) {
       throw new IllegalStateException("the app's own assets are damaged", damaged);
     }
+    if (!another) return;
+    // The camera goes on; this is what is shown after it.
+    if (camera.isChecked()) source = uri(samples.get(0));
+    else open(uri(samples.get(0)));
   }
 
-  /** Shows and classifies a picture: of the app's own samples, or of another app's. */
+  private static Uri uri(Sample sample) {
+    return Uri.fromParts(ASSET, sample.asset(), null);
+  }
+
+  /** Shows and classifies an image: of the app's own samples, or of another app's. */
   void open(Uri uri) {
     camera.setChecked(false);
     try {
       show(uri, decode(uri));
     } catch (IOException problem) {
-      fail(new UserError(problem, R.string.error_picture, UserError.reason(problem)));
+      fail(new UserError(problem, R.string.error_image, UserError.reason(problem)));
     } catch (OutOfMemoryError problem) {
       fail(new UserError(problem, R.string.error_memory));
     }
   }
 
   private Bitmap decode(Uri uri) throws IOException {
-    if (!"asset".equals(uri.getScheme())) return Pictures.decode(app.getContentResolver(), uri);
+    if (!ASSET.equals(uri.getScheme())) return Images.decode(app.getContentResolver(), uri);
     try (InputStream in = app.getAssets().open(uri.getSchemeSpecificPart())) {
       return BitmapFactory.decodeStream(in);
     }
@@ -141,7 +156,7 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
   private void show(Uri uri, Bitmap shown) {
     source = uri;
     bitmap = shown;
-    draw(picture, shown);
+    draw(image, shown);
     classify();
   }
 
@@ -151,7 +166,7 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
     view.setImageDrawable(drawable);
   }
 
-  /** Gives the picture on the screen to the chosen model, off the main thread. */
+  /** Gives the image on the screen to the chosen model, off the main thread. */
   private void classify() {
     Model model = (Model) models.getSelectedItem();
     if (model == null || bitmap == null || !busy.compareAndSet(false, true)) return;
@@ -272,7 +287,7 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
   }
 
   @Override
-  public void picture(Bitmap frame) {
+  public void image(Bitmap frame) {
     if (busy.get()) return;
     app.onMain(
         () -> {
@@ -295,6 +310,7 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
     visible = true;
     adapter.update(app.models().all());
     if (camera.isChecked()) camera(true);
+    fillSamples();
     classify();
   }
 
@@ -318,14 +334,14 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
 
   @Override
   void chosen(int request, Uri uri) {
-    if (request == REQUEST_PICTURE) open(uri);
+    if (request == REQUEST_IMAGE) open(uri);
   }
 
   @Override
   void save(Bundle state) {
     Model model = (Model) models.getSelectedItem();
     if (model != null) state.putString(MODEL, model.name());
-    if (source != null) state.putString(PICTURE, source.toString());
+    if (source != null) state.putString(IMAGE, source.toString());
     state.putBoolean(INVERT, invert.isChecked());
     state.putBoolean(CAMERA, camera.isChecked());
   }
@@ -334,7 +350,7 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
   void restore(Bundle state) {
     Model model = app.models().find(state.getString(MODEL, ""));
     if (model != null) models.setSelection(app.models().all().indexOf(model));
-    String uri = state.getString(PICTURE);
+    String uri = state.getString(IMAGE);
     if (uri != null) open(Uri.parse(uri));
     invert.setChecked(state.getBoolean(INVERT));
     camera.setChecked(state.getBoolean(CAMERA));

@@ -49,10 +49,11 @@ final class Texts {
         value);
   }
 
+  /** "71 kB", in one piece. */
   static String bytes(Context context, long bytes) {
     return bytes < 0
         ? context.getString(R.string.unknown)
-        : Formatter.formatShortFileSize(context, bytes);
+        : Formatter.formatShortFileSize(context, bytes).replace(' ', '\u00a0');
   }
 
   /** "99.2 %", and "100 %" without a decimal. */

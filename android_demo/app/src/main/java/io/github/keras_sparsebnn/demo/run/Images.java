@@ -14,17 +14,17 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 
-/** Decoding and scaling of pictures. */
-public final class Pictures {
-  /** Longest side of a decoded picture: larger than any model's input, small in memory. */
+/** Decoding and scaling of images. */
+public final class Images {
+  /** Longest side of a decoded image: larger than any model's input, small in memory. */
   private static final int LONGEST = 1024;
 
-  private Pictures() {}
+  private Images() {}
 
   /**
-   * A picture from storage, upright, and no larger than about {@code LONGEST} pixels a side.
+   * An image from storage, upright, and no larger than about {@code LONGEST} pixels a side.
    *
-   * @throws IOException it cannot be read or is no picture
+   * @throws IOException it cannot be read or is no image
    */
   public static Bitmap decode(ContentResolver resolver, Uri uri) throws IOException {
     BitmapFactory.Options size = new BitmapFactory.Options();
@@ -37,12 +37,12 @@ public final class Pictures {
     while (Math.max(size.outWidth, size.outHeight) / options.inSampleSize > 2 * LONGEST) {
       options.inSampleSize *= 2;
     }
-    Bitmap picture;
+    Bitmap image;
     try (InputStream in = open(resolver, uri)) {
-      picture = BitmapFactory.decodeStream(in, null, options);
+      image = BitmapFactory.decodeStream(in, null, options);
     }
-    if (picture == null) throw new IOException("no image");
-    return upright(picture, orientation(resolver, uri));
+    if (image == null) throw new IOException("no image");
+    return upright(image, orientation(resolver, uri));
   }
 
   private static InputStream open(ContentResolver resolver, Uri uri) throws IOException {
@@ -65,7 +65,7 @@ public final class Pictures {
     }
   }
 
-  private static Bitmap upright(Bitmap picture, int orientation) {
+  private static Bitmap upright(Bitmap image, int orientation) {
     Matrix turn = new Matrix();
     switch (orientation) {
       case ExifInterface.ORIENTATION_ROTATE_90 -> turn.postRotate(90);
@@ -74,31 +74,31 @@ public final class Pictures {
       case ExifInterface.ORIENTATION_FLIP_HORIZONTAL -> turn.postScale(-1, 1);
       case ExifInterface.ORIENTATION_FLIP_VERTICAL -> turn.postScale(1, -1);
       default -> {
-        return picture;
+        return image;
       }
     }
     return Bitmap.createBitmap(
-        picture, 0, 0, picture.getWidth(), picture.getHeight(), turn, true);
+        image, 0, 0, image.getWidth(), image.getHeight(), turn, true);
   }
 
   /**
    * The largest rectangle of the target's aspect in the middle, scaled to it. Halved as often as
    * possible first: bilinear scaling alone would skip pixels.
    */
-  static Bitmap square(Bitmap picture, int width, int height) {
-    if (picture.getWidth() == width && picture.getHeight() == height) return picture;
-    Rect from = middle(picture.getWidth(), picture.getHeight(), width, height);
-    Bitmap current = picture;
+  static Bitmap square(Bitmap image, int width, int height) {
+    if (image.getWidth() == width && image.getHeight() == height) return image;
+    Rect from = middle(image.getWidth(), image.getHeight(), width, height);
+    Bitmap current = image;
     while (from.width() >= 2 * width && from.height() >= 2 * height) {
       int halfWidth = Math.max(width, from.width() / 2);
       int halfHeight = Math.max(height, from.height() / 2);
       Bitmap half = drawn(current, from, halfWidth, halfHeight);
-      if (current != picture) current.recycle();
+      if (current != image) current.recycle();
       current = half;
       from = new Rect(0, 0, halfWidth, halfHeight);
     }
     Bitmap result = drawn(current, from, width, height);
-    if (current != picture) current.recycle();
+    if (current != image) current.recycle();
     return result;
   }
 
@@ -110,10 +110,10 @@ public final class Pictures {
     return new Rect(left, top, left + Math.max(1, cutWidth), top + Math.max(1, cutHeight));
   }
 
-  private static Bitmap drawn(Bitmap picture, Rect from, int width, int height) {
+  private static Bitmap drawn(Bitmap image, Rect from, int width, int height) {
     Bitmap result = Bitmap.createBitmap(width, height, Bitmap.Config.ARGB_8888);
     Paint smooth = new Paint(Paint.FILTER_BITMAP_FLAG);
-    new Canvas(result).drawBitmap(picture, from, new Rect(0, 0, width, height), smooth);
+    new Canvas(result).drawBitmap(image, from, new Rect(0, 0, width, height), smooth);
     return result;
   }
 

@@ -4,12 +4,12 @@ import android.graphics.Bitmap;
 import java.nio.ByteBuffer;
 
 /**
- * Turns a camera's YUV 4:2:0 frame into a square picture, upright.
+ * Turns a camera's YUV 4:2:0 frame into a square image, upright.
  *
  * <p>R = Y + 1.402 V, G = Y - 0.344136 U - 0.714136 V, B = Y + 1.772 U, with U and V minus 128:
  * JFIF's matrix, which Android's cameras use.
  */
-final class YuvPicture {
+final class YuvFrame {
   /**
    * A plane of a frame.
    *
@@ -23,7 +23,7 @@ final class YuvPicture {
     }
   }
 
-  private YuvPicture() {}
+  private YuvFrame() {}
 
   /**
    * The largest square in the middle of a frame.
@@ -33,7 +33,7 @@ final class YuvPicture {
    * @param v red minus brightness, likewise
    * @param degrees clockwise by which the frame must turn to be upright: 0, 90, 180 or 270
    * @param mirrored whether left and right change places afterwards
-   * @param largest side of the picture; every n-th sample is taken of a larger frame
+   * @param largest side of the image; every n-th sample is taken of a larger frame
    */
   static Bitmap of(
       Plane y, Plane u, Plane v, int width, int height, int degrees, boolean mirrored, int largest) {

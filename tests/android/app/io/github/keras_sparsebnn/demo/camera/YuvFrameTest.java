@@ -9,11 +9,11 @@ import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.robolectric.RobolectricTestRunner;
 
-/** Frames become pictures of the right colours, the right way up. */
+/** Frames become images of the right colours, the right way up. */
 @RunWith(RobolectricTestRunner.class)
-public class YuvPictureTest {
+public class YuvFrameTest {
   /** A plane of one value but for its first row, with bytes between samples and rows. */
-  private static YuvPicture.Plane plane(int width, int height, int value, int first, int step) {
+  private static YuvFrame.Plane plane(int width, int height, int value, int first, int step) {
     int stride = width * step + 3;
     ByteBuffer bytes = ByteBuffer.allocate(stride * height);
     for (int y = 0; y < height; ++y) {
@@ -21,11 +21,11 @@ public class YuvPictureTest {
         bytes.put(y * stride + x * step, (byte) (y == 0 ? first : value));
       }
     }
-    return new YuvPicture.Plane(bytes, stride, step);
+    return new YuvFrame.Plane(bytes, stride, step);
   }
 
-  private static Bitmap picture(int y, int u, int v) {
-    return YuvPicture.of(
+  private static Bitmap image(int y, int u, int v) {
+    return YuvFrame.of(
         plane(12, 8, y, y, 1), plane(6, 4, u, u, 2), plane(6, 4, v, v, 2), 12, 8, 0, false, 480);
   }
 
@@ -34,7 +34,7 @@ public class YuvPictureTest {
     for (int y = 0; y < 256; y += 17) {
       for (int u = 0; u < 256; u += 15) {
         for (int v = 0; v < 256; v += 15) {
-          int color = picture(y, u, v).getPixel(3, 3);
+          int color = image(y, u, v).getPixel(3, 3);
           assertEquals(clamp(y + 1.402 * (v - 128)), Color.red(color), 1);
           double green = y - 0.344136 * (u - 128) - 0.714136 * (v - 128);
           assertEquals(clamp(green), Color.green(color), 1);
@@ -49,7 +49,7 @@ public class YuvPictureTest {
   }
 
   private static Bitmap turned(int degrees, boolean mirrored, int largest) {
-    return YuvPicture.of(
+    return YuvFrame.of(
         plane(16, 8, 0, 255, 1), plane(8, 4, 128, 128, 1), plane(8, 4, 128, 128, 1),
         16, 8, degrees, mirrored, largest);
   }
