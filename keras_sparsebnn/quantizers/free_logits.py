@@ -48,9 +48,9 @@ def _logits_gradient(upstream: tf.Tensor, logits: tf.Tensor, *args: Any) -> tf.T
 
 # Each is one operation in the training graph, compiled once per shape and not once per layer:
 # thousands of small operations per layer would take minutes to trace and longer to run.
-_plan_compiled = tf.function(_plan, jit_compile=True)
-_matched_plan_compiled = tf.function(_matched_plan, jit_compile=True)
-_logits_gradient_compiled = tf.function(_logits_gradient, jit_compile=True)
+_plan_compiled = tf.function(_plan, jit_compile=True, autograph=False)
+_matched_plan_compiled = tf.function(_matched_plan, jit_compile=True, autograph=False)
+_logits_gradient_compiled = tf.function(_logits_gradient, jit_compile=True, autograph=False)
 
 
 def _plan_ste(logits: tf.Tensor, *args: Any) -> tf.Tensor:

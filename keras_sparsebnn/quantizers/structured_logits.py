@@ -22,7 +22,7 @@ __all__ = ["StructuredLogits"]
 
 # One operation in the training graph for each shape. Not compiled by XLA, which would take more
 # memory than the rest of a small step.
-_select_near = tf.function(select_near)
+_select_near = tf.function(select_near, autograph=False)
 
 
 class StructuredLogits(SelectionLogits):

@@ -91,5 +91,5 @@ def create_state(
         model.compute_loss(y=labels, y_pred=logits)
         model.compute_metrics(tf.zeros(shape), labels, logits, None)
 
-    tf.function(strategy.run)(one_step)
+    tf.function(strategy.run, autograph=False)(one_step)
     model.reset_metrics()

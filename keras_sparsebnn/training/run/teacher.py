@@ -51,7 +51,7 @@ class Teacher:
     def accuracy(self, batches: tf.data.Dataset) -> float:
         """The fraction of images that it classifies as their labels say."""
         metric = keras.metrics.SparseCategoricalAccuracy()
-        answer = tf.function(self.__call__)
+        answer = tf.function(self.__call__, autograph=False)
         for images, labels in batches:
             metric.update_state(labels, answer(images))
         return float(metric.result())
