@@ -23,7 +23,7 @@ def states(tmp_path_factory):
         return dict(arrays)
 
 
-@pytest.mark.parametrize("method", [*sorted(METHODS), "multi_bit"])
+@pytest.mark.parametrize("method", [*sorted(METHODS), "free", "multi_bit"])
 def test_replicas_agree(states, method):
     names = [n.removeprefix("start/") for n in states if n.startswith(f"start/{method}/")]
     assert f"{method}/selection" in names
@@ -32,6 +32,6 @@ def test_replicas_agree(states, method):
     selection = states[f"end0/{method}/selection"]
     assert len(set(selection.tolist())) == len(selection)
     changed = set(selection) != set(states[f"start/{method}/selection"])
-    learned = method in ("learned", "snn", "multi_bit")
+    learned = method in ("learned", "free", "snn", "multi_bit")
     chosen = learned or issubclass(METHODS[method], ChosenKernel)
     assert changed == chosen

@@ -56,7 +56,7 @@ def geometries(draw):
     }
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(geometry=geometries())
 def test_one_layer(geometry):
     rng = np.random.default_rng(geometry["seed"])
@@ -134,11 +134,11 @@ def test_small_network(rng, quantizer):
 
 
 def test_resnet18(rng):
-    model = models.resnet18((32, 32, 3), 10)
+    model = models.resnet18((32, 32, 3), 10, width=32)
     flat = convert_keras_model(model)
     report = inspect(flat)
     assert report.operators["LceBconv2d"] == 16
-    # 16 layers of 3x3: 10.985 Mbit, as published tables count them.
-    assert report.bytes_by_kind["binary filters"] * 8 == 10_985_472
+    # 16 layers of 3x3: a quarter of the 10.985 Mbit that published tables count.
+    assert report.bytes_by_kind["binary filters"] * 8 == 10_985_472 // 4
     assert {layer.distinct_codewords for layer in report.binary_layers} == {32}
     verify(model, flat, rng.normal(size=(1, 32, 32, 3)))

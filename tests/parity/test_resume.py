@@ -29,7 +29,7 @@ _SETTINGS = (
     *("--codewords", "16", "--augmentation", "shift", "--warmup-epochs", "0.5"),
     *("--set", "logits=free", "--set", "noise_scale=0.3", "--set", "noise_scale_end=0.1"),
     *("--set", "refresh_interval=3", "--set", "freeze_after=0.9"),
-    *("--set", "activation_bits=2"),
+    *("--set", "activation_bits=2", "--set", 'model_options={"widths": [8, 8, 16]}'),
 )
 _STEPS = 22  # 1442 pictures in batches of 64
 
@@ -106,6 +106,7 @@ def test_killed_twice_equals_uninterrupted(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_polite_signal_saves_first(tmp_path, number):
     settings = ("--method", "random", "--epochs", "500", "--checkpoint-every", "3")
+    settings += ("--set", 'model_options={"widths": [8, 8]}')
     process = start(tmp_path, *settings)
     stop_after(tmp_path, 3, number, process)
     text = finish(process, 128 + number)
@@ -113,5 +114,6 @@ def test_a_polite_signal_saves_first(tmp_path, number):
     assert "Traceback" not in text
     steps = CheckpointStore(tmp_path / "checkpoints").steps()
     assert steps
-    text = finish(start(tmp_path, *settings, "--seed", "6"), 1)
-    assert "got another `seed`: 6 instead of 0" in text
+    if number == signal.SIGTERM:  # once is enough
+        text = finish(start(tmp_path, *settings, "--seed", "6"), 1)
+        assert "got another `seed`: 6 instead of 0" in text

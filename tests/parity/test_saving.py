@@ -51,13 +51,14 @@ def assert_same(model, loaded, x):
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
-@pytest.mark.parametrize("name", QUANTIZERS)
 @pytest.mark.parametrize(
-    "suffix",
+    ("name", "suffix"),
     [
-        pytest.param(".keras", marks=pytest.mark.smoke, id="keras"),
-        pytest.param(".h5", id="h5"),
-        pytest.param("", id="savedmodel"),
+        *(pytest.param(name, ".keras", marks=pytest.mark.smoke) for name in QUANTIZERS),
+        # How a method's state is saved does not depend on the method.
+        ("sparse_kernel", ".h5"),
+        ("sparse_kernel", ""),
+        ("fixed_subset", ""),
     ],
 )
 def test_save_and_load_without_custom_objects(ready, tmp_path, name, suffix):

@@ -1,8 +1,8 @@
-"""Trains a tiny sparse model under a strategy and writes what each replica selected.
+"""Trains a tiny sparse model on several workers and writes what this one selected.
 
-    python train_distributed.py none|mirrored|multiworker OUT.npz
+    python train_distributed.py OUT.npz
 
-`multiworker` reads TF_CONFIG, as TensorFlow does.
+One of the workers that TF_CONFIG tells of.
 """
 
 import sys
@@ -14,24 +14,8 @@ from keras_sparsebnn.models import small
 from keras_sparsebnn.quantizers import SparseKernel
 
 
-def replica_values(variable):
-    components = getattr(variable, "values", None)
-    if callable(components) or components is None:
-        return [variable.numpy()]
-    return [component.numpy() for component in components]
-
-
-def main(kind, out):
-    if kind == "mirrored":
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    elif kind == "multiworker":
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    else:
-        strategy = tf.distribute.get_strategy()
+def main(out):
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
     keras.utils.set_random_seed(7)
     with strategy.scope():
         model = small(
@@ -63,8 +47,7 @@ def main(kind, out):
     for index, quantizer in enumerate(quantizers):
         results[f"initial{index}"] = initial[index]
         for name in ("selection", "training_selection", "step", "logits"):
-            for replica, value in enumerate(replica_values(getattr(quantizer, name))):
-                results[f"{name}{index}@{replica}"] = value
+            results[f"{name}{index}"] = getattr(quantizer, name).numpy()
     np.savez(out, **results)
 
 

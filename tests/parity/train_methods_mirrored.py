@@ -1,4 +1,4 @@
-"""Trains one network with a layer of every method, and one of more bits, on two replicas.
+"""Trains one network with a layer of every method and one of more bits on two replicas.
 
 Writes the states of their quantizers.
 
@@ -17,19 +17,21 @@ from keras_sparsebnn.training import StageSchedule
 # A few steps are enough to change codewords.
 LIVELY = {
     "learned": {"refresh_interval": 1, "travel": 8.0, "freeze_step": 8},
+    "free": {"logits": "free", "logit_scale": 0.1, "noise_scale": 1.0},
     "snn": {"refinement_interval": 2, "pattern_scale": 0.05},
 }
 
 
 def layer(method, x):
     n = 512 if method == "one_bit" else 16
+    quantizer = METHODS["learned" if method == "free" else method]
     x = lq.layers.QuantConv2D(
         8,
         3,
         padding="same",
         pad_values=1.0,
         input_quantizer="approx_sign",
-        kernel_quantizer=METHODS[method](n, seed=1, **LIVELY.get(method, {})),
+        kernel_quantizer=quantizer(n, seed=1, **LIVELY.get(method, {})),
         kernel_constraint="weight_clip",
         name=method,
     )(x)
@@ -50,7 +52,7 @@ def main(out):
     keras.utils.set_random_seed(7)
     with strategy.scope():
         pictures = x = keras.layers.Input((6, 6, 8))
-        for method in sorted(METHODS):
+        for method in [*sorted(METHODS), "free"]:
             x = keras.layers.Add()([x, layer(method, x)])
         x = keras.layers.Add()([x, multi_bit(x)])
         x = keras.layers.GlobalAveragePooling2D()(x)
@@ -61,7 +63,7 @@ def main(out):
         )
 
     def states():
-        for method in [*METHODS, "multi_bit"]:
+        for method in [*METHODS, "free", "multi_bit"]:
             for variable in model.get_layer(method).kernel_quantizer.weights:
                 yield f"{method}/{variable.name.split('/')[-1].split(':')[0]}", variable
 

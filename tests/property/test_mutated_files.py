@@ -17,7 +17,7 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("mutated_files.py")
 SEED = os.environ.get("KERAS_SPARSEBNN_SEED", "20260101")
-FILES = int(os.environ.get("KERAS_SPARSEBNN_MUTATIONS", "1200"))
+FILES = int(os.environ.get("KERAS_SPARSEBNN_MUTATIONS", "600"))
 BLOCK = 150
 
 

@@ -161,7 +161,9 @@ def test_restricted_layers_stay():
 def test_quicknet_is_folded():
     converters = pytest.importorskip("keras_sparsebnn.converters")
     pytest.importorskip("larq_compute_engine")
-    model = ksb.models.quicknet((32, 32, 3), 10, kernel_quantizer=lambda n: "ste_sign")
+    model = ksb.models.quicknet(
+        (32, 32, 3), 10, widths=(32, 64), depths=(1, 2), kernel_quantizer=lambda n: "ste_sign"
+    )
     flat = converters.convert_keras_model(ksb.restrict(model, 16))
     layers = converters.inspect(flat).binary_layers
     assert {x.filter_shape[1:3] for x in layers} == {(3, 3)}
