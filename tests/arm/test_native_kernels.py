@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-LAYERS, SEED = 150, 20260101
+LAYERS, SEED = 80, 20260101
 
 
 def test_random_layers(kernels_test):

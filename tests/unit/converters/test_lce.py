@@ -130,7 +130,6 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("layer", "got", "way_out"),
         [
-            (L.GRU(4, name="it"), "GRU", "with unroll=True, or batch_size=1"),
             (L.Bidirectional(L.GRU(4), name="it"), "GRU", "with unroll=True, or batch_size=1"),
             (L.ConvLSTM1D(4, 3, name="it"), "ConvLSTM1D", "with batch_size=1"),
         ],
@@ -145,7 +144,7 @@ class TestRefused:
 
     @pytest.mark.parametrize(
         ("make", "batch_size", "unroll"),
-        [(L.LSTM, None, True), (L.GRU, None, True), (L.GRU, 1, False), (L.SimpleRNN, 1, False)],
+        [(L.LSTM, None, True), (L.GRU, None, True), (L.GRU, 1, False)],
     )
     def test_the_ways_out_of_loops(self, make, batch_size, unroll, rng):
         x = rng.normal(size=(3, 3, 32)).astype(np.float32)

@@ -100,13 +100,11 @@ def test_every_binary_layer_learns(trained):
         assert layer.kernel_constraint is not None
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5:UserWarning")
-def test_saves_and_loads(trained, rng, tmp_path, suffix):
+def test_saves_and_loads(trained, rng, tmp_path):
     _, model, _, _ = trained
     x = rng.normal(size=(2, *SHAPE)).astype(np.float32)
-    model.save(tmp_path / f"model{suffix}")
-    loaded = keras.models.load_model(tmp_path / f"model{suffix}")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(x), model(x))
 
 
@@ -126,7 +124,7 @@ def test_float_variant(name, rng):
     for layer in map(model.get_layer, binary):
         assert type(layer) is keras.layers.Conv2D
         assert type(layer.input._keras_history.layer) is keras.layers.ReLU
-    assert np.isfinite(train_a_step(model, rng))
+    assert np.all(np.isfinite(model(rng.normal(size=(4, *SHAPE)))))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -149,7 +147,7 @@ class TestMultiBit:
             assert {key: getattr(layer, key) for key in bits} == bits
             assert layer.input_quantizer.bits == 2
         if name == "ftbnn18_grouped":
-            assert np.isfinite(train_a_step(model, rng))
+            assert np.all(np.isfinite(model(rng.normal(size=(4, *SHAPE)))))
 
     def test_one_bit_keeps_its_gradient(self):
         layer = build("small", weight_bits=2).get_layer("binary0")
@@ -262,7 +260,7 @@ class TestQuantizers:
         n = 512 if method == "one_bit" else 16
         options = {"binary_shortcuts": True, "kernel_quantizer": METHODS[method]}
         model = build("ftbnn18", codewords=n, **options)
-        assert np.isfinite(train_a_step(model, rng))
+        assert np.all(np.isfinite(model(rng.normal(size=(4, *SHAPE)))))
         layer = model.get_layer("stage1_0_shortcut_conv")
         if layer.kernel_quantizer.stage != "codewords":
             layer.kernel_quantizer.enter("codewords", layer.kernel)
@@ -277,7 +275,7 @@ class TestQuantizers:
         assert layer.kernel_quantizer is None
         assert layer.kernel_constraint is None
         assert layer.pad_values == 1.0
-        assert np.isfinite(train_a_step(model, rng))
+        assert np.all(np.isfinite(model(rng.normal(size=(4, *SHAPE)))))
 
     def test_binary_kernels_with_float_activations(self):
         (layer, *_) = binary_layers(build("small", activation_quantizer=None))
@@ -308,7 +306,7 @@ class TestResidual:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
         try:
             model = build("resnet18")
-            assert np.isfinite(train_a_step(model, rng))
+            assert np.all(np.isfinite(model(rng.normal(size=(4, *SHAPE)))))
             assert model.get_layer("stage1_0_rprelu").compute_dtype == "bfloat16"
         finally:
             keras.mixed_precision.set_global_policy("float32")

@@ -1,5 +1,7 @@
 """One meaning of `kernel_quantizer`, in networks, layers and `restrict`."""
 
+import functools
+
 import pytest
 
 import keras_sparsebnn as ksb
@@ -19,7 +21,15 @@ def quantizers(model):
     ]
 
 
-@pytest.mark.parametrize("build", [small, resnet20, quicknet])
+@pytest.mark.parametrize(
+    "build",
+    [
+        small,
+        functools.partial(resnet20, depths=(1, 1, 1)),
+        functools.partial(quicknet, widths=(16, 32), depths=(1, 1)),
+    ],
+    ids=["small", "resnet20", "quicknet"],
+)
 @pytest.mark.parametrize(
     ("kernel_quantizer", "cls", "n"),
     [
