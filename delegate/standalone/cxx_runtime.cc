@@ -1,4 +1,5 @@
-// What the delegate needs of the C++ library beside its headers, so that it links to libc alone.
+// What the delegate and its tests need of the C++ library beside its headers, so that they link
+// to libc alone.
 //
 // zig would link its whole libc++ into every library: 270 kB, and a minute to compile for each
 // target. With another compiler the delegate has the C++ library of that one instead.
@@ -16,7 +17,11 @@ void* operator new(size_t size) {
   return memory;
 }
 
+void* operator new[](size_t size) { return operator new(size); }
+
 void operator delete(void* memory) noexcept { std::free(memory); }
+
+void operator delete[](void* memory) noexcept { std::free(memory); }
 
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 

@@ -16,6 +16,7 @@
 #include "bconv2d_node.h"
 #include "fake_runtime.h"
 #include "flexbuffer_writer.h"
+#include "kernels/base/decimal.h"
 #include "random_layer.h"
 #include "sparsebnn_delegate.h"
 #include "tflite/sliding_window.h"
@@ -363,7 +364,7 @@ inline ::TfLiteDelegate* FuzzDelegate(FuzzBytes* bytes) {
   static constexpr const char* kIsas[] = {"auto", "scalar", "avx2", "avx512", "neon"};
   std::vector<std::string> keys = {"kernel", "num_threads", "isa"};
   std::vector<std::string> values = {kKernels[bytes->Int(0, 3)],
-                                     std::to_string(bytes->Byte() < 30 ? bytes->Int(1, 3) : 1),
+                                     Decimal(bytes->Byte() < 30 ? bytes->Int(1, 3) : 1),
                                      kIsas[bytes->Int(0, 4)]};
   if (bytes->Byte() == 255) {
     const std::vector<uint8_t> text = bytes->Bytes(static_cast<size_t>(bytes->Int(0, 20)));

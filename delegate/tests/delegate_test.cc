@@ -2,9 +2,9 @@
 // the filters' readers, and entry points, on a runtime in miniature.
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "kernels/quantize/quantize.h"
@@ -13,6 +13,7 @@
 #include "testing/fake_runtime.h"
 #include "testing/flexbuffer_writer.h"
 #include "testing/fuzz_model.h"
+#include "testing/thread.h"
 #include "tflite/arena.h"
 #include "tflite/binary_filter.h"
 #include "tflite/flexbuffer.h"
@@ -263,9 +264,9 @@ void InterpretersInThreadsShareADelegate() {
   options.num_threads = 2;
   options.profile = 1;
   ::TfLiteDelegate* delegate = sparsebnn_delegate_create(&options);
-  std::vector<std::thread> threads;
+  std::vector<std::unique_ptr<Thread>> threads;
   for (unsigned seed = 0; seed < 3; ++seed) {
-    threads.emplace_back([delegate, seed] {
+    threads.push_back(std::make_unique<Thread>([delegate, seed] {
       std::mt19937 random(seed);
       for (int model = 0; model < 30; ++model) {
         std::vector<uint8_t> data(200);
@@ -273,9 +274,9 @@ void InterpretersInThreadsShareADelegate() {
         FuzzBytes bytes(data.data(), data.size());
         FuzzModel(&bytes).Run(delegate);
       }
-    });
+    }));
   }
-  for (std::thread& thread : threads) thread.join();
+  threads.clear();
   EXPECT(std::strstr(sparsebnn_delegate_profile_json(delegate), "\"partitions\": []") !=
          nullptr);
   sparsebnn_delegate_destroy(delegate);

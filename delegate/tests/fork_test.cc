@@ -4,17 +4,16 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "kernels/cpu/thread_pool.h"
 #include "sparsebnn_delegate.h"
 #include "testing/fake_runtime.h"
+#include "testing/thread.h"
 
 namespace sparsebnn {
 namespace {
@@ -117,7 +116,7 @@ void ADelegateRunsInChildrenOfABusyParent() {
   auto busy = std::make_unique<Quantizer>(delegate);
   if (!idle->Run(-1) || !busy->Run(1)) ++failures;
   std::atomic<bool> stop{false};
-  std::thread at_work([&] {
+  auto at_work = std::make_unique<Thread>([&] {
     while (!stop) {
       if (!busy->Run(1)) ++failures;
       sparsebnn_delegate_profile_json(delegate);
@@ -134,12 +133,12 @@ void ADelegateRunsInChildrenOfABusyParent() {
       sparsebnn_delegate_destroy(delegate);
       return true;
     }));
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    usleep(1000);
     if (!idle->Run(1)) ++failures;
   }
   for (const pid_t child : children) ExpectSuccess("a child of a busy parent", child);
   stop = true;
-  at_work.join();
+  at_work = nullptr;
   idle = nullptr;
   busy = nullptr;
   sparsebnn_delegate_destroy(delegate);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/decimal.h"
 #include "testing/bconv2d_node.h"
 #include "testing/expect.h"
 #include "testing/fake_runtime.h"
@@ -24,7 +25,7 @@ std::string Planned(const std::vector<FusionNode>& nodes, bool fuse = true) {
   for (const Group& group : PlanGroups(nodes, fuse)) {
     if (!text.empty()) text += ", ";
     for (size_t i = 0; i < group.size(); ++i) {
-      text += (i > 0 ? " " : "") + std::to_string(group[i].node) + (group[i].stored ? "*" : "");
+      text += (i > 0 ? " " : "") + Decimal(group[i].node) + (group[i].stored ? "*" : "");
     }
   }
   return text;

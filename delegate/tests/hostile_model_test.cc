@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/decimal.h"
 #include "testing/bconv2d_node.h"
 #include "testing/fake_runtime.h"
 #include "testing/flexbuffer_writer.h"
@@ -133,18 +134,17 @@ void EveryTensorIndex(const std::function<void(OneNode*)>& make) {
           RunChanged(make, [&](OneNode* node) { node->inputs[i] = index; });
       const bool unused = valid.inputs[i] == -1;
       Expect(!report.empty() && (unused || report.find("sparsebnn: ") == 0), valid.name,
-             "input " + std::to_string(i) + " = " + std::to_string(index), report);
+             "input " + Decimal(i) + " = " + Decimal(index), report);
     }
     const std::string report =
         RunChanged(make, [&](OneNode* node) { node->outputs = {index}; });
-    Expect(report.find("sparsebnn: ") == 0, valid.name, "output " + std::to_string(index),
-           report);
+    Expect(report.find("sparsebnn: ") == 0, valid.name, "output " + Decimal(index), report);
   }
   for (const std::vector<int>& outputs : {std::vector<int>{}, {1, 1}, {1, -2}, {-2, 1}}) {
     const std::string report =
         RunChanged(make, [&](OneNode* node) { node->outputs = outputs; });
-    Expect(report.find("sparsebnn: ") == 0, valid.name,
-           std::to_string(outputs.size()) + " outputs", report);
+    Expect(report.find("sparsebnn: ") == 0, valid.name, Decimal(outputs.size()) + " outputs",
+           report);
   }
 }
 
@@ -170,7 +170,7 @@ void EveryOption(const std::function<void(OneNode*)>& make) {
       const bool names_option =
           report.find(key) != std::string::npos || report.find("version") != std::string::npos;
       Expect(may_run || (report.find("sparsebnn: ") == 0 && names_option), valid.name,
-             key + " = " + std::to_string(value), report);
+             key + " = " + Decimal(value), report);
     }
   }
 }
