@@ -47,7 +47,7 @@ def obvious(x, kernel, groups, shuffle):
     return y
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     words=st.integers(1, 4),
     share=st.integers(1, 3),
