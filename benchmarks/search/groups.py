@@ -31,7 +31,7 @@ NETWORK: dict[str, Any] = {
     "batch_size": 128,
     "batch_norm_batches": 20,
 }
-SUPERNET_EPOCHS, EPOCHS, SEEDS = 3, 2, (0,)
+SUPERNET_EPOCHS, EPOCHS, SEEDS = 3, 1, (0,)
 SEARCH = {"population": 24, "generations": 4, "parents": 6}
 
 
