@@ -25,6 +25,7 @@ ROOMS = {
     "experiments": "matrices of runs,\nstatistics",
     "training": "resumable runs,\ncallbacks, recipes",
     "pretrained": "trained models\nin .tflite files",
+    "oblivious": "private inference:\ncircuit, two parties",
     "devices": "benchmarks on phones\nand boards",
     "converters": "Keras to .tflite,\nverify, inspect",
     "runtime": "runs .tflite,\nloads the delegate",
@@ -42,7 +43,8 @@ ROOMS = {
     "codebook": "the 512 patterns",
 }
 LIGHT = {
-    *("cli", "experiments", "devices", "pretrained", "runtime", "tflite_file", "codebook"),
+    *("cli", "experiments", "devices", "oblivious", "pretrained", "runtime", "tflite_file"),
+    "codebook",
 }
 BOTH = {"converters", "analysis", "training", "quantizers", "search"}
 GREEN, BLUE = "#d5ecd4", "#e4ecf7"

@@ -30,6 +30,7 @@ NETWORKS: list[tuple[str, int, int, int, dict[str, Any]]] = [
     ("mobile_grouped", 224, 3, 1000, {}),
     ("small", 28, 1, 10, {}),
     ("small_vgg", 28, 1, 10, {}),
+    ("oblivious", 28, 1, 10, {}),
 ]
 
 

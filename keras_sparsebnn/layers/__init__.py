@@ -8,6 +8,7 @@ from keras_sparsebnn.layers.multi_bit import MultiBitConv2D
 from keras_sparsebnn.layers.pad_channels import PadChannels
 from keras_sparsebnn.layers.searchable_groups import ChannelShuffle, SearchableGroupsConv2D
 from keras_sparsebnn.layers.sparse_binary_conv2d import SparseBinaryConv2D
+from keras_sparsebnn.layers.thermometer import Thermometer
 from keras_sparsebnn.quantizers import sparse_quantizer
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "RPReLU",
     "SearchableGroupsConv2D",
     "SparseBinaryConv2D",
+    "Thermometer",
     "TwoSidedPReLU",
     "sparse_quantizer",
 ]

@@ -12,6 +12,7 @@ from keras_sparsebnn.models.adabin import adabin18, adabin20
 from keras_sparsebnn.models.bcdnet import bcd_resnet18, bcdnet_a, bcdnet_b
 from keras_sparsebnn.models.ftbnn import ftbnn18, ftbnn18_grouped
 from keras_sparsebnn.models.mobile_grouped import mobile_grouped
+from keras_sparsebnn.models.oblivious import oblivious
 from keras_sparsebnn.models.quicknet import quicknet
 from keras_sparsebnn.models.resnet import residual_network, resnet18, resnet20, resnet34
 from keras_sparsebnn.models.small import small
@@ -28,6 +29,7 @@ __all__ = [
     "ftbnn18",
     "ftbnn18_grouped",
     "mobile_grouped",
+    "oblivious",
     "quicknet",
     "residual_network",
     "resnet18",
@@ -49,6 +51,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "ftbnn18": ftbnn18,
     "ftbnn18_grouped": ftbnn18_grouped,
     "mobile_grouped": mobile_grouped,
+    "oblivious": oblivious,
     "quicknet": quicknet,
     "resnet18": resnet18,
     "resnet20": resnet20,

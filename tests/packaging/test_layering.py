@@ -33,6 +33,7 @@ LAYERS = (
     ("models", "saved_models"),
     ("data",),
     ("tflite_file",),
+    ("oblivious",),
     ("devices",),
     ("converters",),
     ("pretrained",),
@@ -219,6 +220,7 @@ def test_help_imports_nothing_heavy(command):
     [
         *("keras_sparsebnn", "keras_sparsebnn.runtime", "keras_sparsebnn.runtime.worker"),
         *("keras_sparsebnn.devices.campaign", "keras_sparsebnn.pretrained.evaluation"),
+        "keras_sparsebnn.oblivious",
     ],
 )
 def test_the_light_half_imports_nothing_heavy(module):

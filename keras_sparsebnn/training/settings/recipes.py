@@ -147,6 +147,11 @@ _ALL = (
         },
     ),
     Recipe(
+        "oblivious",
+        "a network for sparsebnn oblivious: free binary kernels, Adam and a cosine",
+        {"model": "oblivious", "method": "one_bit", "codewords": 512, "learning_rate": 5e-3},
+    ),
+    Recipe(
         "imagenet-rbonn",
         "ResNet-18 on ImageNet as in RBONN: 128 epochs of float kernels, then 256, a teacher",
         {
