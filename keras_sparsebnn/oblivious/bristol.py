@@ -18,7 +18,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,7 @@ class Wires:
     def __iter__(self) -> Iterator[Wires]:
         return (Wires(self.tape, numbers) for numbers in self.numbers)
 
-    def __getitem__(self, index: Any) -> Wires:
+    def __getitem__(self, index: int | slice | tuple[int | slice | None, ...]) -> Wires:
         return Wires(self.tape, self.numbers[index])
 
     def __xor__(self, other: Wires) -> Wires:

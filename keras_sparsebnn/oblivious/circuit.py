@@ -22,7 +22,7 @@ output channels, a Bristol file one wire for each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from keras_sparsebnn.oblivious.accumulators import Accumulator, Bits, carry_of_sum
 from keras_sparsebnn.oblivious.architecture import FRACTION_BITS, Architecture, Layer
@@ -82,7 +82,6 @@ def classify(
     inputs: Sequence[LayerInputs],
     words: Words,
     accumulate: Accumulator,
-    report: Any = None,
 ) -> list[Bits]:
     """The class of each image, as bits, lowest first.
 
@@ -92,14 +91,11 @@ def classify(
         inputs: the server's bits, a mapping a layer; see `layer_shapes`.
         words: how they lie in words.
         accumulate: one of `ACCUMULATORS`.
-        report: called before each layer with its number, and once at the end; None for no one.
 
     Returns:
         `ceil(log2(classes))` arrays `[B, words]`, in whose first lane the class is.
     """
-    for number, (layer, given) in enumerate(zip(architecture.layers, inputs, strict=True)):
-        if report is not None:
-            report(number)
+    for layer, given in zip(architecture.layers, inputs, strict=True):
         taps = _windows(layer, x, words)
         if layer.kind == "pool":
             x = _all(taps)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn.oblivious.accumulators import ACCUMULATORS, Bits
-from keras_sparsebnn.oblivious.circuit import classify
+from keras_sparsebnn.oblivious.circuit import LayerInputs, classify
 from keras_sparsebnn.oblivious.program import Program
 
 __all__ = ["Lanes", "evaluate"]
@@ -67,7 +66,10 @@ def evaluate(
 
 
 def _classify_64(
-    program: Program, bits: npt.NDArray[np.bool_], inputs: Any, accumulator: str
+    program: Program,
+    bits: npt.NDArray[np.bool_],
+    inputs: Sequence[LayerInputs],
+    accumulator: str,
 ) -> npt.NDArray[np.int64]:
     octets = np.zeros((*bits.shape[1:], 8), np.uint8)
     packed = np.packbits(np.moveaxis(bits, 0, -1), axis=-1, bitorder="little")
