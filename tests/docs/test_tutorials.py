@@ -24,9 +24,16 @@ CLAIMS = {
         assert one_bit > 0.95
         assert chosen_at_once > random_at_once + 0.1
         assert fine_tuned > one_bit - 0.04
-        assert sizes["small.tflite"] < 0.5 * sizes["1bit.tflite"]
-        board = np.load("logits.npy").argmax(axis=-1)
-        assert np.mean(board == restricted.predict(x_test, verbose=0).argmax(axis=-1)) > 0.99
+        assert sizes["small.tflite"] < 0.5 * sizes["lce.tflite"]
+        """,
+    "run_on_a_board": """
+        assert sys.modules["tensorflow"] is None
+        assert found == model.labels
+        assert same_bits
+        assert 0 < change < 0.1 * np.ptp(scores["subbit"])
+        sizes = [model.path(kind).stat().st_size for kind in ksb.pretrained.KINDS]
+        assert sizes == sorted(sizes, reverse=True)
+        assert all(timing.runtime.startswith("delegate") for timing in timings)
         """,
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn.converters import inspect
+from keras_sparsebnn.pretrained import load
 from keras_sparsebnn.runtime import Interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +89,15 @@ def test_deploy_reads_netpbm_and_names_classes(trained, tmp_path):
     ).stdout.splitlines()
     assert first.split()[1] in ("dark", "bright")
     assert first.split()[1] == second.split()[1]
+
+
+def test_deploy_runs_a_trained_model(tmp_path):
+    # As docs/tutorials/run_on_a_board.ipynb says.
+    model = load("fashion_mnist")
+    (tmp_path / "labels.txt").write_text("\n".join(model.labels))
+    options = ("--labels", tmp_path / "labels.txt")
+    lines = deploy(model.path(), model.folder / "samples.npy", *options).stdout.splitlines()
+    assert [line.split(": ")[1].rpartition(" (")[0] for line in lines] == model.labels
 
 
 def test_restrict_a_larq_model(images, tmp_path):
