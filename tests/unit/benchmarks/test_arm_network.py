@@ -77,6 +77,14 @@ def test_every_instruction_has_one_library_and_one_kind(parts):
     assert parts.record.executed() == sum(kinds.values())
 
 
+def test_what_the_runtime_does_between_stem_and_first_binary_layer_is_before_it():
+    stem = {"nodes": [node(0, "CONV_2D", "stem neon")]}
+    lines = RECORD.replace("count 1 10\n", "count 1 10\nsegment\ncount 0 5\ncount 1 3\n")
+    parts = Parts(Run(parse(lines.splitlines()), MAPS, [stem, PARTITION]))
+    kinds = {"stock, before": 39, "binary 8x8": 14, "quantize": 14, "stem": 10}
+    assert parts.by_kind() == {**kinds, "stock, after": 6}
+
+
 def test_every_pass_has_its_instructions(parts):
     rows = [(row["nodes"], row["instructions"]) for row in parts.by_pass()]
     assert rows == [([2], 14), ([3, 4, 5], 14)]
