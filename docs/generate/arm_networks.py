@@ -153,6 +153,38 @@ def moved() -> str:
     )
 
 
+def stem() -> str:
+    """ResNet-18, its stem in XNNPACK (from the record of all networks) and in the delegate."""
+    result = newest("arm_stem")
+    before = newest("arm_network")
+
+    def rows(record: dict[str, Any], glue: bool) -> dict[str, tuple[Any, Any]]:
+        return {
+            core: (run, own)
+            for run in record["runs"]
+            if (run["network"], run["form"], run["glue"]) == (PARTS[0], "lce", glue)
+            for core, own in run["cores"].items()
+        }
+
+    apart, theirs, ours = rows(result, False), rows(before, True), rows(result, True)
+    table = []
+    for core in (core for core in SHORT if core in ours and core in apart):
+        (run, own), (old, old_own) = ours[core], theirs[core]
+        lce = apart[core][0]["lce"][core]["cycles"]
+        row = [old["instructions"], run["instructions"], own["kinds"]["stem"], lce]
+        row += [old_own["cycles"], own["cycles"]]
+        fewer = f"{own['cycles'] / old_own['cycles']:.2f} / {own['cycles'] / lce:.2f}"
+        table.append([SHORT[core], *(_number(value / 1e6) for value in row), fewer])
+    header = ["core", "instructions, stem in XNNPACK", "in the delegate"]
+    header += ["cycles of the delegate's stem", "cycles, LCE estimated", "stem in XNNPACK"]
+    header += ["in the delegate", "of XNNPACK's / of LCE's"]
+    return (
+        f"{markdown(header, table)}\n\nMillions, one inference of ResNet-18's LCE file. Stem "
+        f'in XNNPACK: {source(before)}. All else: with `--only "ResNet-18, binary"`, '
+        f"{source(result)}."
+    )
+
+
 def draw(path: Path) -> None:
     """Accuracy against modelled cycles, of the networks at 224x224."""
     # Here, because tables need no Matplotlib.
@@ -214,5 +246,5 @@ def draw(path: Path) -> None:
 
 TABLES: Tables = {
     **{"arm_networks": arm_networks, "arm_libraries": libraries},
-    **{"arm_parts": parts, "arm_maps": moved},
+    **{"arm_parts": parts, "arm_maps": moved, "arm_stem": stem},
 }
