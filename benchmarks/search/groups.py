@@ -96,7 +96,11 @@ def main() -> int:
         batches=config.batches,
         seed=base.seed,
     )
-    shared = {name: evaluate(genes).score for name, genes in networks.items()}
+    candidates = known_candidates(SearchFolder(args.out / "search").candidates)
+    shared = {
+        name: getattr(candidates.get(genes), "score", None) or evaluate(genes).score
+        for name, genes in networks.items()
+    }
     results = []
     if args.scratch_epochs:
         scratch = dataclasses.replace(network, epochs=args.scratch_epochs)
@@ -123,7 +127,6 @@ def main() -> int:
             print("Not all networks are trained. Run the same command again.")
             return 1
         results = read_results(args.out / "scratch")[0]
-    candidates = known_candidates(SearchFolder(args.out / "search").candidates)
     (trained,) = read_results(folder)[0]
     record = {
         "environment": environment(),

@@ -9,6 +9,7 @@ from docs.generate import (
     evidence_figure,
     kernel_cost_figure,
     results,
+    search,
     selection_figure,
     whole_networks,
 )
@@ -27,6 +28,7 @@ def draw() -> None:
     results.draw(IMAGES)
     whole_networks.draw(IMAGES / "whole_networks.png")
     arm_networks.draw(IMAGES / "arm_networks.png")
+    search.draw(IMAGES / "search.png")
 
 
 def stale() -> list[str]:

@@ -10,6 +10,7 @@ from docs.generate import (
     regimes,
     replica,
     results,
+    search,
     speed,
     whole_networks,
 )
@@ -25,6 +26,7 @@ TABLES: Tables = {
     **whole_networks.TABLES,
     **arm_networks.TABLES,
     **pretrained.TABLES,
+    **search.TABLES,
 }
 
 

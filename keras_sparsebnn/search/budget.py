@@ -58,7 +58,9 @@ class Budget:
             ) from None
 
     def __str__(self) -> str:
-        return f"{self.kind}={self.limit:.6g}"
+        return f"{self.kind}={self.limit!r}".removesuffix(
+            ".0"
+        )  # all digits: it is parsed again
 
 
 @dataclasses.dataclass(frozen=True)

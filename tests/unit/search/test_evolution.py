@@ -124,6 +124,12 @@ def test_impossible_budgets(text):
         Budget.parse(text)
 
 
+@pytest.mark.parametrize("limit", [2583552, 2583552.0, 0.1, 1e12])
+def test_budgets_keep_their_digits(limit):
+    assert Budget.parse(str(Budget("bops", limit))).limit == limit
+    assert str(Budget("bops", 2583552.0)) == "bops=2583552"
+
+
 def test_costs_of_groups_and_codewords():
     dense = BinaryConv(3, 64, 64, 4, 4)
     costs = Costs(
