@@ -67,8 +67,9 @@ def candidates_figure(
     axes.axvline(budget.limit / unit, color=GREY, linestyle="--", label="budget")
     axes.set_xlabel(_LABELS[budget.kind])
     axes.set_ylabel("accuracy on held-out images,\nshared weights [%]")
-    figure.colorbar(points, ax=axes, label="candidate")
-    axes.legend(frameon=False, loc="lower right")
+    bar = figure.colorbar(points, ax=axes, label="candidate")
+    bar.ax.set_ylim(1, len(scored) + 1)
+    axes.legend(frameon=False, loc="upper left")
     tidy(axes)
     return saved(figure, path)
 
