@@ -25,7 +25,7 @@ ROOMS = {
     "experiments": "matrices of runs,\nstatistics",
     "training": "resumable runs,\ncallbacks, recipes",
     "pretrained": "trained models\nin .tflite files",
-    "oblivious": "private inference:\ncircuit, two parties",
+    "oblivious": "a network as a\nBoolean circuit",
     "devices": "benchmarks on phones\nand boards",
     "converters": "Keras to .tflite,\nverify, inspect",
     "runtime": "runs .tflite,\nloads the delegate",

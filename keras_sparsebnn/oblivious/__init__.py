@@ -1,8 +1,8 @@
-"""Oblivious inference: a client learns the class of its image, a server keeps its weights.
+"""A network as a Boolean circuit, for protocols in which neither side sees the other's data.
 
-`read_program` makes a program of an LCE file; `evaluate` runs its Boolean circuit in the clear,
-`and_count` says what it costs, `write_bristol` exports it. The two processes are `server` and
-`client`, which need the extra `[oblivious]`. docs/oblivious.md has what each side learns.
+`read_program` makes a program of an LCE file; `evaluate` runs its circuit in the clear,
+`and_count` says what it costs, and `write_bristol` exports it for such a protocol. See
+docs/oblivious.md.
 """
 
 from keras_sparsebnn.oblivious.accumulators import ACCUMULATORS

@@ -1,7 +1,7 @@
 """What both sides know: the shapes of a network, and how an image becomes bits.
 
 No weight and no threshold of a layer is in it, except those that make bits of pixels, which the
-client computes itself. It travels as JSON from the server to the client, who believes nothing
+client computes itself. As JSON it can travel from one side to the other, which believes nothing
 of it before it is checked.
 """
 
@@ -33,7 +33,7 @@ _VERSION = 1
 
 
 class ObliviousError(SparseBNNError):
-    """This network cannot be private, or the other side does not keep to the protocol."""
+    """This network cannot be private, or this is no architecture of one that can."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Architecture:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the JSON: both sides compare it before anything secret is sent."""
+        """SHA-256 of the JSON: sides that have the same have the same circuit."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -15,8 +15,8 @@ and a tournament of adjacent classes gives the first class with the highest scor
 wins if `S_right + (2^W - 1 - S_left)` has a carry, so never a tie.
 
 Weights, K, B and inversions are inputs, like the image's bits: the circuit depends on the
-architecture alone. How bits lie in arrays, `Words` says: NumPy has 64 images in a word, SPU 32
-output channels, a Bristol file one wire for each.
+architecture alone. How bits lie in arrays, `Words` says: NumPy has 64 images in a word, a
+Bristol file one wire for each.
 """
 
 from __future__ import annotations

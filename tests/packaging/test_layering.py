@@ -203,6 +203,7 @@ def loaded_after(code: str) -> set[str]:
     "command",
     [
         *("", "train", "experiment", "convert", "inspect", "benchmark", "device", "plot"),
+        "oblivious circuit",
         "pretrained",
     ],
 )

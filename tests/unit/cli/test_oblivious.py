@@ -1,0 +1,53 @@
+"""`sparsebnn oblivious circuit`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from keras_sparsebnn.cli import main
+from keras_sparsebnn.cli.oblivious import _ACCUMULATORS
+from keras_sparsebnn.oblivious import ACCUMULATORS, and_count
+from tests.unit.oblivious.conftest import network
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(network(0))
+    return path
+
+
+def test_the_choices_are_those_of_the_package():
+    assert tuple(ACCUMULATORS) == _ACCUMULATORS
+
+
+def test_a_table_of_layers(model, capsys):
+    assert main(["oblivious", "circuit", str(model), "--accumulator", "tree"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:6]] == [
+        *("layer", "convolution", "pool", "convolution", "scores", "all")
+    ]
+    assert lines[5].split() == ["all", f"{and_count(model, 'tree'):,}"]
+
+
+def test_json_and_a_bristol_file(model, tmp_path, capsys):
+    out = tmp_path / "circuit.txt"
+    assert main(["oblivious", "circuit", str(model), "--json", "--bristol", str(out)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["ands"] == and_count(model) == sum(x["ands"] for x in report["layers"])
+    first = out.read_text().partition("\n")[0]
+    assert first == f"{report['bristol']['gates']} {report['bristol']['wires']}"
+
+
+def test_errors_are_one_line(model, tmp_path, capsys):
+    for arguments in (
+        [str(tmp_path / "none.tflite")],
+        [str(model), "--bristol", str(model)],
+        [str(model), "--bristol", str(tmp_path / "no" / "folder.txt")],
+    ):
+        assert main(["oblivious", "circuit", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("sparsebnn oblivious: error: Expected")
+        assert error.count("\n") == 1
