@@ -103,7 +103,8 @@ def benchmark(
         warmup: inferences before that, at least 1.
         runtime: as in `Interpreter`; or several, and every model runs in each; or "compare",
             and every model runs in all of `comparable_runtimes`.
-        glue, stem: as in `Interpreter`, of the delegate.
+        glue: as in `Interpreter`, of the delegate.
+        stem: likewise.
         progress: called with (inferences done, inferences in all).
 
     Returns:

@@ -56,7 +56,8 @@ def profile(
         num_threads: threads of one inference, 1 to 256.
         runs: inferences to average over, at least 1.
         warmup: inferences before that, at least 1.
-        glue, stem: as in `Interpreter`.
+        glue: as in `Interpreter`.
+        stem: likewise.
 
     Raises:
         SparseBNNError: a file or an option is wrong, or an interpreter is missing or died.
