@@ -1,4 +1,4 @@
-"""The picture of a search: accuracy against cost of all candidates."""
+"""The figure of a search: accuracy against cost of all candidates."""
 
 from __future__ import annotations
 

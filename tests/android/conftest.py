@@ -80,16 +80,16 @@ def jvm(
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of three inputs of the golden models."""
-    path = tmp_path_factory.mktemp("pictures") / "pictures.f32"
+    path = tmp_path_factory.mktemp("images") / "images.f32"
     np.random.default_rng(5).normal(size=(3, 4, 4, 32)).astype(np.float32).tofile(path)
     return path
 
 
-def pythons_outputs(model: str, pictures: Path) -> np.ndarray:
+def pythons_outputs(model: str, images: Path) -> np.ndarray:
     """What a golden model makes of these inputs here."""
-    inputs = np.fromfile(pictures, np.float32).reshape(-1, 4, 4, 32)
+    inputs = np.fromfile(images, np.float32).reshape(-1, 4, 4, 32)
     outputs = Interpreter(GOLDEN / f"{model}.tflite", runtime="delegate").predict(inputs)
     assert np.ptp(outputs) > 1
     return outputs

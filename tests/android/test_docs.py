@@ -29,31 +29,31 @@ def example(language: str) -> str:
     return "".join(f"import {name}{end}\n" for name in IMPORTS) + code
 
 
-def check(jvm: Jvm, classes: list[Path], pictures: Path, folder: Path) -> None:
+def check(jvm: Jvm, classes: list[Path], images: Path, folder: Path) -> None:
     """That the example gives what Python does."""
-    first = np.fromfile(pictures, np.float32)[: 4 * 4 * 32]
-    first.tofile(folder / "picture")
+    first = np.fromfile(images, np.float32)[: 4 * 4 * 32]
+    first.tofile(folder / "image")
     using = jdk.compile_java(
         [PROGRAMS / "UseClassifier.java"],
         folder / "using",
         classpath=[*classes, *jvm.libraries],
     )
-    arguments = (GOLDEN / "lce_selected.tflite", folder / "picture", folder / "scores")
+    arguments = (GOLDEN / "lce_selected.tflite", folder / "image", folder / "scores")
     jvm.run([using, *classes, *jvm.libraries], "UseClassifier", *arguments)
     scores = np.fromfile(folder / "scores", np.float32)
-    np.testing.assert_array_equal(scores, pythons_outputs("lce_selected", pictures)[0].ravel())
+    np.testing.assert_array_equal(scores, pythons_outputs("lce_selected", images)[0].ravel())
 
 
 @runs_here
-def test_java(jvm, pictures, tmp_path):
+def test_java(jvm, images, tmp_path):
     source = tmp_path / "Classifier.java"
     source.write_text(example("java"))
     classes = jdk.compile_java([source], tmp_path / "classes", classpath=jvm.libraries)
-    check(jvm, [classes], pictures, tmp_path)
+    check(jvm, [classes], images, tmp_path)
 
 
 @runs_here
-def test_kotlin(jvm, pictures, tmp_path):
+def test_kotlin(jvm, images, tmp_path):
     compiler = need(artifacts.fetch, "kotlin")
     standard = compiler["kotlin-stdlib.jar"]
     (tmp_path / "Classifier.kt").write_text(example("kotlin"))
@@ -63,7 +63,7 @@ def test_kotlin(jvm, pictures, tmp_path):
     command += ["-Werror", "-cp", ":".join(map(str, (standard, *jvm.libraries)))]
     command += ["-d", "classes", "Classifier.kt"]
     run(command, "kotlinc", cwd=tmp_path)
-    check(jvm, [tmp_path / "classes", standard], pictures, tmp_path)
+    check(jvm, [tmp_path / "classes", standard], images, tmp_path)
 
 
 @pytest.mark.parametrize("language", ["java", "kotlin"])

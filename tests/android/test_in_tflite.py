@@ -32,7 +32,7 @@ pytestmark = runs_here
 
 
 @pytest.fixture(scope="module")
-def results(jvm, pictures, tmp_path_factory):
+def results(jvm, images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     cases = [
         (model, kernel, threads) for model in MODELS for kernel in KERNELS for threads in (1, 2)
@@ -40,7 +40,7 @@ def results(jvm, pictures, tmp_path_factory):
     arguments = []
     for case in cases:
         name = "-".join(map(str, case))
-        arguments += [GOLDEN / f"{case[0]}.tflite", pictures, folder / name, *case[1:]]
+        arguments += [GOLDEN / f"{case[0]}.tflite", images, folder / name, *case[1:]]
     shown = jvm.run(jvm.compile(PROGRAMS / "RunModels.java"), "RunModels", *arguments)
     outputs = [np.fromfile(folder / "-".join(map(str, case)), np.float32) for case in cases]
     profiles = map(json.loads, shown.splitlines())
@@ -50,9 +50,9 @@ def results(jvm, pictures, tmp_path_factory):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("model", MODELS)
-def test_outputs_are_pythons(results, pictures, model, kernel, threads):
+def test_outputs_are_pythons(results, images, model, kernel, threads):
     outputs, profile = results[model, kernel, threads]
-    np.testing.assert_array_equal(outputs, pythons_outputs(model, pictures).ravel())
+    np.testing.assert_array_equal(outputs, pythons_outputs(model, images).ravel())
     (partition,) = profile["partitions"]
     assert (profile["version"], partition["threads"]) == (__version__, threads)
     convolutions = [node for node in partition["nodes"] if "conv" in node["op"].lower()]
@@ -81,7 +81,7 @@ def test_options_sharing_and_closing(jvm):
     assert shown[9:] == ["Expected a delegate that is in use, got a closed one."] * 2
 
 
-def test_shrunk_by_r8_with_the_rules_of_the_packages(jvm, unpacked, tflite, pictures, tmp_path):
+def test_shrunk_by_r8_with_the_rules_of_the_packages(jvm, unpacked, tflite, images, tmp_path):
     r8 = need(artifacts.fetch, "r8")["r8.jar"]
     (tmp_path / "app.pro").write_text(APP_RULES)
     command = [
@@ -97,7 +97,7 @@ def test_shrunk_by_r8_with_the_rules_of_the_packages(jvm, unpacked, tflite, pict
         command += ["--pg-conf", rules]
     classes, *libraries = jvm.compile(PROGRAMS / "RunModels.java")
     run([*command, *classes.glob("*.class"), *libraries], "R8", cwd=tmp_path)
-    arguments = (GOLDEN / "subbit_v1.tflite", pictures, tmp_path / "output", "auto", 1)
+    arguments = (GOLDEN / "subbit_v1.tflite", images, tmp_path / "output", "auto", 1)
     jvm.run([tmp_path / "shrunk.jar"], "RunModels", *arguments)
     outputs = np.fromfile(tmp_path / "output", np.float32)
-    np.testing.assert_array_equal(outputs, pythons_outputs("subbit_v1", pictures).ravel())
+    np.testing.assert_array_equal(outputs, pythons_outputs("subbit_v1", images).ravel())

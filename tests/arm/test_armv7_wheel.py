@@ -21,12 +21,12 @@ PREDICT = """
 import json, platform, struct, sys
 import numpy as np
 from keras_sparsebnn.runtime import Interpreter
-pictures = np.load(sys.argv[1])
+images = np.load(sys.argv[1])
 told = {"machine": platform.machine(), "bits": 8 * struct.calcsize("P")}
 for model in sys.argv[2:]:
     for kernel in ("codebook", "xnor"):
         interpreter = Interpreter(model, kernel=kernel, profile=True)
-        outputs = interpreter.predict(pictures)
+        outputs = interpreter.predict(images)
         kernels = [node["kernel"] for node in interpreter.profile()]
         told[f"{model} {kernel}"] = interpreter.runtime, kernels, outputs.tobytes().hex()
 print(json.dumps(told))
@@ -43,13 +43,13 @@ def told(tmp_path_factory):
     wheel = build_wheel("armv7-linux", work)
     site = work / "site"
     sysroots.unpack(wheel, site)
-    pictures = np.random.default_rng(3).normal(size=(5, 4, 4, 32)).astype(np.float32)
-    np.save(work / "pictures.npy", pictures)
+    images = np.random.default_rng(3).normal(size=(5, 4, 4, 32)).astype(np.float32)
+    np.save(work / "images.npy", images)
     python = emulate.python_command(folder, [site, folder / "site"], architecture=ARMV7)
     models = [str(GOLDEN / f"{name}.tflite") for name in MODELS]
-    command = [*python, "-c", PREDICT, "pictures.npy", *models]
+    command = [*python, "-c", PREDICT, "images.npy", *models]
     shown = finish(command, cwd=work)  # away from the checkout, which it would import
-    return pictures, json.loads(shown.splitlines()[-1])
+    return images, json.loads(shown.splitlines()[-1])
 
 
 def test_it_is_a_machine_of_32_bits(told):
@@ -59,13 +59,13 @@ def test_it_is_a_machine_of_32_bits(told):
 @pytest.mark.parametrize("kernel", ["codebook", "xnor"])
 @pytest.mark.parametrize("name", MODELS)
 def test_predicts_as_on_this_machine(told, name, kernel):
-    pictures, said = told
+    images, said = told
     runtime, kernels, outputs = said[f"{GOLDEN / name}.tflite {kernel}"]
     assert runtime == "delegate on tflite-runtime"
     binary = [line for line in kernels if line.startswith(kernel)]
     assert len(binary) == 2
     assert all("scalar" in line for line in binary)
-    here = Interpreter(GOLDEN / f"{name}.tflite", runtime="delegate").predict(pictures)
+    here = Interpreter(GOLDEN / f"{name}.tflite", runtime="delegate").predict(images)
     assert np.ptp(here) > 1
     held = np.frombuffer(bytes.fromhex(outputs), here.dtype).reshape(here.shape)
     np.testing.assert_array_equal(held, here)

@@ -22,12 +22,12 @@ import numpy as np
 from importlib.util import find_spec
 from keras_sparsebnn.runtime import Interpreter
 assert find_spec("tensorflow") is None and find_spec("larq_compute_engine") is None
-pictures = np.load(sys.argv[1])
+images = np.load(sys.argv[1])
 told = {}
 for model in sys.argv[2:]:
     for kernel in ("codebook", "xnor"):
         interpreter = Interpreter(model, kernel=kernel, profile=True)
-        np.save(f"{len(told)}.npy", interpreter.predict(pictures))
+        np.save(f"{len(told)}.npy", interpreter.predict(images))
         kernels = [node["kernel"] for node in interpreter.profile()]
         told[f"{model} {kernel}"] = interpreter.runtime, kernels
 print(json.dumps(told))
@@ -38,12 +38,12 @@ print(json.dumps(told))
 def predicted(site, run_guest, tmp_path_factory):
     """Per model and kernel: the runtime, the kernels and the output on the emulated machine."""
     folder = tmp_path_factory.mktemp("predicted")
-    pictures = np.random.default_rng(3).normal(size=(5, 4, 4, 32)).astype(np.float32)
-    np.save(folder / "pictures.npy", pictures)
+    images = np.random.default_rng(3).normal(size=(5, 4, 4, 32)).astype(np.float32)
+    np.save(folder / "images.npy", images)
     models = [GOLDEN / f"{name}.tflite" for name in MODELS]
-    shown = run_guest(site, "-c", PREDICT, "pictures.npy", *models, cwd=folder)
+    shown = run_guest(site, "-c", PREDICT, "images.npy", *models, cwd=folder)
     told = json.loads(shown.splitlines()[-1])
-    return pictures, {
+    return images, {
         (Path(key.split()[0]).stem, key.split()[1]): (*value, np.load(folder / f"{i}.npy"))
         for i, (key, value) in enumerate(told.items())
     }
@@ -52,13 +52,13 @@ def predicted(site, run_guest, tmp_path_factory):
 @pytest.mark.parametrize("kernel", ["codebook", "xnor"])
 @pytest.mark.parametrize("name", MODELS)
 def test_predicts_as_on_this_machine(predicted, name, kernel):
-    pictures, told = predicted
+    images, told = predicted
     runtime, kernels, held = told[name, kernel]
     assert runtime == "delegate on litert"
     binary = [line for line in kernels if line.startswith(kernel)]
     assert len(binary) == 2
     assert all("neon" in line for line in binary)
-    here = Interpreter(GOLDEN / f"{name}.tflite", runtime="delegate").predict(pictures)
+    here = Interpreter(GOLDEN / f"{name}.tflite", runtime="delegate").predict(images)
     assert np.ptp(here) > 1
     np.testing.assert_array_equal(held, here)
 

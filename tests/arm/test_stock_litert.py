@@ -36,30 +36,30 @@ def binary(filters, codewords=16, **options):
 
 def chain():
     """Bits from layer to layer, with pooling; 40 channels are no multiple of 32."""
-    x = pictures = keras.layers.Input((13, 11, 40))
+    x = images = keras.layers.Input((13, 11, 40))
     for filters, options in ((96, {}), (40, {"strides": 2}), (64, {"codewords": 512})):
         x = keras.layers.BatchNormalization()(binary(filters, **options)(x))
     x = keras.layers.MaxPooling2D(2)(x)
     x = binary(32, 4)(x)
-    return keras.Model(pictures, keras.layers.BatchNormalization()(x))
+    return keras.Model(images, keras.layers.BatchNormalization()(x))
 
 
 def residual():
     """Floats between the layers: shortcuts, PReLU, a 1x1 layer, zero padding, groups."""
-    x = pictures = keras.layers.Input((14, 14, 64))
+    x = images = keras.layers.Input((14, 14, 64))
     y = keras.layers.BatchNormalization()(binary(64, 32)(x))
     x = keras.layers.PReLU(shared_axes=[1, 2])(keras.layers.add([x, y]))
     y = keras.layers.BatchNormalization()(binary(128, 32, strides=2, pad_values=0.0)(x))
     x = binary(128, 2, kernel_size=1)(keras.layers.MaxPooling2D(2)(x))
     x = keras.layers.add([keras.layers.BatchNormalization()(x), y])
-    return keras.Model(pictures, binary(128, 8, groups=2, activation="relu")(x))
+    return keras.Model(images, binary(128, 8, groups=2, activation="relu")(x))
 
 
 def odd():
     """Valid padding, dilation, 5 channels in and 3 out."""
-    x = pictures = keras.layers.Input((12, 17, 5))
+    x = images = keras.layers.Input((12, 17, 5))
     x = keras.layers.BatchNormalization()(binary(3, 8, padding="valid", pad_values=0.0)(x))
-    return keras.Model(pictures, binary(33, 8, dilation_rate=2)(x))
+    return keras.Model(images, binary(33, 8, dilation_rate=2)(x))
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ FOLDER = Path(__file__).parent
 
 
 def lce_selected() -> bytes:
-    """32 -> 32 -> 32 channels on 4x4 pictures, 8 codewords in each layer."""
+    """32 -> 32 -> 32 channels on 4x4 images, 8 codewords in each layer."""
     keras.utils.set_random_seed(1)
     layers = [keras.layers.Input((4, 4, 32))]
     for index in range(2):

@@ -29,23 +29,23 @@ def binary_conv(x, filters, size=3, **changed):
     )(x)
 
 
-def stem(pictures, filters):
-    x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(pictures)
+def stem(images, filters):
+    x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(images)
     return layers.BatchNormalization()(x)
 
 
-def vgg_like(pictures):
+def vgg_like(images):
     """Bit-packed hand-over between convolutions, max pooling of bits, SAME-one and VALID."""
-    x = stem(pictures, 48)
+    x = stem(images, 48)
     for filters, padding in ((48, "same"), (96, "same"), (80, "valid"), (72, "same")):
         x = layers.BatchNormalization()(binary_conv(x, filters, padding=padding))
         x = layers.MaxPooling2D(2)(x) if filters == 96 else x
     return layers.Dense(10)(layers.Flatten()(x))
 
 
-def resnet_like(pictures):
+def resnet_like(images):
     """Float shortcuts, PReLU, stride 2, 1x1 binary shortcuts, zero padding."""
-    x = stem(pictures, 32)
+    x = stem(images, 32)
     for filters, stride, pad_values in ((32, 1, 0.0), (64, 2, 1.0), (128, 2, 0.0)):
         shortcut = x
         if stride > 1:
@@ -58,9 +58,9 @@ def resnet_like(pictures):
     return layers.Dense(10)(layers.GlobalAveragePooling2D()(x))
 
 
-def grouped(pictures):
+def grouped(images):
     """Groups of 32 and 64 channels, dilation, a fused ReLU."""
-    x = stem(pictures, 64)
+    x = stem(images, 64)
     x = binary_conv(x, 96, groups=2)
     x = layers.BatchNormalization()(layers.ReLU()(x))
     x = binary_conv(x, 128, pad_values=1.0, dilation_rate=2)
@@ -69,9 +69,9 @@ def grouped(pictures):
     return layers.Dense(10)(layers.GlobalAveragePooling2D()(x))
 
 
-def dense_blocks(pictures):
+def dense_blocks(images):
     """Each layer reads all before it."""
-    x = stem(pictures, 64)
+    x = stem(images, 64)
     for _ in range(3):
         new = binary_conv(layers.BatchNormalization()(x), 32)
         x = layers.Concatenate()([x, new])
@@ -98,8 +98,8 @@ def scramble(model, rng):
 def network(request):
     """The LCE file of a network with random weights."""
     keras.utils.set_random_seed(1)
-    pictures = keras.Input((16, 16, 3))
-    model = keras.Model(pictures, NETWORKS[request.param](pictures))
+    images = keras.Input((16, 16, 3))
+    model = keras.Model(images, NETWORKS[request.param](images))
     scramble(model, np.random.default_rng(1))
     return convert_keras_model(model)
 
@@ -112,7 +112,7 @@ def photos():
 # The float ops around the binary ones are TFLite's own, of another version than LCE has built
 # in and with other kernels (XNNPACK): sums of up to 27 * 64 products differ in the last places.
 # The binary layers pass a difference on only where it moves a value over zero, which it does
-# for none of these pictures.
+# for none of these images.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 
 
@@ -141,12 +141,12 @@ def test_network_equals_lce(runner, network, photos, kernel):
 
 
 def test_the_vgg_pools_bits():
-    pictures = keras.Input((16, 16, 3))
-    flat = convert_keras_model(keras.Model(pictures, vgg_like(pictures)))
+    images = keras.Input((16, 16, 3))
+    flat = convert_keras_model(keras.Model(images, vgg_like(images)))
     assert "LceBMaxPool2d" in lce_ops(flat)
 
 
-def test_a_resized_batch_equals_its_pictures(runner, network, photos):
+def test_a_resized_batch_equals_its_images(runner, network, photos):
     interpreter = runner.interpreter(network)
     together = runner.run_on(interpreter, photos)[0]
     one_by_one = [runner.run_on(interpreter, photo[None])[0][0] for photo in photos]
@@ -158,8 +158,8 @@ def test_trained_network_equals_lce(runner, photos):
     from keras_sparsebnn.layers import SparseBinaryConv2D
 
     keras.utils.set_random_seed(3)
-    pictures = keras.Input((16, 16, 3))
-    x = stem(pictures, 32)
+    images = keras.Input((16, 16, 3))
+    x = stem(images, 32)
     for filters in (32, 64):
         x = SparseBinaryConv2D(
             filters,
@@ -172,15 +172,15 @@ def test_trained_network_equals_lce(runner, photos):
         )(x)
         x = layers.BatchNormalization(momentum=0.5)(x)
     x = layers.Dense(10)(layers.GlobalAveragePooling2D()(x))
-    model = keras.Model(pictures, x)
+    model = keras.Model(images, x)
     rng = np.random.default_rng(3)
     labels = rng.integers(0, 10, 64)
-    images = rng.normal(size=(64, 16, 16, 3)) + labels[:, None, None, None] / 5
+    samples = rng.normal(size=(64, 16, 16, 3)) + labels[:, None, None, None] / 5
     model.compile(
         keras.optimizers.Adam(1e-2),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    model.fit(images.astype(np.float32), labels, epochs=3, batch_size=16, verbose=0)
+    model.fit(samples.astype(np.float32), labels, epochs=3, batch_size=16, verbose=0)
     flat = convert_keras_model(model)
     theirs = lce_outputs(flat, photos)
     for kernel in ("auto", "xnor", "codebook"):

@@ -92,7 +92,7 @@ def test_workers_agree(tmp_path):
         assert np.array_equal(first[name], second[name]), name
 
 
-# The trainer itself, on pictures of ImageNet's size.
+# The trainer itself, on images of ImageNet's size.
 DRY_RUN = (
     *("--dataset", "synthetic/8", "--augmentation", "resized_crop", "--batch-size", "4"),
     *("--set", 'model_options={"widths": [8, 8], "stem_stride": 8}', "--codewords", "16"),
@@ -185,16 +185,16 @@ def test_a_training_step_is_one_xla_program_without_callbacks():
     model.set_teacher(lambda images: tf.reduce_mean(images, [1, 2, 3])[:, None]
                       * tf.ones([1, dataset.classes]))  # fmt: skip
     model.optimizer.build(model.trainable_variables)
-    pictures, labels = next(iter(dataset.train(0, 0, 4)))
+    images, labels = next(iter(dataset.train(0, 0, 4)))
     model.compute_loss(y=labels, y_pred=tf.zeros([4, 1000]))  # creates its metrics' variables
-    model.compute_metrics(pictures, labels, tf.zeros([4, 1000]), None)
+    model.compute_metrics(images, labels, tf.zeros([4, 1000]), None)
     model.reset_metrics()
     step = tf.function(lambda x, y: model.train_step((x, y)), jit_compile=True)
     before = model.get_layer("stem").get_weights()[0]
-    found = operations(step.get_concrete_function(pictures, labels))
+    found = operations(step.get_concrete_function(images, labels))
     assert {"Conv2D", "ReadVariableOp"} <= found
     assert not {op for op in found if "PyFunc" in op or "Callback" in op}
     # It runs only if XLA takes all of it.
-    result = step(pictures, labels)
+    result = step(images, labels)
     assert np.isfinite(float(result["loss"]))
     assert not np.array_equal(before, model.get_layer("stem").get_weights()[0])

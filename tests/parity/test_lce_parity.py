@@ -64,21 +64,21 @@ def test_one_layer(geometry):
     quantizer = FixedSubset(
         geometry["codewords"], magnitude_scale=geometry["magnitude_scale"], seed=1
     )
-    pictures = keras.layers.Input((*geometry["size"], geometry["channels"]))
+    images = keras.layers.Input((*geometry["size"], geometry["channels"]))
     x = SparseBinaryConv2D(
         kernel_quantizer=quantizer,
         input_quantizer="ste_sign",
         bias_initializer="random_normal",
         **geometry["layer"],
-    )(pictures)
+    )(images)
     if geometry["batch_norm"]:
         x = keras.layers.BatchNormalization()(x)
-    model = keras.Model(pictures, x)
+    model = keras.Model(images, x)
     randomize_batch_norm(model, rng)
     flat = convert_keras_model(model)
     (binary,) = inspect(flat).binary_layers
     assert binary.groups == geometry["layer"]["groups"]
-    inputs = rng.normal(size=(3, *pictures.shape[1:])).astype(np.float32)
+    inputs = rng.normal(size=(3, *images.shape[1:])).astype(np.float32)
     report = verify(model, flat, inputs)
     # Without batch norm, scale and bias, both add up integers.
     if not (

@@ -31,7 +31,7 @@ _SETTINGS = (
     *("--set", "refresh_interval=3", "--set", "freeze_after=0.9"),
     *("--set", "activation_bits=2", "--set", 'model_options={"widths": [8, 8, 16]}'),
 )
-_STEPS = 22  # 1442 pictures in batches of 64
+_STEPS = 22  # 1442 images in batches of 64
 
 
 def start(out: Path, *settings: str) -> subprocess.Popen[bytes]:

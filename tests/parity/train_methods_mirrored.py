@@ -51,12 +51,12 @@ def main(out):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     keras.utils.set_random_seed(7)
     with strategy.scope():
-        pictures = x = keras.layers.Input((6, 6, 8))
+        images = x = keras.layers.Input((6, 6, 8))
         for method in [*sorted(METHODS), "free"]:
             x = keras.layers.Add()([x, layer(method, x)])
         x = keras.layers.Add()([x, multi_bit(x)])
         x = keras.layers.GlobalAveragePooling2D()(x)
-        model = keras.Model(pictures, keras.layers.Dense(4)(x))
+        model = keras.Model(images, keras.layers.Dense(4)(x))
         model.compile(
             keras.optimizers.Adam(0.05),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -10,7 +10,7 @@
 // One chain of fused operations for each output, as in XNNPACK's kernels on machines that have
 // them: the results are the same bits. Only for such instruction sets.
 //
-// A general kernel takes the channels of one tap at a time, three of them for a picture. Here the
+// A general kernel takes the channels of one tap at a time, three of them for an image. Here the
 // filter_width * channels_in floats that one filter row covers are one run: they are adjacent in
 // the image. Rows of the image are copied into a ring of filter_height rows with their padding, so
 // that no output is a special case.

@@ -9,11 +9,11 @@ import java.nio.file.Paths;
 public final class UseClassifier {
   public static void main(String[] arguments) throws IOException {
     byte[] input = Files.readAllBytes(Paths.get(arguments[1]));
-    ByteBuffer picture = ByteBuffer.allocateDirect(input.length).order(ByteOrder.nativeOrder());
-    picture.put(input).rewind();
+    ByteBuffer image = ByteBuffer.allocateDirect(input.length).order(ByteOrder.nativeOrder());
+    image.put(input).rewind();
     ByteBuffer scores = ByteBuffer.allocateDirect(input.length).order(ByteOrder.nativeOrder());
     try (Classifier classifier = new Classifier(new File(arguments[0]))) {
-      classifier.classify(picture, scores);
+      classifier.classify(image, scores);
     }
     byte[] output = new byte[input.length];
     scores.rewind();

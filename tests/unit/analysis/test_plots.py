@@ -49,15 +49,15 @@ class TestCodewordUsage:
         assert axes.get_xlabel()
         assert axes.get_ylabel()
 
-    def test_pictures_are_the_favourites(self):
+    def test_images_are_the_favourites(self):
         figure = plots.codeword_usage(
             {"x": {"conv": np.bincount([5] * 3 + [511], minlength=512)}}
         )
-        pictures = [image.get_array() for axes in figure.axes for image in axes.get_images()]
-        assert len(pictures) == 2  # no more codewords are used
+        images = [image.get_array() for axes in figure.axes for image in axes.get_images()]
+        assert len(images) == 2  # no more codewords are used
         # id 5 = binary 101: taps 0 and 2 are -1.
-        np.testing.assert_array_equal(pictures[0], [[-1, 1, -1], [1, 1, 1], [1, 1, 1]])
-        np.testing.assert_array_equal(pictures[1], -np.ones((3, 3)))
+        np.testing.assert_array_equal(images[0], [[-1, 1, -1], [1, 1, 1], [1, 1, 1]])
+        np.testing.assert_array_equal(images[1], -np.ones((3, 3)))
         assert "75.0%" in texts(figure)
 
     def test_draws_keras_models(self, seeded):

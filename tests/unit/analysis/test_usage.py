@@ -60,12 +60,12 @@ def test_counts_of_a_selection_are_those_of_its_nearest_codewords(seeded):
 
 
 def test_counts_survive_freezing(seeded):
-    x = pictures = keras.layers.Input((5, 5, 4))
+    x = images = keras.layers.Input((5, 5, 4))
     for quantizer in (FixedSubset(16, seed=1), SparseKernel(16, magnitude_scale=True, seed=2)):
         x = SparseBinaryConv2D(
             4, 3, padding="same", pad_values=1.0, kernel_quantizer=quantizer
         )(x)
-    model = keras.Model(pictures, x)
+    model = keras.Model(images, x)
     before = [codeword_counts(layer) for layer in binary_layers(model)]
     after = [codeword_counts(layer) for layer in binary_layers(freeze(model))]
     assert len(before) == 2

@@ -149,9 +149,9 @@ def test_compressed_twice_is_the_same(source, convert, tmp_path):
 class TestConvert:
     def test_predicts_what_keras_predicts(self, run_folder, tflite_file):
         model = saved_models.load_model(run_folder / "model.keras")
-        (pictures, _), *_ = data.load("digits").test(40)
-        expected = model.predict(pictures, verbose=0).argmax(axis=1)
-        got = Interpreter(tflite_file).predict(pictures.numpy()).argmax(axis=1)
+        (images, _), *_ = data.load("digits").test(40)
+        expected = model.predict(images, verbose=0).argmax(axis=1)
+        got = Interpreter(tflite_file).predict(images.numpy()).argmax(axis=1)
         np.testing.assert_array_equal(got, expected)
 
     def test_says_what_it_did(self, run_folder, tmp_path, capsys):

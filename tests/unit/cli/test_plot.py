@@ -10,7 +10,7 @@ from keras_sparsebnn.cli import main
 class TestPlot:
     @pytest.mark.parametrize("kind", ["usage", "overlap", "bits"])
     def test_draws(self, run_folder, tmp_path, kind, capsys):
-        output = tmp_path / "picture.png"
+        output = tmp_path / "image.png"
         assert main(["plot", str(run_folder), "-o", str(output), "--kind", kind]) == 0
         assert output.read_bytes().startswith(b"\x89PNG")
         assert capsys.readouterr().out == f"Wrote {output}\n"

@@ -95,9 +95,9 @@ class TestConverts:
 
     def test_a_layer_called_twice_is_two_operators(self, rng):
         shared = sparse()
-        pictures = keras.layers.Input((4, 4, 32))
-        x = keras.layers.BatchNormalization()(shared(pictures))
-        model = keras.Model(pictures, shared(x))
+        images = keras.layers.Input((4, 4, 32))
+        x = keras.layers.BatchNormalization()(shared(images))
+        model = keras.Model(images, shared(x))
         flat = convert_keras_model(model)
         assert len(binary_layers(flat)) == 2
         verify(model, flat, rng.normal(size=(2, 4, 4, 32)))
@@ -109,8 +109,8 @@ class TestConverts:
 
     def test_nested_models(self, rng):
         inner = sequential(sparse(), keras.layers.BatchNormalization())
-        pictures = keras.layers.Input((4, 4, 32))
-        model = keras.Model(pictures, sparse(8, name="outer")(inner(pictures)))
+        images = keras.layers.Input((4, 4, 32))
+        model = keras.Model(images, sparse(8, name="outer")(inner(images)))
         flat = convert_keras_model(model)
         assert [layer.filter_shape[0] for layer in binary_layers(flat)] == [32, 8]
         verify(model, flat, rng.normal(size=(2, 4, 4, 32)))
@@ -205,7 +205,7 @@ class TestErrors:
         with pytest.raises(ConversionError, match=r"layers, got bfloat16 \(layer half\)"):
             convert_keras_model(sequential(half, shape=(3, 4)))
 
-    def test_open_picture_size(self):
+    def test_open_image_size(self):
         with pytest.raises(ConversionError, match="Expected a fixed input shape"):
             convert_keras_model(sequential(sparse(), shape=(None, None, 32)))
 
@@ -272,11 +272,11 @@ class TestCheck:
             check_conversion(convert_keras_model(model), [BinaryCall("first", kernel, None)])
 
     def test_a_float_copy_beside_the_packed_filter(self):
-        pictures = keras.layers.Input((4, 4, 32))
+        images = keras.layers.Input((4, 4, 32))
         layer = sparse()
-        x = layer(pictures)
+        x = layer(images)
         copy = keras.layers.Conv2D(32, 3, padding="same", use_bias=False)
-        model = keras.Model(pictures, [x, copy(pictures)])
+        model = keras.Model(images, [x, copy(images)])
         copy.set_weights(freeze(model).get_layer("binary").get_weights())
         with pytest.raises(ConversionError, match=r"a float copy too \(layer binary\)"):
             convert_keras_model(model)

@@ -19,13 +19,13 @@ def network():
 
     keras.utils.set_random_seed(5)
     layers = keras.layers
-    x = pictures = layers.Input(INPUT[1:], batch_size=1)
+    x = images = layers.Input(INPUT[1:], batch_size=1)
     x = layers.Conv2D(32, 3, strides=2, padding="same", activation="relu")(x)
     x = layers.DepthwiseConv2D(3, padding="same")(x)
     x = layers.Conv2DTranspose(16, 2, strides=2)(x)
     x = layers.Conv2D(64, 1)(x)
     x = layers.GlobalAveragePooling2D()(x)
-    model = keras.Model(pictures, layers.Dense(100)(x))
+    model = keras.Model(images, layers.Dense(100)(x))
     return bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
 
 

@@ -1,4 +1,4 @@
-"""Augmentations: what they do to pictures, and that they are reproducible."""
+"""Augmentations: what they do to images, and that they are reproducible."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ tfds = pytest.importorskip("tensorflow_datasets")
 
 
 def arrays(batches) -> tuple[np.ndarray, np.ndarray]:
-    pictures, labels = zip(*batches.as_numpy_iterator(), strict=True)
-    return np.concatenate(pictures), np.concatenate(labels)
+    images, labels = zip(*batches.as_numpy_iterator(), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +38,10 @@ class TestAugmentation:
         assert {tuple(d) for d in draws} == {
             (y, x, flip) for y in (-1, 0, 1) for x in (-1, 0, 1) for flip in (0, 1)
         }
-        for picture, (down, right, mirrored), result in zip(
+        for image, (down, right, mirrored), result in zip(
             plain, draws[: len(plain)], augmented, strict=True
         ):
-            padded = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge")
+            padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
             shifted = padded[1 - down : 9 - down, 1 - right : 9 - right]
             if mirrored:
                 # The columns are gathered mirrored, then counted from the other side.
@@ -55,10 +55,8 @@ class TestAugmentation:
         draws = augmentation.draw_offsets("crop_flip", 2, 5, (8, 8, 1), 1442)[: len(plain)]
         assert draws.min(axis=0).tolist() == [-4, -4, 0]
         assert draws.max(axis=0).tolist() == [4, 4, 1]
-        for picture, (down, right, mirrored), result in zip(
-            plain, draws, augmented, strict=True
-        ):
-            padded = np.pad(picture, ((4, 4), (4, 4), (0, 0)), constant_values=-1)
+        for image, (down, right, mirrored), result in zip(plain, draws, augmented, strict=True):
+            padded = np.pad(image, ((4, 4), (4, 4), (0, 0)), constant_values=-1)
             cropped = padded[4 - down : 12 - down, 4 - right : 12 - right]
             np.testing.assert_array_equal(result, cropped[:, ::-1] if mirrored else cropped)
 
@@ -79,13 +77,13 @@ class TestAugmentation:
 
 @pytest.fixture(scope="module")
 def crops():
-    """On a picture whose every pixel tells its place: red is the column, green the row."""
+    """On an image whose every pixel tells its place: red is the column, green the row."""
     rows, columns = np.mgrid[0:60, 0:100]
-    picture = tf.constant(np.stack([columns, rows, 0 * rows], -1).astype(np.uint8))
+    image = tf.constant(np.stack([columns, rows, 0 * rows], -1).astype(np.uint8))
 
     def crop(seed, lighting=False):
         return augmentation.random_resized_crop(
-            picture, tf.stack([tf.constant(3, tf.int64), seed]), (24, 24, 3), lighting=lighting
+            image, tf.stack([tf.constant(3, tf.int64), seed]), (24, 24, 3), lighting=lighting
         )
 
     compiled = tf.function(crop)
@@ -94,8 +92,8 @@ def crops():
 
 class TestResizedCrop:
     def test_is_a_part_of_the_area_and_aspect_asked_for(self, crops):
-        pictures, _ = crops
-        columns, rows = pictures[:, 12, :, 0], pictures[:, :, 12, 1]
+        images, _ = crops
+        columns, rows = images[:, 12, :, 0], images[:, :, 12, 1]
         # 24 samples of a ramp show 23/24 of it; the ends are averaged with what lies inside.
         width = np.abs(columns[:, -2] - columns[:, 1]) / 21 * 24
         height = (rows[:, -2] - rows[:, 1]) / 21 * 24
@@ -106,16 +104,16 @@ class TestResizedCrop:
         assert 1.2 < aspect.max() < 1.45
         mirrored = columns[:, 0] > columns[:, -1]
         assert 0.35 < mirrored.mean() < 0.65
-        assert len(np.unique(pictures[:, 0, 0], axis=0)) > 150
+        assert len(np.unique(images[:, 0, 0], axis=0)) > 150
 
     def test_same_seed_same_crop(self, crops):
-        pictures, crop = crops
-        np.testing.assert_array_equal(crop(tf.constant(17, tf.int64)), pictures[17])
+        images, crop = crops
+        np.testing.assert_array_equal(crop(tf.constant(17, tf.int64)), images[17])
 
     def test_lighting_shifts_all_pixels_alike(self, crops):
-        pictures, crop = crops
+        images, crop = crops
         shifts = np.stack(
-            [crop(tf.constant(s, tf.int64), lighting=True) - pictures[s] for s in range(40)]
+            [crop(tf.constant(s, tf.int64), lighting=True) - images[s] for s in range(40)]
         )
         spread = shifts - shifts[:, :1, :1]
         np.testing.assert_allclose(spread, 0, atol=1e-4)
@@ -126,8 +124,8 @@ class TestResizedCrop:
 
     def test_center_crop(self):
         rows, columns = np.mgrid[0:64, 0:128]
-        picture = np.stack([columns, rows], -1).astype(np.uint8)
-        result = augmentation.center_crop(tf.constant(picture), 28).numpy().astype(int)
+        image = np.stack([columns, rows], -1).astype(np.uint8)
+        result = augmentation.center_crop(tf.constant(image), 28).numpy().astype(int)
         # 64 rows become 32, each two pixels; the middle 28 of the 64 columns start at the 18th.
         assert result.shape == (28, 28, 2)
         np.testing.assert_allclose(result[:, 5, 1], 2 * np.arange(28) + 4.5, atol=1)

@@ -16,11 +16,11 @@ from tests.unit.data.batches import arrays
 
 @pytest.fixture(scope="module")
 def cifar(tmp_path_factory):
-    """Six files of eight records each: (folder, pictures, labels), the test file last."""
+    """Six files of eight records each: (folder, images, labels), the test file last."""
     folder = tmp_path_factory.mktemp("cifar") / "cifar-10-batches-bin"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (48, 32, 32, 3), np.uint8)
+    images = rng.integers(0, 256, (48, 32, 32, 3), np.uint8)
     labels = np.arange(48) % 10
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
     for index, name in enumerate(names):
@@ -28,8 +28,8 @@ def cifar(tmp_path_factory):
             for i in range(8 * index, 8 * index + 8):
                 file.write(bytes([labels[i]]))
                 for channel in range(3):
-                    file.write(pictures[i, :, :, channel].tobytes())
-    return folder, pictures, labels
+                    file.write(images[i, :, :, channel].tobytes())
+    return folder, images, labels
 
 
 class TestCIFAR10:
@@ -37,26 +37,26 @@ class TestCIFAR10:
     def _small(self, monkeypatch):
         monkeypatch.setattr(cifar10, "RECORDS", 8)
 
-    def check(self, dataset, pictures, labels):
+    def check(self, dataset, images, labels):
         assert (dataset.train_size, dataset.test_size) == (40, 8)
         assert (dataset.input_shape, dataset.classes) == ((32, 32, 3), 10)
         raw, found = arrays(dataset.test(8))
-        np.testing.assert_array_equal(np.round((raw + 1) * 127.5), pictures[40:])
+        np.testing.assert_array_equal(np.round((raw + 1) * 127.5), images[40:])
         np.testing.assert_array_equal(found, labels[40:])
-        np.testing.assert_array_equal(np.asarray(dataset._train.images), pictures[:40])
+        np.testing.assert_array_equal(np.asarray(dataset._train.images), images[:40])
 
     def test_folder(self, cifar):
-        folder, pictures, labels = cifar
+        folder, images, labels = cifar
         for place in (folder, folder.parent):
-            self.check(data.load("cifar10", data_dir=place), pictures, labels)
+            self.check(data.load("cifar10", data_dir=place), images, labels)
 
     def test_archive(self, cifar, tmp_path):
-        folder, pictures, labels = cifar
+        folder, images, labels = cifar
         path = tmp_path / "cifar-10-binary.tar.gz"
         with tarfile.open(path, "w:gz") as archive:
             archive.add(folder, "cifar-10-batches-bin")
         for place in (path, tmp_path):
-            self.check(data.load("cifar10", data_dir=place), pictures, labels)
+            self.check(data.load("cifar10", data_dir=place), images, labels)
 
     def test_image_size(self, cifar):
         dataset = data.load("cifar10", data_dir=cifar[0], image_size=16)

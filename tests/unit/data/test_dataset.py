@@ -15,13 +15,13 @@ from tests.unit.data.batches import arrays
 
 class TestDigits:
     def test_shape_range_and_types(self, digits):
-        pictures, labels = arrays(digits.test(100))
-        assert pictures.shape == (355, 8, 8, 1)
-        assert pictures.dtype == np.float32
+        images, labels = arrays(digits.test(100))
+        assert images.shape == (355, 8, 8, 1)
+        assert images.dtype == np.float32
         assert labels.dtype == np.int64
-        assert (pictures.min(), pictures.max()) == (-1, 1)
+        assert (images.min(), images.max()) == (-1, 1)
 
-    def test_the_splits_are_scikit_learns_pictures_and_stratified(self, digits):
+    def test_the_splits_are_scikit_learns_images_and_stratified(self, digits):
         from sklearn.datasets import load_digits
 
         bunch = load_digits()
@@ -36,17 +36,17 @@ class TestDigits:
             (np.bincount(train_labels) + np.bincount(test_labels)) // 5,
         )
 
-    def test_no_picture_twice_in_an_epoch(self, digits):
+    def test_no_image_twice_in_an_epoch(self, digits):
         indexed = dataclasses.replace(digits, half_range=1.0)
-        pictures, _ = arrays(indexed.train(0, 0, 1))
+        images, _ = arrays(indexed.train(0, 0, 1))
         stored = np.asarray(digits._train.images, np.float32) - 1
-        order = np.lexsort(pictures.reshape(len(pictures), -1).T)
+        order = np.lexsort(images.reshape(len(images), -1).T)
         expected = np.lexsort(stored.reshape(len(stored), -1).T)
-        np.testing.assert_array_equal(pictures[order], stored[expected])
+        np.testing.assert_array_equal(images[order], stored[expected])
 
     def test_resize(self):
-        pictures, _ = arrays(data.load("digits", image_size=12).test(64))
-        assert pictures.shape[1:] == (12, 12, 1)
+        images, _ = arrays(data.load("digits", image_size=12).test(64))
+        assert images.shape[1:] == (12, 12, 1)
 
 
 class TestOrder:
@@ -54,9 +54,9 @@ class TestOrder:
     @pytest.mark.parametrize("skip", [1, 13])
     def test_skipping_gives_exactly_the_rest(self, digits, augmentation, skip):
         dataset = dataclasses.replace(digits, augmentation=augmentation)
-        all_pictures, all_labels = arrays(dataset.train(3, 1, 100))
-        pictures, labels = arrays(dataset.train(3, 1, 100, skip))
-        np.testing.assert_array_equal(pictures, all_pictures[skip * 100 :])
+        all_images, all_labels = arrays(dataset.train(3, 1, 100))
+        images, labels = arrays(dataset.train(3, 1, 100, skip))
+        np.testing.assert_array_equal(images, all_images[skip * 100 :])
         np.testing.assert_array_equal(labels, all_labels[skip * 100 :])
 
     def test_depends_on_seed_and_epoch(self, digits):
@@ -84,7 +84,7 @@ class TestWorkers:
     @pytest.mark.parametrize("augmentation", ["none", "crop_flip", "resized_crop"])
     def test_share_each_batch(self, digits, augmentation):
         dataset = dataclasses.replace(digits, augmentation=augmentation)
-        pictures, labels = arrays(dataset.train(1, 0, 12, skip=60))
+        images, labels = arrays(dataset.train(1, 0, 12, skip=60))
         parts = [
             arrays(dataset.train(1, 0, 12, skip=60, worker=w, workers=2, replicas=4))
             for w in range(2)
@@ -93,7 +93,7 @@ class TestWorkers:
         together = np.concatenate(
             [part.reshape(steps, 6, *part.shape[1:]) for part, _ in parts], 1
         )
-        np.testing.assert_array_equal(together.reshape(pictures.shape), pictures)
+        np.testing.assert_array_equal(together.reshape(images.shape), images)
         (batch, *_) = dataset.train(1, 0, 12, worker=0, workers=2, replicas=4)
         assert batch[0].shape[0] == 3
 
@@ -149,6 +149,6 @@ class TestAsDataset:
 
 
 def test_batches_have_static_shapes(digits):
-    pictures, labels = digits.train(0, 0, 64).element_spec
-    assert pictures == tf.TensorSpec([64, 8, 8, 1], tf.float32)
+    images, labels = digits.train(0, 0, 64).element_spec
+    assert images == tf.TensorSpec([64, 8, 8, 1], tf.float32)
     assert labels == tf.TensorSpec([64], tf.int64)

@@ -11,14 +11,14 @@ from tests.unit.data.batches import arrays
 
 
 class TestSynthetic:
-    def test_pictures(self):
+    def test_images(self):
         dataset = data.load("synthetic/64", image_size=32)
         assert (dataset.input_shape, dataset.classes) == ((32, 32, 3), 1000)
         assert (dataset.train_size, dataset.test_size) == (64, 16)
-        pictures, labels = arrays(dataset.train(0, 0, 8))
+        images, labels = arrays(dataset.train(0, 0, 8))
         assert len(np.unique(labels)) == 64
         # The mean colour tells the class.
-        raw = (pictures.mean(axis=(1, 2)) + 1) * 127.5
+        raw = (images.mean(axis=(1, 2)) + 1) * 127.5
         digits = np.stack([labels // 100, labels // 10 % 10, labels % 10], -1)
         np.testing.assert_allclose(raw, digits * 20 + 20, atol=3)
 
@@ -27,6 +27,6 @@ class TestSynthetic:
         whole, rest = (arrays(dataset.train(2, 1, 8, skip))[0] for skip in (0, 5))
         np.testing.assert_array_equal(rest, whole[40:])
 
-    def test_no_picture(self):
+    def test_no_image(self):
         with pytest.raises(SparseBNNError, match="at least one image, got synthetic/0"):
             data.load("synthetic/0")

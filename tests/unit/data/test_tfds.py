@@ -35,7 +35,7 @@ def fashion() -> data.Dataset:
 
 
 class _Synthetic(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Pictures of a known colour, written in TFDS's own format, without any download."""
+    """Images of a known colour, written in TFDS's own format, without any download."""
 
     VERSION = tfds.core.Version("1.0.0")
     SHAPE: tuple = (6, 5, 3)
@@ -62,8 +62,8 @@ class _Synthetic(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for i in range(count):
             height, width = (self.SHAPE[0] or 4 + i % 5, self.SHAPE[1] or 9 - i % 5)
             scale = 257 if np.uint16 == self.DTYPE else 1
-            picture = np.full((height, width, self.SHAPE[2]), i * scale, self.DTYPE)
-            values = (picture, -1 if split in self.HIDDEN else i % 3)
+            pixels = np.full((height, width, self.SHAPE[2]), i * scale, self.DTYPE)
+            values = (pixels, -1 if split in self.HIDDEN else i % 3)
             extra = dict.fromkeys(self.EXTRA, 0)
             yield i, {**dict(zip(self.KEYS, values, strict=True)), **extra}
 
@@ -90,8 +90,8 @@ class TestTFDS:
         dataset = data.load("colours", data_dir=root, memory_limit=memory_limit)
         assert (dataset.input_shape, dataset.classes) == ((6, 5, 3), 3)
         assert (dataset.train_size, dataset.test_size) == (40, 10)
-        pictures, labels = arrays(dataset.train(0, 0, 8))
-        values = np.round((pictures[:, 0, 0, 0] + 1) * 127.5).astype(int)
+        images, labels = arrays(dataset.train(0, 0, 8))
+        values = np.round((images[:, 0, 0, 0] + 1) * 127.5).astype(int)
         assert sorted(values) == list(range(40))
         np.testing.assert_array_equal(labels, values % 3)
         assert list(values) != list(range(40))
@@ -102,9 +102,9 @@ class TestTFDS:
         dataset = data.load(
             "streamed", data_dir=root, memory_limit=0, augmentation=augmentation
         )
-        pictures, labels = arrays(dataset.train(1, 2, 8))
+        images, labels = arrays(dataset.train(1, 2, 8))
         rest, rest_labels = arrays(dataset.train(1, 2, 8, skip=3))
-        np.testing.assert_array_equal(rest, pictures[24:])
+        np.testing.assert_array_equal(rest, images[24:])
         np.testing.assert_array_equal(rest_labels, labels[24:])
         assert not np.array_equal(labels, arrays(dataset.train(2, 2, 8))[1])
 
@@ -113,34 +113,34 @@ class TestTFDS:
         with pytest.raises(SparseBNNError, match=r"ragged vary.*--image-size 64"):
             data.load("ragged", data_dir=root)
         dataset = data.load("ragged", data_dir=root, image_size=8)
-        pictures, _ = arrays(dataset.train(0, 0, 8))
-        assert pictures.shape == (40, 8, 8, 1)
-        assert len(np.unique(pictures)) == 40  # one-coloured pictures stay so
+        images, _ = arrays(dataset.train(0, 0, 8))
+        assert images.shape == (40, 8, 8, 1)
+        assert len(np.unique(images)) == 40  # one-coloured images stay so
 
     def test_crops_of_sizes_that_vary_stream_and_resume(self, tmp_path):
-        """What imagenet2012 needs: whole pictures in training, the centre in testing."""
+        """What imagenet2012 needs: whole images in training, the centre in testing."""
         root = prepared(tmp_path, "photos", SHAPE=(None, None, 3))
         dataset = data.load(
             "photos", data_dir=root, image_size=8, augmentation="resized_crop_lighting"
         )
-        pictures, labels = arrays(dataset.train(0, 0, 8))
-        assert pictures.shape == (40, 8, 8, 3)
-        np.testing.assert_array_equal(arrays(dataset.train(0, 0, 8, 3))[0], pictures[24:])
+        images, labels = arrays(dataset.train(0, 0, 8))
+        assert images.shape == (40, 8, 8, 3)
+        np.testing.assert_array_equal(arrays(dataset.train(0, 0, 8, 3))[0], images[24:])
         halves = [
             arrays(dataset.train(0, 0, 8, 3, worker=w, workers=2, replicas=2)) for w in (0, 1)
         ]
         shares = np.concatenate([part.reshape(2, 4) for _, part in halves], 1)
         np.testing.assert_array_equal(shares.reshape(-1), labels[24:])
-        # One-coloured pictures show nothing but the lighting.
-        assert np.std(pictures, axis=(1, 2)).max() < 1e-4
+        # One-coloured images show nothing but the lighting.
+        assert np.std(images, axis=(1, 2)).max() < 1e-4
         tested, _ = arrays(dataset.test(10))
         values = np.sort(tested[:, 0, 0, 0])
         np.testing.assert_allclose(values, np.arange(10) / 127.5 - 1, atol=1e-6)
 
-    def test_sixteen_bit_pictures(self, tmp_path):
+    def test_sixteen_bit_images(self, tmp_path):
         root = prepared(tmp_path, "deep", DTYPE=np.uint16, SHAPE=(6, 5, 1))
-        pictures, _ = arrays(data.load("deep", data_dir=root).test(10))
-        values = np.sort(pictures[:, 0, 0, 0])
+        images, _ = arrays(data.load("deep", data_dir=root).test(10))
+        values = np.sort(images[:, 0, 0, 0])
         np.testing.assert_allclose(values, np.arange(10) / 127.5 - 1, atol=1e-6)
 
     def test_validation_where_there_is_no_test(self, tmp_path):
@@ -254,13 +254,13 @@ class TestTFDS:
 class TestFashionMNIST:
     def test_is_all_there(self, fashion):
         assert (fashion.input_shape, fashion.classes) == ((28, 28, 1), 10)
-        pictures, labels = arrays(fashion.test(500))
-        assert pictures.shape == (10_000, 28, 28, 1)
+        images, labels = arrays(fashion.test(500))
+        assert images.shape == (10_000, 28, 28, 1)
         np.testing.assert_array_equal(np.bincount(labels), [1000] * 10)
         assert fashion.train_size == 60_000
-        assert (pictures.min(), pictures.max()) == (-1, 1)
+        assert (images.min(), images.max()) == (-1, 1)
 
-    def test_streaming_gives_the_same_pictures(self, fashion):
+    def test_streaming_gives_the_same_images(self, fashion):
         streamed = data.load("fashion_mnist", data_dir=_TFDS, memory_limit=0)
         ours = next(iter(fashion.test(300)))
         theirs = next(iter(streamed.test(300)))

@@ -368,10 +368,10 @@ class TestCommand:
 
     @pytest.mark.parametrize("more", [[], ["--curves"]])
     def test_plots(self, folder, more):
-        picture = folder / "plot.png"
-        assert main(["experiment", "--plot", str(folder), "-o", str(picture), *more]) == 0
-        assert picture.read_bytes().startswith(b"\x89PNG")
-        assert picture.stat().st_size > 10_000
+        image = folder / "plot.png"
+        assert main(["experiment", "--plot", str(folder), "-o", str(image), *more]) == 0
+        assert image.read_bytes().startswith(b"\x89PNG")
+        assert image.stat().st_size > 10_000
 
     def test_dry_run_says_what_is_left(self, folder, tmp_path, capsys):
         edit(folder, "digits.small.frozen.n16.seed2", lambda record: None)

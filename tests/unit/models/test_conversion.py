@@ -140,7 +140,7 @@ def test_the_file_computes_what_keras_does(converted):
     _, model, flat = converted
     x = np.random.default_rng(3).normal(size=(4, *SHAPE)).astype(np.float32)
     # Float layers round differently; a sum that this moves over zero flips a sign, which it
-    # does for none of these pictures.
+    # does for none of these images.
     expected = freeze(model)(x).numpy()
     np.testing.assert_allclose(outputs(flat, x), expected, rtol=1e-3, atol=1e-3)
 

@@ -369,7 +369,7 @@ class TestFTBNN:
         floats = [x.name for x in model.layers if type(x) is keras.layers.Conv2D]
         assert floats == ["stem"]
 
-    def test_a_binary_stem_halves_large_pictures_twice(self):
+    def test_a_binary_stem_halves_large_images_twice(self):
         options = {"binary_stem": True, "kernel_quantizer": fixed, **RESIDUAL}
         model = models.ftbnn18((64, 64, 3), 2, **options)
         assert model.get_layer("stage0_0").input_shape[1:3] == (16, 16)

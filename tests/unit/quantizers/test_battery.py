@@ -73,7 +73,7 @@ def network(quantizer, policy="float32"):
         keras.mixed_precision.set_global_policy(before)
 
 
-def pictures(steps=STEPS):
+def images(steps=STEPS):
     rng = np.random.default_rng(5)
     x = rng.normal(size=(8 * steps, 6, 6, 8)).astype(np.float32)
     return x, (x.mean(axis=(1, 2))[:, 0] > 0).astype(np.int64)
@@ -83,7 +83,7 @@ def train(model):
     """8 steps; methods with stages enter the last one after 4."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.05), loss)
-    x, y = pictures()
+    x, y = images()
     staged = sparse_quantizer(model.layers[0]).has_stages
     callbacks = [SelectionSchedule(tolerance=incremental(0.5, 0.75), total_steps=STEPS)]
     callbacks += [StageSchedule({0.5: "codewords"}, total_steps=STEPS)] if staged else []
@@ -103,7 +103,7 @@ def restrict(quantizer, w):
 
 
 def predictions(model):
-    return model.predict(pictures(1)[0], verbose=0)
+    return model.predict(images(1)[0], verbose=0)
 
 
 def same(a, b):
@@ -150,7 +150,7 @@ class TestTraining:
         assert len(used) > 4
 
     def test_read_twice_is_the_same(self, trained):
-        x = tf.constant(pictures(1)[0])
+        x = tf.constant(images(1)[0])
         for training in (False, True):
             with lq.context.quantized_scope(True):
                 a, b = (tf.convert_to_tensor(trained.layers[0].kernel) for _ in range(2))
@@ -175,7 +175,7 @@ class TestSaving:
         path = tmp_path / f"model{suffix}"
         trained.save(path)
         loaded = keras.models.load_model(path)
-        x, _ = pictures(1)
+        x, _ = images(1)
         np.testing.assert_array_equal(
             trained.predict(x, verbose=0), loaded.predict(x, verbose=0)
         )
@@ -187,7 +187,7 @@ class TestSaving:
     def test_clone(self, trained):
         clone = keras.models.clone_model(trained)
         clone.set_weights(trained.get_weights())
-        x, _ = pictures(1)
+        x, _ = images(1)
         np.testing.assert_array_equal(
             trained.predict(x, verbose=0), clone.predict(x, verbose=0)
         )

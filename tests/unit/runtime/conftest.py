@@ -19,7 +19,7 @@ def lce_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from keras_sparsebnn.transforms.freezing import freeze
 
     keras.utils.set_random_seed(7)
-    x = pictures = keras.layers.Input((6, 6, 32))
+    x = images = keras.layers.Input((6, 6, 32))
     x = SparseBinaryConv2D(
         32,
         3,
@@ -30,7 +30,7 @@ def lce_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         use_bias=False,
     )(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    model = freeze(keras.Model(pictures, keras.layers.Dense(3)(x)))
+    model = freeze(keras.Model(images, keras.layers.Dense(3)(x)))
     path = tmp_path_factory.mktemp("lce") / "lce.tflite"
     path.write_bytes(lce.convert_keras_model(model))
     return path

@@ -171,7 +171,7 @@ class TestBenchmark:
         assert [n.op for n in nodes] == ["LceQuantize", "LceBconv2d", "LceBconv2d"]
         assert nodes[0].input_shape == (1, 4, 4, 32)
         assert nodes[2].output_shape == (1, 4, 4, 32)
-        # Far above what a 4x4 picture takes, far below what all runs together take in ns.
+        # Far above what a 4x4 image takes, far below what all runs together take in ns.
         assert all(0 < n.mean_ms < 100 for n in nodes)
         assert json.loads(json.dumps(nodes[1].to_dict()))["kernel"] == nodes[1].kernel
 

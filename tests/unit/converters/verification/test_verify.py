@@ -132,10 +132,10 @@ class TestAgrees:
     def test_rounding_that_flips_signs_is_reported_not_refused(self, rng):
         # The stem's terms are about 1000 each and cancel: its results have rounding errors
         # of 1000 * 75 * 2^-24, and some lie closer to zero than that.
-        pictures = keras.layers.Input((16, 16, 3))
-        x = keras.layers.Conv2D(32, 5, use_bias=False, name="stem")(pictures)
+        images = keras.layers.Input((16, 16, 3))
+        x = keras.layers.Conv2D(32, 5, use_bias=False, name="stem")(images)
         x = keras.layers.BatchNormalization(name="bn", center=False)(x)
-        model = keras.Model(pictures, sparse("binary")(x))
+        model = keras.Model(images, sparse("binary")(x))
         kernel = rng.normal(size=(5, 5, 3, 32))
         model.get_layer("stem").set_weights([kernel - kernel.mean(axis=(0, 1, 2))])
         # The file multiplies the kernel by this instead of the result.
@@ -165,11 +165,11 @@ class TestAgrees:
         named = dict(zip(("z_left", "a_right"), arrays, strict=True))
         assert verify(model, flat, named).samples == 3
 
-    def test_integer_pictures_and_a_fixed_batch(self, rng):
-        pictures = keras.layers.Input(batch_shape=(2, 6, 6, 3), dtype="uint8")
-        x = keras.layers.Rescaling(1 / 127.5, -1)(pictures)
+    def test_integer_images_and_a_fixed_batch(self, rng):
+        images = keras.layers.Input(batch_shape=(2, 6, 6, 3), dtype="uint8")
+        x = keras.layers.Rescaling(1 / 127.5, -1)(images)
         x = keras.layers.Conv2D(32, 3, padding="same")(x)
-        model = keras.Model(pictures, sparse("binary", 8)(x))
+        model = keras.Model(images, sparse("binary", 8)(x))
         flat = convert_keras_model(model)
         inputs = rng.integers(0, 256, (4, 6, 6, 3), dtype=np.uint8)
         assert verify(model, flat, inputs).samples == 4

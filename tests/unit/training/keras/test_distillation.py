@@ -112,16 +112,16 @@ def test_a_step_follows_the_teacher_and_evaluation_the_labels():
     model = DistilledModel(x, keras.layers.Dense(2)(x))
     loss = DistillationLoss(2)
     model.compile(keras.optimizers.SGD(0.5), loss, metrics=["accuracy"])
-    model.set_teacher(lambda pictures: 4.0 * pictures[:, :2])
+    model.set_teacher(lambda images: 4.0 * images[:, :2])
     rng = np.random.default_rng(0)
-    pictures = rng.normal(size=(64, 3)).astype(np.float32)
+    images = rng.normal(size=(64, 3)).astype(np.float32)
     labels = np.zeros(64, np.int64)  # which say the opposite half of the time
-    history = model.fit(pictures, labels, batch_size=64, epochs=60, verbose=0).history
+    history = model.fit(images, labels, batch_size=64, epochs=60, verbose=0).history
     assert history["loss"][-1] < 0.15 * history["loss"][0]
-    agrees = np.argmax(model.predict(pictures, verbose=0), 1) == np.argmax(pictures[:, :2], 1)
+    agrees = np.argmax(model.predict(images, verbose=0), 1) == np.argmax(images[:, :2], 1)
     assert agrees.mean() > 0.95
-    tested = model.evaluate(pictures, labels, verbose=0, return_dict=True)
-    plain = float(tf.reduce_mean(cross_entropy(labels, model(pictures))))
+    tested = model.evaluate(images, labels, verbose=0, return_dict=True)
+    plain = float(tf.reduce_mean(cross_entropy(labels, model(images))))
     assert tested["loss"] == pytest.approx(plain, rel=1e-5)
     assert tested["accuracy"] < 0.7
 
@@ -129,9 +129,9 @@ def test_a_step_follows_the_teacher_and_evaluation_the_labels():
 class TestTeacher:
     def test_logits_are_taken_as_they_are(self, teacher_file, digits):
         path, model = teacher_file
-        pictures, _ = next(iter(digits.test(32)))
+        images, _ = next(iter(digits.test(32)))
         teacher = Teacher(path, digits)
-        np.testing.assert_allclose(teacher(pictures), model(pictures), rtol=1e-6)
+        np.testing.assert_allclose(teacher(images), model(images), rtol=1e-6)
         assert teacher.model.trainable_variables == []
 
     @pytest.mark.parametrize("kind", ["layer", "activation"])
@@ -143,9 +143,9 @@ class TestTeacher:
         else:
             outputs = keras.layers.Activation("softmax")(logits)
         keras.Model(model.inputs, outputs).save(tmp_path / "t.keras")
-        pictures, _ = next(iter(digits.test(32)))
-        undone = tf.nn.softmax(Teacher(tmp_path / "t.keras", digits)(pictures))
-        np.testing.assert_allclose(undone, tf.nn.softmax(model(pictures)), rtol=1e-4)
+        images, _ = next(iter(digits.test(32)))
+        undone = tf.nn.softmax(Teacher(tmp_path / "t.keras", digits)(images))
+        np.testing.assert_allclose(undone, tf.nn.softmax(model(images)), rtol=1e-4)
 
     def test_other_shapes(self, tmp_path, digits):
         keras.Sequential([keras.layers.Dense(3, input_shape=(5,))]).save(tmp_path / "t.keras")

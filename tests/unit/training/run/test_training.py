@@ -64,8 +64,8 @@ class TestRun:
         out, metrics = finished
         model = keras.models.load_model(out / "model.keras")
         correct = sum(
-            int(np.sum(np.argmax(model(pictures, training=False), 1) == labels))
-            for pictures, labels in digits.test(200)
+            int(np.sum(np.argmax(model(images, training=False), 1) == labels))
+            for images, labels in digits.test(200)
         )
         assert metrics["final"]["test_accuracy"] == pytest.approx(correct / 355, abs=1e-6)
         assert metrics["final"]["test_accuracy"] > 0.5
