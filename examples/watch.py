@@ -21,12 +21,12 @@ import argparse
 import json
 import os
 import re
+import select
 import shlex
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,10 +74,37 @@ def fit(image: np.ndarray, height: int, width: int, channels: int) -> np.ndarray
     return image
 
 
+class Stop:
+    """What SIGTERM and SIGINT set.
+
+    A `threading.Event` would do, but for its lock: a handler runs between two steps of the main
+    thread, which may hold that lock just then and would wait for itself.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._awake, self._wake = os.pipe()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def _handle(self, *_: object) -> None:
+        if not self._is_set:
+            os.write(self._wake, b".")
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        """Whether a signal came."""
+        return self._is_set
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps, but no longer than until a signal comes."""
+        select.select([self._awake], [], [], seconds)
+
+
 class Files:
     """New files of a folder, the oldest first; each once unless it changes."""
 
-    def __init__(self, folder: Path, stop: threading.Event, every: float) -> None:
+    def __init__(self, folder: Path, stop: Stop, every: float) -> None:
         self._folder, self._stop, self._every = folder, stop, every
         if not folder.is_dir():
             raise SparseBNNError(f"Expected a folder, got {folder}. Run: mkdir -p {folder}")
@@ -123,7 +150,7 @@ class Camera:
         command: list[str],
         size: tuple[int, int],
         rgb: bool,
-        stop: threading.Event,
+        stop: Stop,
         every: float,
     ) -> None:
         self._command, self._size, self._rgb = command, size, rgb
@@ -197,9 +224,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = Stop()
     try:
         labels = args.labels.read_text("utf-8").splitlines() if args.labels else None
         interpreter = Interpreter(args.model, num_threads=args.threads)

@@ -218,7 +218,7 @@ class TestCommand:
 
     def test_recipe_flag_and_set_in_rising_order(self, tmp_path):
         def configuration(*arguments):
-            return command._configuration(parse(*arguments))
+            return command.configuration(parse(*arguments))
 
         assert configuration() == RunConfig()
         recipe = configuration("--recipe", "cifar10-sgd")
@@ -238,7 +238,7 @@ class TestCommand:
         for key, value in RunConfig().to_dict().items():
             if key in ("version", "recipe"):
                 continue
-            config = command._configuration(parse("--set", f"{key}={json.dumps(value)}"))
+            config = command.configuration(parse("--set", f"{key}={json.dumps(value)}"))
             assert config == RunConfig(), key
 
     def test_list_of_recipes(self, capsys):
