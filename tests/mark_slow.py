@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_name("slow.txt")
-SECONDS = 2.0  # of a test function, all its parameters and fixtures together
+SECONDS = 1.0  # of a test function, all its parameters and fixtures together
 
 HEAD = f"""\
 # Tests that take more than {SECONDS:g} s, all parameters together, and how long. Written by
