@@ -13,7 +13,7 @@ from keras_sparsebnn.experiments import records
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "results.md"
-FOLDERS = {"": (2, 142), "short": (1, 17)}  # folder -> its files, and at least how many runs
+FOLDERS = {"": (2, 142), "short": (1, 45)}  # folder -> its files, and at least how many runs
 RECORDS = [
     path
     for folder in FOLDERS
