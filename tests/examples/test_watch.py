@@ -28,6 +28,28 @@ WITHOUT_TENSORFLOW = (
 )
 
 
+# A signal at every step of what the main thread does with a Stop, one step at a time.
+SIGNAL_AT_EVERY_STEP = """
+import signal, sys
+sys.path.insert(0, sys.argv[1])
+import watch
+step = at = 0
+def trace(frame, event, argument):
+    global step
+    step += 1
+    if step == at:
+        signal.raise_signal(signal.SIGTERM)
+    return trace
+while step >= at:
+    stop, step, at = watch.Stop(), 0, at + 1
+    sys.settrace(trace)
+    stop.is_set(), stop.wait(0.001)
+    sys.settrace(None)
+    assert stop.is_set() == (step >= at)
+print(at)
+"""
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Two classes of 4x4 grey images: the left column, and the right one."""
@@ -62,6 +84,12 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
         text=True,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **environment},
     )
+
+
+def test_a_signal_at_any_moment():
+    command = [sys.executable, "-c", SIGNAL_AT_EVERY_STEP, EXAMPLES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout) > 5
 
 
 def test_a_folder_under_systemds_protocol(model, tmp_path):
