@@ -138,7 +138,8 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             )
         _LAYER_OF[self] = weakref.ref(layer)
 
-    # Control flow is explicit here: AutoGraph would only make tracing slower, by a quarter.
+    # Control flow on tensors is explicit here and in subclasses (tf.cond): AutoGraph would only
+    # make tracing slower.
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: tf.Tensor, *args: Any, **kwargs: Any) -> tf.Tensor:
         layer = _CALL_CONTEXT().layer

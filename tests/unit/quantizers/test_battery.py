@@ -227,6 +227,19 @@ class TestCall:
             np.testing.assert_allclose(out, eager[0], rtol=1e-6)
             np.testing.assert_allclose(gradient, eager[1], rtol=1e-4, atol=1e-5)
 
+    def test_is_traced_without_autograph(self, method, monkeypatch):
+        q, seen = make(method), []
+        call = type(q).call
+
+        def noting(self, *args, **options):
+            seen.append(tf.__internal__.autograph.control_status_ctx().status.name)
+            return call(self, *args, **options)
+
+        monkeypatch.setattr(type(q), "call", noting)
+        q.build(SHAPE)
+        tf.function(q)(tf.ones(SHAPE))
+        assert set(seen) == {"DISABLED"}
+
     @pytest.mark.parametrize("gradient", ["clip", "approx", "ede"])
     def test_gradient_against_numpy(self, method, gradient):
         q = make(method, gradient=gradient, **PLAIN.get(method, {}))
