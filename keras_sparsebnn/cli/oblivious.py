@@ -8,11 +8,9 @@ import sys
 from typing import Any
 
 from keras_sparsebnn._text_table import aligned
+from keras_sparsebnn.oblivious.accumulators import ACCUMULATORS
 
 __all__ = ["add_arguments", "run"]
-
-# As in `oblivious.ACCUMULATORS`, which imports NumPy.
-_ACCUMULATORS = ("lba", "tree", "bounded", "fixed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _accumulator(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accumulator",
-        choices=_ACCUMULATORS,
+        choices=tuple(ACCUMULATORS),
         default="lba",
         help="how bits are counted: lba, by digit position, has half of the ANDs of a tree of "
         "adders; bounded and fixed are counters, for comparison (default lba)",

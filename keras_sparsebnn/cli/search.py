@@ -14,7 +14,7 @@ from keras_sparsebnn.cli.executors import add_executor, chosen_executor
 from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.cli.train import add_settings, configuration, given_settings
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.search.settings import CHOICES, OVER, SearchConfig
+from keras_sparsebnn.search.settings import OVER, SearchConfig
 from keras_sparsebnn.training.run.folder import run_file
 
 if TYPE_CHECKING:
@@ -77,14 +77,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--choices",
         type=int,
         nargs="+",
-        default=list(CHOICES),
+        default=list(_DEFAULTS["choices"]),
         metavar="N",
         help="codewords of a layer, with --over codewords (default: 8 16 ... 512)",
     )
     for name, kind, help in (
         ("population", int, "candidates in a generation"),
         ("generations", int, "of candidates"),
-        ("parents", int, "the best so many have offspring"),
+        ("parents", int, "how many of the best have offspring"),
         ("mutation", float, "the chance of a gene to change"),
         ("batches", int, "of training images, for a candidate's batch norm"),
     ):

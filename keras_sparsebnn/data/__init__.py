@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from keras_sparsebnn._lazy import named_when_asked
 from keras_sparsebnn.data.options import AUGMENTATIONS
 
 if TYPE_CHECKING:
@@ -15,9 +15,5 @@ __all__ = ["AUGMENTATIONS", "Dataset", "load"]
 
 _HOME = {"Dataset": "dataset", "load": "sources"}
 
-
-def __getattr__(name: str) -> Any:
-    # Lazy: the names of augmentations take no TensorFlow.
-    if name in _HOME:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Lazy: the names of augmentations take no TensorFlow.
+__getattr__ = named_when_asked(__name__, _HOME)

@@ -246,7 +246,7 @@ class SearchableGroupsConv2D(FoldedConv2D):
         """Sets g, eagerly, between two calls.
 
         Raises:
-            ValueError: it is none of the choices.
+            ValueError: it is not one of the choices.
         """
         if groups not in self.choices:
             raise ValueError(

@@ -5,12 +5,31 @@
 docs/oblivious.md.
 """
 
-from keras_sparsebnn.oblivious.accumulators import ACCUMULATORS
-from keras_sparsebnn.oblivious.architecture import Architecture, ObliviousError
-from keras_sparsebnn.oblivious.bristol import write_bristol
-from keras_sparsebnn.oblivious.cost import and_count, and_counts
-from keras_sparsebnn.oblivious.evaluate import evaluate
-from keras_sparsebnn.oblivious.program import Program, read_program
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keras_sparsebnn._lazy import named_when_asked
+
+if TYPE_CHECKING:
+    from keras_sparsebnn.oblivious.accumulators import ACCUMULATORS
+    from keras_sparsebnn.oblivious.architecture import Architecture, ObliviousError
+    from keras_sparsebnn.oblivious.bristol import write_bristol
+    from keras_sparsebnn.oblivious.cleartext import evaluate
+    from keras_sparsebnn.oblivious.cost import and_count, and_counts
+    from keras_sparsebnn.oblivious.program import Program, read_program
+
+_HOME = {
+    "ACCUMULATORS": "accumulators",
+    "Architecture": "architecture",
+    "ObliviousError": "architecture",
+    "Program": "program",
+    "and_count": "cost",
+    "and_counts": "cost",
+    "evaluate": "cleartext",
+    "read_program": "program",
+    "write_bristol": "bristol",
+}
 
 __all__ = [
     "ACCUMULATORS",
@@ -23,3 +42,6 @@ __all__ = [
     "read_program",
     "write_bristol",
 ]
+
+# Lazy: the names of accumulators take no NumPy.
+__getattr__ = named_when_asked(__name__, _HOME)

@@ -169,7 +169,7 @@ class Architecture:
         """The inverse of `to_json`, for data that may be anything.
 
         Raises:
-            ObliviousError: it is none that `check` accepts.
+            ObliviousError: it is not one that `check` accepts.
         """
         try:
             fields = dict(_mapping(data))

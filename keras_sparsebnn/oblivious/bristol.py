@@ -27,8 +27,8 @@ from keras_sparsebnn._files import replaced
 from keras_sparsebnn.oblivious.accumulators import ACCUMULATORS, Bits
 from keras_sparsebnn.oblivious.architecture import Architecture, ObliviousError
 from keras_sparsebnn.oblivious.circuit import classify, layer_shapes
+from keras_sparsebnn.oblivious.cleartext import Lanes
 from keras_sparsebnn.oblivious.cost import and_count
-from keras_sparsebnn.oblivious.evaluate import Lanes
 from keras_sparsebnn.oblivious.program import Program, Secrets
 
 __all__ = ["MAX_ANDS", "input_bits", "write_bristol"]

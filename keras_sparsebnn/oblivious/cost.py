@@ -14,30 +14,34 @@ from keras_sparsebnn.oblivious.program import Program, read_program
 __all__ = ["and_count", "and_counts", "ands_of_count"]
 
 
-class _Bits:
-    """Bits without values, of which the ANDs are counted: an array `[n]`, or one bit."""
+class _Counter:
+    """Counts ANDs."""
 
     ands = 0
 
-    def __init__(self, count: int = 1) -> None:
-        self.count = count
+
+class _Bits:
+    """Bits without values, of which a counter counts the ANDs: an array `[n]`, or one bit."""
+
+    def __init__(self, counter: _Counter, count: int = 1) -> None:
+        self.counter, self.count = counter, count
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int | slice) -> _Bits:
         if isinstance(index, int):
-            return _Bits()
-        return _Bits(len(range(self.count)[index]))
+            return _Bits(self.counter)
+        return _Bits(self.counter, len(range(self.count)[index]))
 
     def __iter__(self) -> Iterator[_Bits]:
-        return (_Bits() for _ in range(self.count))
+        return (_Bits(self.counter) for _ in range(self.count))
 
     def __xor__(self, other: _Bits) -> _Bits:
         return self
 
     def __and__(self, other: _Bits) -> _Bits:
-        _Bits.ands += self.count
+        self.counter.ands += self.count
         return self
 
 
@@ -53,11 +57,13 @@ def ands_of_count(taps: int, accumulator: str = "lba") -> int:
         raise ObliviousError(
             f"Expected an accumulator of {', '.join(ACCUMULATORS)}, got {accumulator!r}."
         )
-    before = _Bits.ands
+    counter = _Counter()
     ACCUMULATORS[accumulator](
-        _Bits(taps), _Bits(count_bits(taps)), lambda parts: _Bits(sum(map(len, parts)))
+        _Bits(counter, taps),
+        _Bits(counter, count_bits(taps)),
+        lambda parts: _Bits(counter, sum(map(len, parts))),
     )
-    return _Bits.ands - before
+    return counter.ands
 
 
 def _ands(layer: Layer, accumulator: str) -> int:

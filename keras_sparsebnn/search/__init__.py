@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from keras_sparsebnn._lazy import named_when_asked
 
 if TYPE_CHECKING:
     from keras_sparsebnn.search.budget import Budget
@@ -36,9 +37,5 @@ __all__ = [
     "search",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    # Lazy: `evolve` takes no TensorFlow.
-    if name in _HOME:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Lazy: `evolve` takes no TensorFlow.
+__getattr__ = named_when_asked(__name__, _HOME)

@@ -46,6 +46,18 @@ class Budget:
                 f"{self.kind}={self.limit:g}."
             )
 
+    def check(self, least: float) -> None:
+        """Refuses to search where the cheapest candidate costs more.
+
+        Raises:
+            SparseBNNError: it does.
+        """
+        if least > self.limit:
+            raise SparseBNNError(
+                f"Expected a budget of at least {self.kind}={math.ceil(least)}, what the "
+                f"cheapest candidate costs, got {self}."
+            )
+
     @classmethod
     def parse(cls, text: str) -> Budget:
         """From `KIND=LIMIT`."""
@@ -58,9 +70,8 @@ class Budget:
             ) from None
 
     def __str__(self) -> str:
-        return f"{self.kind}={self.limit!r}".removesuffix(
-            ".0"
-        )  # all digits: it is parsed again
+        # All digits: it is parsed again.
+        return f"{self.kind}={self.limit!r}".removesuffix(".0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,19 +100,3 @@ class Costs:
             return sum(conv.bops for conv in convs)
         bits = sum(conv.weight_bits + conv.codebook_bits for conv in convs)
         return math.ceil(bits / 8) + 4.0 * self.other_parameters
-
-    def check(self, budget: Budget) -> None:
-        """Refuses a budget, of operations or bytes, under the cheapest candidate."""
-        cheapest = tuple(
-            min(choices, key=lambda g: self._alone(choices[g], budget.kind))
-            for choices in self.layers
-        )
-        least = self(cheapest, budget.kind)
-        if least > budget.limit:
-            raise SparseBNNError(
-                f"Expected a budget of at least {budget.kind}={math.ceil(least)}, what the "
-                f"cheapest candidate costs, got {budget}."
-            )
-
-    def _alone(self, conv: BinaryConv, kind: str) -> float:
-        return conv.bops if kind == "bops" else conv.weight_bits + conv.codebook_bits

@@ -14,7 +14,7 @@ import numpy as np
 from keras_sparsebnn._rules import check, integer, number
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["Candidate", "Genes", "Space", "evolve", "front"]
+__all__ = ["Candidate", "Genes", "Space", "evolve", "front", "least_cost"]
 
 Space = Mapping[str, Sequence[int]]
 """The choices of each gene, by its name."""
@@ -64,6 +64,19 @@ def front(candidates: Iterable[Candidate]) -> list[Candidate]:
     return kept
 
 
+def least_cost(space: Space, cost: Callable[[Genes], float]) -> float:
+    """What the cheapest candidate costs, where a cost is the sum of what each gene costs.
+
+    Example:
+        >>> least_cost({"a": (1, 2, 3), "b": (2, 3)}, sum)
+        3
+    """
+    genes = [choices[0] for choices in space.values()]
+    for gene, choices in enumerate(space.values()):
+        genes[gene] = min(choices, key=lambda g: cost((*genes[:gene], g, *genes[gene + 1 :])))
+    return cost(tuple(genes))
+
+
 class _Breeder:
     """Makes genes that fit the budget, each once."""
 
@@ -98,16 +111,6 @@ class _Breeder:
                 if costs[genes[gene]] <= self._limit:
                     break
         return tuple(genes)
-
-    def cheapest(self) -> float:
-        """The least cost that it finds; that of a separable cost."""
-        if self._cost is None:
-            return -math.inf
-        genes = [choices[0] for choices in self._choices]
-        before, self._limit = self._limit, -math.inf
-        found = self._cost(self._fitting(genes))
-        self._limit = before
-        return found
 
     def _new(self, make: Callable[[], list[int]], count: int) -> list[Genes]:
         made: list[Genes] = []
@@ -203,12 +206,12 @@ def evolve(
     check("seed", seed, integer(0, 2**31 - 1))
     if not space or not all(len(choices) > 0 for choices in space.values()):
         raise SparseBNNError("Expected a space of genes with choices, got an empty one.")
-    breeder = _Breeder(space, budget, cost, mutation, seed)
-    if (least := breeder.cheapest()) > budget:
+    if cost is not None and (least := least_cost(space, cost)) > budget:
         raise SparseBNNError(
             f"Expected a budget of at least {least:.6g}, what the cheapest candidate costs, "
             f"got {budget:.6g}."
         )
+    breeder = _Breeder(space, budget, cost, mutation, seed)
     found: list[Candidate] = []
     best: list[Candidate] = []
     for generation in range(1, generations + 1):

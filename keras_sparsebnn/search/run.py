@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from keras_sparsebnn.experiments.matrix import Matrix, Run
 from keras_sparsebnn.experiments.provenance import provenance
 from keras_sparsebnn.experiments.runner import run_matrix
 from keras_sparsebnn.saved_models import load_model
-from keras_sparsebnn.search.evolution import Candidate, Genes, evolve, front
+from keras_sparsebnn.search.evolution import Candidate, Genes, evolve, front, least_cost
 from keras_sparsebnn.search.orders import EvaluationOrder, known_candidates
 from keras_sparsebnn.search.settings import SearchConfig
 from keras_sparsebnn.search.supernet import Supernet, export
@@ -112,9 +113,9 @@ def search(
         dataset = data.load(base.dataset, **base.data_options)
         supernet = Supernet(named_network(base, dataset), config.over, config.choices)
         kind = config.budget.kind
-        counted = kind != "latency_ms"
-        if counted:
-            supernet.costs.check(config.budget)
+        cost = None if kind == "latency_ms" else functools.partial(supernet.costs, kind=kind)
+        if cost is not None:
+            config.budget.check(least_cost(supernet.space, cost))
         folder.claim(config)
         run = (
             config.supernet_folder()
@@ -127,7 +128,7 @@ def search(
                 evaluate,
                 supernet.space,
                 config.budget.limit,
-                cost=(lambda genes: supernet.costs(genes, kind)) if counted else None,
+                cost=cost,
                 population=config.population,
                 generations=config.generations,
                 parents=config.parents,

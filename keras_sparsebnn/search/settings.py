@@ -11,16 +11,14 @@ from keras_sparsebnn._files import read_json
 from keras_sparsebnn._rules import SEARCHED, check, integer, is_int, number, one_of
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.search.budget import Budget
+from keras_sparsebnn.selection.budget import CANDIDATES
 from keras_sparsebnn.training.run.folder import RunFolder
 from keras_sparsebnn.training.settings.config import RunConfig
 
-__all__ = ["CHOICES", "OVER", "SearchConfig"]
+__all__ = ["OVER", "SearchConfig"]
 
 OVER = ("groups", "codewords")
 """What a search can be over."""
-
-CHOICES = (8, 16, 32, 64, 128, 256, 512)
-"""n of a layer, as of `allocate`."""
 
 VALIDATION = 0.1
 """The part of the training images that candidates are compared on."""
@@ -57,7 +55,7 @@ class SearchConfig:
     budget: Budget
     over: str = "groups"
     supernet: str | None = None
-    choices: tuple[int, ...] = CHOICES
+    choices: tuple[int, ...] = CANDIDATES
     population: int = 50
     generations: int = 20
     parents: int = 10

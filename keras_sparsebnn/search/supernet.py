@@ -15,7 +15,8 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SearchableGroupsConv2D
 from keras_sparsebnn.search.budget import Budget, Costs
 from keras_sparsebnn.search.evolution import Candidate, Genes
-from keras_sparsebnn.transforms.allocation import CANDIDATES, CodewordProbe
+from keras_sparsebnn.selection.budget import CANDIDATES
+from keras_sparsebnn.transforms.allocation import CodewordProbe
 from keras_sparsebnn.transforms.batch_norm import BatchNormStatistics
 from keras_sparsebnn.transforms.cloning import clone_with
 from keras_sparsebnn.transforms.restriction import replaced_options, restrict
@@ -100,7 +101,7 @@ def export(model: keras.Model, genes: Mapping[str, int], over: str = "groups") -
 
     Raises:
         SparseBNNError: genes that do not fit the model.
-        ValueError: a choice that is none of a layer's.
+        ValueError: a choice that the layer does not have.
     """
     if over == "codewords":
         return restrict(model, genes)

@@ -8,7 +8,10 @@ import numpy as np
 
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["cheapest_choice"]
+__all__ = ["CANDIDATES", "cheapest_choice"]
+
+CANDIDATES = (8, 16, 32, 64, 128, 256, 512)
+"""n that a layer may get, where nobody says which."""
 
 
 def cheapest_choice(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from keras_sparsebnn._lazy import named_when_asked
 
 if TYPE_CHECKING:
     from keras_sparsebnn.training.keras.callbacks import (
@@ -77,9 +78,5 @@ __all__ = [
     "train",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    # Lazy: reading a run's configuration takes no TensorFlow.
-    if name in _HOME:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Lazy: reading a run's configuration takes no TensorFlow.
+__getattr__ = named_when_asked(__name__, _HOME)

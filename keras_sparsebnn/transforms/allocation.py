@@ -12,7 +12,7 @@ from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers import FixedSubset, validate_codewords
-from keras_sparsebnn.selection.budget import cheapest_choice
+from keras_sparsebnn.selection.budget import CANDIDATES, cheapest_choice
 from keras_sparsebnn.selection.facility_location import greedy_facility_location
 from keras_sparsebnn.transforms.kernels import latent_kernel
 from keras_sparsebnn.transforms.restriction import replaced_options, restrict
@@ -22,8 +22,6 @@ __all__ = ["CodewordProbe", "allocate", "sensitivity"]
 
 Batches = Iterable[tuple[tf.Tensor, tf.Tensor]]
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
-CANDIDATES = (8, 16, 32, 64, 128, 256, 512)
 
 
 def allocate(

@@ -19,6 +19,7 @@ LAYERS = (
     (
         "errors",
         "_files",
+        "_lazy",
         "_rules",
         "_signals",
         "_text_table",
