@@ -30,7 +30,7 @@ struct Shape {
   std::string ToString() const;
 };
 
-// False if the rank is none of 1..kMaxRank or a dimension is not positive.
+// False if the rank is not in 1..kMaxRank or a dimension is not positive.
 bool ShapeOf(const TfLiteIntArray* dims, Shape* shape);
 
 // "int32"; "type 4" for a type that no op here has.

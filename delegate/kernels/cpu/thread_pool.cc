@@ -26,7 +26,7 @@ class ThreadPool::Workers {
     for (const auto& worker : workers_) pthread_join(worker->handle, nullptr);
   }
 
-  // Starts so many, or as many as the system allows. Only the first call does.
+  // Starts that many, or as many as the system allows. Only the first call does.
   void Start(int count) {
     if (started_) return;
     started_ = true;

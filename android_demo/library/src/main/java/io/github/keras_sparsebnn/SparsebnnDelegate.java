@@ -82,7 +82,7 @@ public final class SparsebnnDelegate implements Delegate {
   /**
    * With options, which are copied.
    *
-   * @throws IllegalArgumentException if an option is none of those named above, or this device
+   * @throws IllegalArgumentException if an option is not one of those named above, or this device
    *     lacks the instruction set; the message says which
    */
   public SparsebnnDelegate(Options options) {

@@ -40,7 +40,7 @@ public record Settings(List<String> models, int threads, String kernel, int warm
   /**
    * A number of threads.
    *
-   * @throws UserError it is none, or out of range
+   * @throws UserError it is not a number, or out of range
    */
   public static int threads(String text) throws UserError {
     return number(text, MAX_THREADS, R.string.error_threads);
@@ -49,7 +49,7 @@ public record Settings(List<String> models, int threads, String kernel, int warm
   /**
    * A kernel by its name.
    *
-   * @throws UserError there is none of that name
+   * @throws UserError there is no kernel of that name
    */
   public static String kernel(String text) throws UserError {
     if (KERNELS.contains(text)) return text;

@@ -83,7 +83,7 @@ public final class ModelStore {
    * Copies a model into the app, and runs it once before it is kept.
    *
    * @param name the file's name where it came from; another one is found if it is taken
-   * @throws UserError it is no model, cannot run, or does not fit on the device
+   * @throws UserError it is not a model, cannot run, or does not fit on the device
    */
   public Model add(String name, InputStream from) throws UserError {
     if (!folder.isDirectory() && !folder.mkdirs()) throw new UserError(R.string.error_storage);
@@ -147,7 +147,7 @@ public final class ModelStore {
   /**
    * A model from a file, which stays where it is.
    *
-   * @throws BadFile it is none
+   * @throws BadFile it is not a model
    * @throws IOException it cannot be read
    */
   public static Model open(File file) throws IOException, BadFile {
