@@ -117,7 +117,7 @@ def draw(path: Path) -> None:
     }.items():
         axes.plot([], [], marker, color=colour, label=label)
     axes.set_xscale("log")
-    axes.set_xlim(right=300)  # room for the names
+    axes.set_xlim(right=2.2 * axes.get_xlim()[1])  # room for the names
     axes.set_xlabel("milliseconds, one thread")
     axes.set_ylabel("published ImageNet top-1 [%]")
     axes.grid(which="both", color="0.92")
