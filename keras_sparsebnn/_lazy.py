@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 __all__ = ["named_when_asked"]
 
 
-def named_when_asked(package: str, home: Mapping[str, str]) -> Callable[[str], Any]:
+def named_when_asked(package: str, home: Mapping[str, str]) -> Callable[[str], object]:
     """The `__getattr__` of a package.
 
     Args:
@@ -17,7 +16,7 @@ def named_when_asked(package: str, home: Mapping[str, str]) -> Callable[[str], A
         home: from public names to the modules that have them, below the package.
     """
 
-    def find(name: str) -> Any:
+    def find(name: str) -> object:
         if name in home:
             return getattr(importlib.import_module(f"{package}.{home[name]}"), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")

@@ -15,6 +15,7 @@ from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = [
     "BOOLEAN",
+    "CANDIDATES",
     "FORMATS",
     "GROUPS",
     "INTERFACE_TYPES",
@@ -113,6 +114,9 @@ BITS = integer(1, 8)
 
 VALUE_RANGE = one_of("symmetric", "unit")
 """Of multi-bit values: [-1, 1] or [0, 1]."""
+
+CANDIDATES = (8, 16, 32, 64, 128, 256, 512)
+"""Numbers of codewords that a layer may get, where nobody says which."""
 
 SEARCHED = "search"
 """In the place of numbers of groups: a supernet of all that are possible."""

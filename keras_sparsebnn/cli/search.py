@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_sparsebnn._rules import CANDIDATES
 from keras_sparsebnn.cli.executors import add_executor, chosen_executor
 from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.cli.train import add_settings, configuration, given_settings
@@ -77,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--choices",
         type=int,
         nargs="+",
-        default=list(_DEFAULTS["choices"]),
+        default=list(CANDIDATES),
         metavar="N",
         help="codewords of a layer, with --over codewords (default: 8 16 ... 512)",
     )

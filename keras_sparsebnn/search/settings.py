@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn._files import read_json
-from keras_sparsebnn._rules import SEARCHED, check, integer, is_int, number, one_of
+from keras_sparsebnn._rules import CANDIDATES, SEARCHED, check, integer, is_int, number, one_of
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.search.budget import Budget
-from keras_sparsebnn.selection.budget import CANDIDATES
 from keras_sparsebnn.training.run.folder import RunFolder
 from keras_sparsebnn.training.settings.config import RunConfig
 

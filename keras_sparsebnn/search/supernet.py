@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._rules import CANDIDATES
 from keras_sparsebnn.analysis.accounting import BinaryConv
 from keras_sparsebnn.analysis.summaries import geometries, summary
 from keras_sparsebnn.data import Dataset
@@ -15,7 +16,6 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SearchableGroupsConv2D
 from keras_sparsebnn.search.budget import Budget, Costs
 from keras_sparsebnn.search.evolution import Candidate, Genes
-from keras_sparsebnn.selection.budget import CANDIDATES
 from keras_sparsebnn.transforms.allocation import CodewordProbe
 from keras_sparsebnn.transforms.batch_norm import BatchNormStatistics
 from keras_sparsebnn.transforms.cloning import clone_with

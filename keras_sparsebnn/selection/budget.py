@@ -8,10 +8,7 @@ import numpy as np
 
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["CANDIDATES", "cheapest_choice"]
-
-CANDIDATES = (8, 16, 32, 64, 128, 256, 512)
-"""n that a layer may get, where nobody says which."""
+__all__ = ["cheapest_choice"]
 
 
 def cheapest_choice(

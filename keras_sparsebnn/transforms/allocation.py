@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn._rules import CANDIDATES
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers import FixedSubset, validate_codewords
-from keras_sparsebnn.selection.budget import CANDIDATES, cheapest_choice
+from keras_sparsebnn.selection.budget import cheapest_choice
 from keras_sparsebnn.selection.facility_location import greedy_facility_location
 from keras_sparsebnn.transforms.kernels import latent_kernel
 from keras_sparsebnn.transforms.restriction import replaced_options, restrict

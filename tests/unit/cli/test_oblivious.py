@@ -7,8 +7,7 @@ import json
 import pytest
 
 from keras_sparsebnn.cli import main
-from keras_sparsebnn.cli.oblivious import _ACCUMULATORS
-from keras_sparsebnn.oblivious import ACCUMULATORS, and_count
+from keras_sparsebnn.oblivious import and_count
 from tests.unit.oblivious.conftest import network
 
 
@@ -17,10 +16,6 @@ def model(tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(network(0))
     return path
-
-
-def test_the_choices_are_those_of_the_package():
-    assert tuple(ACCUMULATORS) == _ACCUMULATORS
 
 
 def test_a_table_of_layers(model, capsys):
