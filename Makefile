@@ -17,7 +17,7 @@ DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
 	@echo "make test         the whole test suite"
-	@echo "make test-fast    the tests that are not slow, about 4 minutes on two cores"
+	@echo "make test-fast    the tests that are not slow, about 3 minutes on two cores"
 	@echo "make slow-tests   says which are slow, from the durations of the last make test"
 	@echo "make test-native  the delegate's own C++ tests"
 	@echo "make test-sanitized  the same under clang's sanitizers; make fuzz looks for new crashes"
