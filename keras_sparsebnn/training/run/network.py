@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -58,6 +59,13 @@ def named_network(config: RunConfig, dataset: Dataset) -> keras.Model:
     except SparseBNNError:
         raise
     except (TypeError, ValueError) as error:  # Keras: the images are too small, ...
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is not None and unknown[1] in config.model_options:
+            raise SparseBNNError(
+                f"Expected `model_options` that network {config.model} has, got "
+                f"{unknown[1]}={config.model_options[unknown[1]]!r:.60}. docs/networks.md "
+                "says which it has."
+            ) from error
         raise SparseBNNError(
             f"Expected model {config.model} to fit images of shape {dataset.input_shape} and "
             f"`model_options`: {str(error).splitlines()[0][:200]}"

@@ -190,3 +190,12 @@ def test_a_teacher_from_a_file(tmp_path):
     lines: list[str] = []
     train(config, tmp_path / "run", model=small, report=lines.append)
     assert lines[0].startswith("teacher: test accuracy")
+
+
+@pytest.mark.parametrize("model", ["small", "resnet18", "ftbnn18_grouped"])
+def test_an_option_that_the_network_does_not_have(model, tmp_path):
+    config = RunConfig(model=model, model_options={"colour": "red"})
+    with pytest.raises(
+        SparseBNNError, match=rf"that network {model} has, got colour='red'\. docs/networks"
+    ):
+        train(config, tmp_path)
