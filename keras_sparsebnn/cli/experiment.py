@@ -45,7 +45,7 @@ a matrix:
                 {"name": "frozen", "method": "learned", "codewords": [16, 32],
                  "options": {"freeze_after": 0.4}}]}
 
-"settings" are those of run.json; a variant may have its own, too.
+"settings" are those of run.json; a variant may have its own, too, and "networks" of its own.
 """
 
 FAILED = 1

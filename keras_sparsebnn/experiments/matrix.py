@@ -8,7 +8,8 @@
                   {"name": "learned_noise", "method": "learned", "codewords": [16, 32],
                    "options": {"noise_scale": 0.3}, "settings": {"epochs": 6}}]}
 
-`settings` are those of a run (`RunConfig`) and hold for all; a variant may override them.
+`settings` are those of a run (`RunConfig`) and hold for all; a variant may override them, and
+may have `networks` of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ MOST_RUNS = 100_000
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _KEYS = {"version", "description", "datasets", "networks", "seeds", "settings", "variants"}
-_VARIANT_KEYS = {"name", "method", "codewords", "options", "settings"}
+_VARIANT_KEYS = {"name", "method", "networks", "codewords", "options", "settings"}
 # Given by the matrix itself.
 _TAKEN = ("version", "dataset", "model", "method", "codewords", "options", "seed", "data_dir")
 
@@ -174,10 +175,9 @@ class Matrix:
         runs = []
         for seed in seeds:
             for dataset in datasets:
-                for network in networks:
-                    for variant in variants or []:
-                        fixed = {"dataset": dataset, "model": network, "seed": seed}
-                        runs += _cells(variant, fixed, settings, where)
+                for variant in variants or []:
+                    fixed = {"dataset": dataset, "seed": seed}
+                    runs += _cells(variant, networks, fixed, settings, where)
         try:
             return cls(tuple(runs))
         except SparseBNNError as error:
@@ -196,6 +196,7 @@ class Matrix:
 
 def _cells(
     variant: Mapping[str, Any],
+    networks: Sequence[str],
     fixed: Mapping[str, Any],
     settings: Mapping[str, Any],
     where: str,
@@ -218,6 +219,7 @@ def _cells(
                 {
                     **merged,
                     **fixed,
+                    "model": network,
                     "method": method,
                     "codewords": codewords,
                     "options": _object(variant, "options", where),
@@ -225,5 +227,6 @@ def _cells(
                 where,
             ),
         )
+        for network in _list(variant, "networks", str, list(networks), where)
         for codewords in _list(variant, "codewords", int, default, where)
     ]

@@ -63,6 +63,16 @@ class TestMatrix:
         assert (frozen.epochs, frozen.options) == (3, {"freeze_after": 0.4})
         assert runs["digits.small.random.n16.seed1"].epochs == 2
 
+    def test_a_variants_networks_take_the_place_of_all(self):
+        variants = [{**MATRIX["variants"][0], "networks": ["resnet20", "vgg_small"]}]
+        variants += MATRIX["variants"][1:]
+        runs = Matrix.from_dict(changed(variants=variants, seeds=[0])).runs
+        assert [(run.variant, run.config.model) for run in runs[:3]] == [
+            ("one_bit", "resnet20"),
+            ("one_bit", "vgg_small"),
+            ("random", "small"),
+        ]
+
     def test_names_are_file_names(self):
         runs = Matrix.from_dict(changed(datasets=["cats/small:1.0.0"])).runs
         assert runs[0].name == "cats_small_1_0_0.small.one_bit.n512.seed0"
@@ -83,6 +93,7 @@ class TestMatrix:
             ({"settings": {"epochs": 0}}, "`epochs`"),
             ({"settings": {"pace": 1}}, "'pace'"),
             ({"variants": {}}, "`variants` to be a list"),
+            ({"variants": [{**MATRIX["variants"][0], "networks": []}]}, "`networks` to be"),
             ({"variants": []}, "Expected 1 to 100000 runs, got 0"),
             ({"variants": [{"name": "../x", "method": "random"}]}, "a variant's `name`"),
             ({"variants": [{"name": "x", "method": 3}]}, "`method` to be a text"),
@@ -118,7 +129,7 @@ class TestMatrix:
             Matrix.load(tmp_path / "m.json")
 
     def test_the_matrices_of_this_project_are_valid(self, pytestconfig):
-        paths = sorted((pytestconfig.rootpath / "benchmarks" / "accuracy").glob("*.json"))
+        paths = sorted((pytestconfig.rootpath / "benchmarks" / "accuracy").rglob("*.json"))
         matrices = [json.loads(path.read_text()) for path in paths]
         assert sum("variants" in matrix for matrix in matrices) >= 2
         for path, matrix in zip(paths, matrices, strict=True):
