@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +55,10 @@ def tflite_library(machine: str) -> Path:
 def build(folder: Path, machine: str, libraries: list[Path], *sources: Path) -> Path:
     """The program, of more sources if need be; it finds these libraries where they lie now."""
     program = folder / "deploy"
-    command = [delegate.tools()[2], "c++", "-target", f"{machine}-linux-gnu.2.17"]
+    here = shutil.which("c++") if machine == platform.machine() else None
+    # For a first program zig compiles its whole C++ library, which takes a minute.
+    zig = [delegate.tools()[2], "c++", "-target", f"{machine}-linux-gnu.2.17"]
+    command = [here] if here else zig
     command += ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror"]
     command += map(str, (SOURCE, *sources))
     command += ["-o", str(program), f"-I{delegate.HEADER.parent}"]

@@ -16,6 +16,7 @@ from keras_sparsebnn.converters import (
 )
 from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.runtime import Interpreter
+from keras_sparsebnn.transforms.freezing import freeze
 
 L = keras.layers
 KERNEL = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
@@ -252,3 +253,26 @@ class TestOptions:
             for function in (convert_keras_model, lce.convert_keras_model)
         )
         assert set(theirs) <= set(ours)
+
+
+class TestSaving:
+    """Only the serving function is saved for LCE; the file is that of LCE's own conversion."""
+
+    def two_in_two_out(self):
+        left, right = L.Input((8, 8, 32), name="z_left"), L.Input((8, 8, 32), name="a_right")
+        part = keras.Sequential([L.Input((8, 8, 32)), lq.layers.QuantConv2D(32, 3, **SIGNS)])
+        x, y = part(left), L.Conv2D(4, 1)(right)
+        ends = [L.GlobalAveragePooling2D(name=name)(end) for name, end in (("y", x), ("b", y))]
+        return keras.Model([left, right], ends)
+
+    def test_same_bytes(self):
+        import larq_compute_engine as lce
+
+        frozen = freeze(self.two_in_two_out())
+        assert convert_keras_model(frozen) == lce.convert_keras_model(frozen)
+
+    def test_what_cannot_be_saved_so_goes_lces_way(self):
+        scale = tf.Variable(3.0)  # belongs to no layer
+        x = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
+        flat = convert_keras_model(model(L.Lambda(lambda t: t * scale), shape=(4,)))
+        np.testing.assert_allclose(Interpreter(flat).predict(x), 3 * x)
