@@ -71,7 +71,7 @@ class ChannelShift(keras.layers.Layer):  # type: ignore[misc]
             )
         if mode not in SHIFT_MODES:
             raise ValueError(
-                f"Expected `mode` to be one of {', '.join(SHIFT_MODES)}, got {mode!r:.60} "
+                f"Expected a shift of {' or '.join(SHIFT_MODES)}, got {mode!r:.60} "
                 f"(layer {self.name})."
             )
         self.distance = distance

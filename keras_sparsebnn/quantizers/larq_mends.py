@@ -2,6 +2,7 @@
 
 * `larq.models.summary` treats every weight of a layer as part of its kernel, so it would count
   the logits as 32-bit weights and operations, although the deployed network has none of them.
+  And it takes weights of several bits, which are signed planes, for one bit.
 * `larq.context.quantized_scope` stays as it is when an error leaves it, so that after an error
   in a layer's call, every kernel in the process would be read, trained and saved quantized.
 """
@@ -19,10 +20,11 @@ __all__ = ["LayerProfile", "quantized_scope"]
 
 
 class LayerProfile(lq.models.LayerProfile):  # type: ignore[misc]
-    """larq's profile of a layer, without the state of its selection."""
+    """larq's profile of a layer: no state of its selection, all bits of its weights."""
 
     def __init__(self, layer: keras.layers.Layer) -> None:
         super().__init__(layer)
+        self._count_planes(getattr(layer, "weight_bits", 1))
         quantizers = [part for part in layer.submodules if isinstance(part, SubsetKernel)]
         state = {id(weight) for quantizer in quantizers for weight in quantizer.weights}
         if not state:
@@ -37,6 +39,15 @@ class LayerProfile(lq.models.LayerProfile):  # type: ignore[misc]
         self.weight_profiles: list[lq.models.WeightProfile] = list(
             itertools.compress(profiles, deployed)
         )
+
+    def _count_planes(self, bits: int) -> None:
+        """Of a `MultiBitConv2D`: its kernels have that many signs a weight."""
+        kernels = [profile for profile in self.weight_profiles if not profile.is_bias()]
+        for kernel, operation in itertools.zip_longest(kernels, self.op_profiles):
+            if kernel.bitwidth == 1:
+                kernel.bitwidth = bits
+                if operation is not None:  # layers of larq's list have them
+                    operation.precision = max(operation.precision, bits)
 
 
 @contextmanager

@@ -74,7 +74,7 @@ class TestShift:
         ({"distance": 0}, 'above 0 or "half", got 0 '),
         ({"distance": "third"}, "got 'third'"),
         ({"distance": True}, "got True"),
-        ({"mode": "zero"}, "one of circular, pad, got 'zero'"),
+        ({"mode": "zero"}, "a shift of circular or pad, got 'zero'"),
     ],
 )
 def test_arguments_of_a_shift(arguments, message):

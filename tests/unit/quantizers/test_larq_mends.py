@@ -7,7 +7,7 @@ import pytest
 
 import keras_sparsebnn as ksb
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.layers import SparseBinaryConv2D
+from keras_sparsebnn.layers import MultiBitConv2D, SparseBinaryConv2D
 from keras_sparsebnn.quantizers import METHODS, SparseKernel
 
 
@@ -64,6 +64,17 @@ class TestSummary:
         inputs = keras.layers.Input((8, 8, 8))
         theirs = larq_summary(keras.Model(inputs, inner(inputs), name="outer"))
         assert re.findall(r"\S+ KiB", ours) == re.findall(r"\S+ KiB", theirs)
+
+    @pytest.mark.parametrize(("activations", "weights"), [(1, 1), (1, 3), (3, 2), (2, 3)])
+    def test_counts_all_bits_of_weights(self, activations, weights, seeded):
+        options = {"activation_bits": activations, "weight_bits": weights, "name": "conv"}
+        layer = MultiBitConv2D(8, 3, kernel_quantizer=SparseKernel(16), **options)
+        profile = lq.models.ModelProfile(network(layer)).layer_profiles[0]
+        count = 3 * 3 * 8 * 8
+        found = [(w.bitwidth, w.count) for w in profile.weight_profiles]
+        assert found == [(weights, count), (32, 8)]
+        (operation,) = profile.op_profiles
+        assert (operation.precision, operation.n) == (max(activations, weights), 64 * count)
 
 
 def test_an_error_leaves_no_scope_behind():
