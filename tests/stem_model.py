@@ -13,15 +13,16 @@ RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3
 
 
 class Stem:
-    """A CONV_2D and the quantization of its output; the graph gives both.
+    """A CONV_2D, perhaps a MAX_POOL_2D, and the quantization; the graph gives its input, too.
 
     Args:
         shape: of the input.
         filters: output channels, height and width.
+        pool: side and stride of the pool's window.
     """
 
     def __init__(
-        self, shape, filters, *, stride=(1, 1), padding=SAME, activation=0, seed=0
+        self, shape, filters, *, stride=(1, 1), padding=SAME, activation=0, seed=0, pool=None
     ) -> None:
         rng = np.random.default_rng(seed)
         self.model, self.shape, self.stride, self.padding = (
@@ -32,7 +33,7 @@ class Stem:
         )
         self.kernel = rng.normal(0, 1, (*filters, shape[-1])).astype(np.float32)
         self.bias = rng.normal(0, 1, filters[0]).astype(np.float32)
-        self.activation = activation
+        self.activation, self.pool = activation, pool
         self.options: dict[str, Any] = {"dilation_h_factor": 1, "dilation_w_factor": 1}
 
     def output_shape(self) -> tuple[int, ...]:
@@ -45,8 +46,11 @@ class Stem:
         model = self.model
         x = model.activation(self.shape, "float32")
         y = model.activation(self.output_shape(), "float32")
-        *image, channels = self.output_shape()
-        bits = model.activation((*image, -(-channels // 32)), "int32")
+        batch, *image, channels = self.output_shape()
+        if self.pool is not None:
+            image = [-(-n // self.pool[1]) for n in image]
+        signs = (batch, *image, -(-channels // 32))
+        bits = model.activation(signs, "int32")
         options = Table(
             "Conv2DOptions",
             padding=self.padding,
@@ -57,6 +61,15 @@ class Stem:
         )
         constants = [model.constant(self.kernel), model.constant(self.bias)]
         model.operator("CONV_2D", [x, *constants], [y], options)
+        if self.pool is not None:
+            side, stride = self.pool
+            options = Table(
+                "Pool2DOptions",
+                **{"padding": SAME, "stride_h": stride, "stride_w": stride},
+                **{"filter_height": side, "filter_width": side},
+            )
+            convolved, y = y, model.activation((batch, *image, channels), "float32")
+            model.operator("MAX_POOL_2D", [convolved], [y], options)
         model.operator("LceQuantize", [y], [bits])
         return model.to_bytes([x], [y, bits])
 

@@ -93,6 +93,7 @@ class FuzzModel {
         std::vector<uint8_t> options = node.raw_options;
         // A runtime has the structure of the op.
         if (node.builtin_code == kConv2d) options.resize(sizeof(TfLiteConvParams));
+        if (node.builtin_code == kMaxPool2d) options.resize(sizeof(TfLitePoolParams));
         runtime_.AddBuiltin(node.builtin_code, node.inputs, node.outputs, options);
         continue;
       }
@@ -118,7 +119,7 @@ class FuzzModel {
   }
 
  private:
-  static constexpr int32_t kConv2d = 3;
+  static constexpr int32_t kConv2d = 3, kMaxPool2d = 17;
 
   static int Words(int channels) { return (channels + 31) / 32; }
 
@@ -159,9 +160,27 @@ class FuzzModel {
       shape_[3] = channels_;
     } else if (runtime_.tensor(last_)->type != kTfLiteFloat32 || b_.Byte() < 60) {
       AddQuantize();
+    } else if (b_.Byte() < 30) {
+      AddFloatPool();
     } else {
       AddElementwise();
     }
+  }
+
+  void AddFloatPool() {
+    const TfLitePoolParams params = {b_.Int(1, 2), b_.Int(1, 4), b_.Int(1, 4),
+                                     b_.Int(1, 4), b_.Int(1, 4), b_.Byte() < 240 ? 0 : 1};
+    SlidingWindow rows, columns;
+    const Padding padding = params.padding == 1 ? Padding::kSame : Padding::kValid;
+    if (Slide(padding, shape_[1], params.filter_height, params.stride_height, 1, &rows) &&
+        Slide(padding, shape_[2], params.filter_width, params.stride_width, 1, &columns)) {
+      shape_[1] = rows.output;
+      shape_[2] = columns.output;
+    }
+    Add(nullptr, {last_}, runtime_.AddTensor(kTfLiteFloat32, shape_), {});
+    const auto* options = reinterpret_cast<const uint8_t*>(&params);
+    nodes_.back().raw_options.assign(options, options + sizeof params);
+    nodes_.back().builtin_code = kMaxPool2d;
   }
 
   void AddStem() {

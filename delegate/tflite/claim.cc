@@ -80,6 +80,8 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
       any_binary = true;
     } else if (stems && MakeStem(context, *node, *registration) != nullptr) {
       candidates.push_back({index, true, {node->inputs->data[0]}, writes});
+    } else if (options.glue && MakeFloatPool(context, *node, *registration) != nullptr) {
+      candidates.push_back({index, false, Tensors(node->inputs), writes});
     } else if (const auto op =
                    options.glue ? Elementwise::Make(context, *node, *registration) : nullptr) {
       candidates.push_back({index, false, op->inputs(), writes});

@@ -26,7 +26,7 @@ class Planner {
       group_of_[n] = group;
       groups.push_back({{static_cast<int>(n), 0, true}});
       const FusionRole role = nodes_[n].role;
-      if (fuse && (role == FusionRole::kConvolution || role == FusionRole::kElementwise)) {
+      if (fuse && role != FusionRole::kNone && role != FusionRole::kQuantize) {
         GoOn(group, &groups.back());
       }
     }
@@ -41,12 +41,25 @@ class Planner {
       FusedNode& last = nodes->back();
       const size_t n = static_cast<size_t>(last.node);
       FusedNode next;
-      if (!FindNext(last.node, group, &next)) return;
+      if (!FindPool(*nodes, &next) && !FindNext(last.node, group, &next)) return;
       last.stored = nodes_[n].leaves_partition || readers_[n].size() > 1;
       group_of_[static_cast<size_t>(next.node)] = group;
       nodes->push_back(next);
       if (nodes_[static_cast<size_t>(next.node)].role == FusionRole::kQuantize) return;
     }
+  }
+
+  // A pool of rows that nobody else reads.
+  bool FindPool(const Group& group, FusedNode* next) const {
+    const size_t n = static_cast<size_t>(group.back().node);
+    if (group.size() > 1 || nodes_[n].role != FusionRole::kRows || nodes_[n].leaves_partition ||
+        readers_[n].size() != 1 ||
+        nodes_[static_cast<size_t>(readers_[n][0])].role != FusionRole::kPool) {
+      return false;
+    }
+    next->node = readers_[n][0];
+    next->stored = true;
+    return true;
   }
 
   bool FindNext(int last, int group, FusedNode* next) const {

@@ -13,6 +13,7 @@
 
 #include "kernels/bconv2d/bconv2d.h"
 #include "kernels/epilogue/epilogue.h"
+#include "kernels/max_pool/float_pool.h"
 #include "shape.h"
 #include "tflite_abi.h"
 
@@ -71,6 +72,15 @@ class Op {
   virtual bool RunEpilogue(const void*, const Epilogue&, Workspace*, ThreadPool*) const {
     return false;
   }
+  // After Prepare. Whether RunPooled can be called: a convolution that makes its floats row by row.
+  virtual bool TakesPool() const { return false; }
+  // As RunEpilogue, of a max pool of what the op makes.
+  virtual bool RunPooled(const void*, const FloatPool&, const Epilogue&, Workspace*,
+                         ThreadPool*) const {
+    return false;
+  }
+  // After Prepare. The max pool of floats that the op is; null for any other.
+  virtual const FloatPool* float_pool() const { return nullptr; }
   // After Prepare. Whether the op makes signs of floats, as an epilogue can.
   virtual bool QuantizesFloats() const { return false; }
 };

@@ -40,7 +40,7 @@ class MaxPoolOp : public Op {
     g_.batch = shape.dims[0];
     g_.input_height = shape.dims[1];
     g_.input_width = shape.dims[2];
-    g_.words = shape.dims[3];
+    g_.values = shape.dims[3];
     g_.output_height = rows.output;
     g_.output_width = columns.output;
     g_.padding_top = rows.padding_before;

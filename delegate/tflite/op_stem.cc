@@ -105,6 +105,14 @@ class StemOp : public Op {
     return stem_->Run(static_cast<const float*>(input), nullptr, &epilogue, workspace, threads);
   }
 
+  bool TakesPool() const override { return true; }
+
+  bool RunPooled(const void* input, const FloatPool& pool, const Epilogue& epilogue,
+                 Workspace* workspace, ThreadPool* threads) const override {
+    return stem_->RunPooled(static_cast<const float*>(input), pool, epilogue, workspace,
+                            threads);
+  }
+
   std::string Description() const override { return std::string("stem ") + IsaName(isa_); }
 
  private:

@@ -1,5 +1,5 @@
 // The ops, one file each: op_quantize.cc, op_max_pool.cc, op_bconv2d.cc,
-// op_stem.cc.
+// op_stem.cc, op_float_pool.cc.
 #ifndef SPARSEBNN_TFLITE_OPS_H_
 #define SPARSEBNN_TFLITE_OPS_H_
 
@@ -25,6 +25,10 @@ std::unique_ptr<Op> MakeCodebookBconv2d(const void* options, size_t options_size
 // for every node that is not one; reads what the file says.
 std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& node,
                              const TfLiteRegistration& registration);
+
+// MAX_POOL_2D of float32 without an activation, likewise.
+std::unique_ptr<Op> MakeFloatPool(const TfLiteContext* context, const TfLiteNode& node,
+                                  const TfLiteRegistration& registration);
 
 }  // namespace sparsebnn
 

@@ -73,18 +73,20 @@ bool Partition::ReadNode(TfLiteContext* context, int node_index,
                    static_cast<size_t>(std::max(0, node->custom_initial_data_size)));
   if (read.op != nullptr) {
     read.name = registration->custom_name;
-    read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
-    read.producers = {-1};
   } else if ((read.op = MakeStem(context, *node, *registration)) != nullptr) {
     read.name = "CONV_2D";
-    read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
-    read.producers = {-1};
+  } else if ((read.op = MakeFloatPool(context, *node, *registration)) != nullptr) {
+    read.name = "MAX_POOL_2D";
   } else {
     read.elementwise = Elementwise::Make(context, *node, *registration);
     if (read.elementwise == nullptr) return false;
     read.name = read.elementwise->name();
     read.inputs = read.elementwise->inputs();
     read.producers.assign(read.inputs.size(), -1);
+  }
+  if (read.op != nullptr) {
+    read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
+    read.producers = {-1};
   }
   read.output = node->outputs->data[0];
   read.leaves_partition = Contains(params.output_tensors, read.output);
@@ -171,6 +173,10 @@ void Partition::MakeGroups() {
     FusionRole role = FusionRole::kNone;
     if (node.elementwise != nullptr) {
       role = FusionRole::kElementwise;
+    } else if (node.op->float_pool() != nullptr) {
+      role = FusionRole::kPool;
+    } else if (node.op->TakesPool()) {
+      role = FusionRole::kRows;
     } else if (node.op->TakesEpilogue()) {
       role = FusionRole::kConvolution;
     } else if (node.op->QuantizesFloats()) {
@@ -203,7 +209,7 @@ Partition::FusedGroup Partition::MakeGroup(const Group& nodes) const {
     if (!fused.stored) continue;
     group.bindings.push_back({steps.size(), fused.node, -1});
     const bool is_head = &fused == &nodes[0];
-    const bool signs = !is_head && node.op != nullptr;
+    const bool signs = !is_head && node.op != nullptr && node.op->QuantizesFloats();
     steps.push_back({signs ? StepKind::kStoreSigns : StepKind::kStore});
   }
   return group;
@@ -346,10 +352,20 @@ ThreadPool* Partition::ThreadsFor(const Node& node) {
   return resources_->Threads(settings_.threads);
 }
 
+// The pool that runs with the convolution before it, if there is one.
+const FloatPool* Partition::PoolOf(const FusedGroup& group) const {
+  if (group.nodes.size() < 2) return nullptr;
+  const Node& second = nodes_[static_cast<size_t>(group.nodes[1].node)];
+  return second.op == nullptr ? nullptr : second.op->float_pool();
+}
+
 bool Partition::RunEpilogue(FusedGroup* group, const void* input) {
   const Node& head = nodes_[static_cast<size_t>(group->nodes[0].node)];
   ThreadPool* threads = ThreadsFor(head);
   const Epilogue& epilogue = group->epilogue;
+  if (const FloatPool* pool = PoolOf(*group)) {
+    return head.op->RunPooled(input, *pool, epilogue, &resources_->workspace, threads);
+  }
   if (head.op != nullptr) {
     return head.op->RunEpilogue(input, epilogue, &resources_->workspace, threads);
   }

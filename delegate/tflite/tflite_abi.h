@@ -72,6 +72,16 @@ struct TfLiteConvParams {
   int dilation_height_factor;
 };
 
+// The options of MAX_POOL_2D, as far as they are used.
+struct TfLitePoolParams {
+  int padding;
+  int stride_width;
+  int stride_height;
+  int filter_width;
+  int filter_height;
+  int activation;
+};
+
 struct TfLiteDelegate;
 
 struct TfLiteTensor {

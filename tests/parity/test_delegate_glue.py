@@ -15,12 +15,12 @@ from keras_sparsebnn.tflite_file import Table
 
 BINARY = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}
 EXTREME = {"MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions"}
-UNARY = ("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU")
+UNARY = ("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "MAX_POOL_2D")
 RELU, RELU6 = 1, 3
 
 
 class Graph:
-    """Float maps of one shape, binary convolutions that keep it, and ops between them."""
+    """Float maps of one shape; binary convolutions and pools that keep it, and ops between them."""
 
     def __init__(self, op_model, shape: tuple[int, int, int], rng: np.random.Generator) -> None:
         self.model, self.rng = op_model(), rng
@@ -64,6 +64,13 @@ class Graph:
             options = Table(EXTREME[name])
         elif name == "LEAKY_RELU":
             options = Table("LeakyReluOptions", alpha=float(self.rng.uniform(-1, 1)))
+        elif name == "MAX_POOL_2D":
+            height, width = (int(n) for n in self.rng.integers(1, 5, 2))
+            options = Table(
+                "Pool2DOptions",
+                **{"padding": 0, "stride_h": 1, "stride_w": 1},
+                **{"filter_height": height, "filter_width": width},
+            )
         if name not in UNARY:
             inputs = [other, x] if swap else [x, other]
         self.model.operator(name, inputs, [y], options)

@@ -12,7 +12,8 @@ from tests.stem_model import RELU, RELU6, RELU_N1_TO_1, SAME, STEMS, VALID, Stem
 
 def check(runner, flat: bytes, x: np.ndarray, claimed: int = 1, **options) -> np.ndarray:
     """Same bits with stem=1 as with stem=0, but for a NaN's, and so many are the delegate's."""
-    theirs = runner.run_on(runner.interpreter(flat, runner.load(stem=0), xnnpack=True), x)
+    stock = runner.load(stem=0, glue=0)
+    theirs = runner.run_on(runner.interpreter(flat, stock, xnnpack=True), x)
     delegate = runner.load(stem=1, **options)
     interpreter = runner.interpreter(flat, delegate, xnnpack=True)
     ours = runner.run_on(interpreter, x)
@@ -49,6 +50,24 @@ def test_random_geometry(runner, data):
         pytest.skip("needs fused multiply-add")
     options = {"isa": draw(st.sampled_from(isas)), "num_threads": draw(st.integers(1, 4))}
     check(runner, stem.bytes(), values(shape), **options)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("name", STEMS)
+def test_a_pool_behind_it(runner, name, threads):
+    """Runs with the stem, row by row, and takes no memory of its own."""
+    shape, filters, stride = STEMS[name]
+    for isa in runner.isas:
+        for pool in ((3, 2), (2, 2), (3, 1), (1, 2)):
+            flat = Stem(shape, filters, stride=(stride, stride), pool=pool).bytes()
+            claimed = int(isa != "scalar")
+            check(runner, flat, values(shape), claimed, isa=isa, num_threads=threads)
+    delegate = runner.load()
+    interpreter = runner.interpreter(flat, delegate)
+    interpreter.allocate_tensors()
+    (partition,) = runner.profile(delegate)["partitions"]
+    assert {n["op"] for n in partition["nodes"]} >= {"MAX_POOL_2D", "LceQuantize"}
+    assert partition["arena_bytes"] == 0 or not has_stem(runner)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.0, 3e38])

@@ -8,7 +8,7 @@ namespace sparsebnn {
 namespace {
 
 void PoolRow(const PoolGeometry& g, const uint32_t* image, int y, uint32_t* output) {
-  const size_t words = static_cast<size_t>(g.words);
+  const size_t words = static_cast<size_t>(g.values);
   const int first_y = std::max(0, y * g.stride_height - g.padding_top);
   const int end_y =
       std::min(g.input_height, y * g.stride_height - g.padding_top + g.filter_height);
@@ -31,8 +31,8 @@ void PoolRow(const PoolGeometry& g, const uint32_t* image, int y, uint32_t* outp
 
 void MaxPool(const PoolGeometry& g, const uint32_t* input, uint32_t* output,
              ThreadPool* threads) {
-  const size_t image = static_cast<size_t>(g.input_height) * g.input_width * g.words;
-  const size_t row = static_cast<size_t>(g.output_width) * g.words;
+  const size_t image = static_cast<size_t>(g.input_height) * g.input_width * g.values;
+  const size_t row = static_cast<size_t>(g.output_width) * g.values;
   const auto pool = [&](int i, int) {
     PoolRow(g, input + static_cast<size_t>(i / g.output_height) * image, i % g.output_height,
             output + static_cast<size_t>(i) * row);

@@ -13,7 +13,7 @@ struct PoolGeometry {
   int batch = 1;
   int input_height = 0, input_width = 0;
   int output_height = 0, output_width = 0;
-  int words = 0;  // of 32 channels
+  int values = 0;  // of a pixel: words of 32 signs, or floats
   int filter_height = 0, filter_width = 0;
   int stride_height = 1, stride_width = 1;
   int padding_top = 0, padding_left = 0;

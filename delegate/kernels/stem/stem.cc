@@ -1,6 +1,7 @@
 #include "stem.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 namespace sparsebnn {
@@ -88,73 +89,121 @@ void Stem::CopyRow(const float* image, int y, float* row) const {
   std::memset(row + before + copied, 0, (floats - before - copied) * sizeof(float));
 }
 
-// Rows of the output from `first` on, numbered through the batch.
-void Stem::RunRows(const float* input, float* output, const Epilogue* epilogue, size_t first,
-                   size_t count, float* scratch) const {
-  const StemGeometry& g = geometry_;
-  const size_t height = static_cast<size_t>(g.output_height);
-  const size_t width = static_cast<size_t>(g.output_width);
-  const size_t channels = static_cast<size_t>(g.channels_out);
-  const size_t image_floats = static_cast<size_t>(g.input_height) *
-                              static_cast<size_t>(g.input_width) *
-                              static_cast<size_t>(g.channels_in);
-  const int filter_height = g.filter_height;
-  std::vector<const float*> rows(static_cast<size_t>(filter_height));
-  float* const ring = scratch + (output == nullptr ? width * channels : 0);
-  StemRow row = {rows.data(),
-                 static_cast<size_t>(filter_height),
-                 static_cast<size_t>(g.run()),
-                 static_cast<size_t>(g.step()),
-                 weights_.data(),
-                 minimum_,
-                 maximum_,
-                 scratch,
-                 g.output_width,
-                 g.channels_out};
-  int copied = 0;  // the first row of the image that is not in the ring, from padding_top above
-  for (size_t at = first; at < first + count; ++at) {
-    const int y = static_cast<int>(at % height);
-    const int top = y * g.stride_height;
-    if (at == first || y == 0) copied = top;
-    copied = std::max(copied, top);
-    for (; copied < top + filter_height; ++copied) {
-      const size_t slot = static_cast<size_t>(copied % filter_height);
-      CopyRow(input + at / height * image_floats, copied - g.padding_top,
-              ring + slot * RowFloats());
-    }
-    for (int ky = 0; ky < filter_height; ++ky) {
-      const size_t slot = static_cast<size_t>((top + ky) % filter_height);
-      rows[static_cast<size_t>(ky)] = ring + slot * RowFloats();
-    }
-    if (output != nullptr) row.output = output + at * width * channels;
-    tile_.run(row);
-    if (output != nullptr) continue;
-    epilogue->Run({scratch, channels, at * width, g.output_width, 0, g.channels_out});
-  }
-}
+// Makes rows of the output, of each image in rising order.
+class Stem::RowMaker {
+ public:
+  RowMaker(const Stem& stem, const float* input, float* ring)
+      : stem_(stem),
+        g_(stem.geometry_),
+        input_(input),
+        ring_(ring),
+        rows_(static_cast<size_t>(g_.filter_height)),
+        row_{rows_.data(),
+             rows_.size(),
+             static_cast<size_t>(g_.run()),
+             static_cast<size_t>(g_.step()),
+             stem.weights_.data(),
+             stem.minimum_,
+             stem.maximum_,
+             nullptr,
+             g_.output_width,
+             g_.channels_out} {}
 
-bool Stem::Run(const float* input, float* output, const Epilogue* epilogue,
-               Workspace* workspace, ThreadPool* threads) const {
+  // Row `y` of image `b`.
+  void Make(size_t b, int y, float* output) {
+    const int top = y * g_.stride_height;
+    copied_ = b == image_ ? std::max(copied_, top) : top;
+    image_ = b;
+    const float* const image = input_ + b * static_cast<size_t>(g_.input_height) *
+                                            static_cast<size_t>(g_.input_width) *
+                                            static_cast<size_t>(g_.channels_in);
+    for (; copied_ < top + g_.filter_height; ++copied_) {
+      stem_.CopyRow(image, copied_ - g_.padding_top, Slot(copied_));
+    }
+    for (int ky = 0; ky < g_.filter_height; ++ky) {
+      rows_[static_cast<size_t>(ky)] = Slot(top + ky);
+    }
+    row_.output = output;
+    stem_.tile_.run(row_);
+  }
+
+ private:
+  float* Slot(int y) const {
+    return ring_ + static_cast<size_t>(y % g_.filter_height) * stem_.RowFloats();
+  }
+
+  const Stem& stem_;
+  const StemGeometry& g_;
+  const float* const input_;
+  float* const ring_;
+  std::vector<const float*> rows_;
+  StemRow row_;
+  size_t image_ = SIZE_MAX;
+  int copied_ =
+      0;  // the first row of the image that is not in the ring, from padding_top above
+};
+
+// Calls body(first_row, rows, scratch) for parts of `rows` rows, in parallel.
+template <typename Body>
+bool Stem::RunParts(size_t rows, size_t parts_per_thread, size_t scratch, Workspace* workspace,
+                    ThreadPool* threads, const Body& body) const {
   const StemGeometry& g = geometry_;
-  const size_t rows = static_cast<size_t>(g.batch) * static_cast<size_t>(g.output_height);
-  const size_t products = rows * static_cast<size_t>(g.output_width) *
+  const size_t products = static_cast<size_t>(g.batch) * static_cast<size_t>(g.output_height) *
+                          static_cast<size_t>(g.output_width) *
                           static_cast<size_t>(g.filter_height * g.run()) *
                           static_cast<size_t>(g.channels_out);
   const size_t pool = static_cast<size_t>(threads->threads());
   // Several parts for each thread, for one may come late.
   const size_t parts =
-      pool == 1 ? 1 : std::min({4 * pool, rows, products / kProductsPerTask + 1});
+      pool == 1 ? 1
+                : std::min({parts_per_thread * pool, rows, products / kProductsPerTask + 1});
   const size_t rows_per_part = (rows + parts - 1) / parts;
-  const size_t scratch = WorkspaceBytes(g) / sizeof(float);
   if (!workspace->Reserve(pool * scratch * sizeof(float))) return false;
   float* const floats = reinterpret_cast<float*>(workspace->data());
-  threads->ParallelFor(
-      static_cast<int>((rows + rows_per_part - 1) / rows_per_part), [&](int part, int thread) {
-        const size_t first = static_cast<size_t>(part) * rows_per_part;
-        RunRows(input, output, epilogue, first, std::min(rows_per_part, rows - first),
-                floats + static_cast<size_t>(thread) * scratch);
-      });
+  threads->ParallelFor(static_cast<int>((rows + rows_per_part - 1) / rows_per_part),
+                       [&](int part, int thread) {
+                         const size_t first = static_cast<size_t>(part) * rows_per_part;
+                         body(first, std::min(rows_per_part, rows - first),
+                              floats + static_cast<size_t>(thread) * scratch);
+                       });
   return true;
+}
+
+bool Stem::Run(const float* input, float* output, const Epilogue* epilogue,
+               Workspace* workspace, ThreadPool* threads) const {
+  const StemGeometry& g = geometry_;
+  const size_t height = static_cast<size_t>(g.output_height);
+  const size_t width = static_cast<size_t>(g.output_width);
+  const size_t channels = static_cast<size_t>(g.channels_out);
+  const auto run = [&](size_t first, size_t count, float* scratch) {
+    RowMaker maker(*this, input, scratch + width * channels);
+    for (size_t at = first; at < first + count; ++at) {
+      float* const to = output != nullptr ? output + at * width * channels : scratch;
+      maker.Make(at / height, static_cast<int>(at % height), to);
+      if (output != nullptr) continue;
+      epilogue->Run({scratch, channels, at * width, g.output_width, 0, g.channels_out});
+    }
+  };
+  return RunParts(static_cast<size_t>(g.batch) * height, 4, WorkspaceBytes(g) / sizeof(float),
+                  workspace, threads, run);
+}
+
+bool Stem::RunPooled(const float* input, const FloatPool& pool, const Epilogue& epilogue,
+                     Workspace* workspace, ThreadPool* threads) const {
+  const size_t own = WorkspaceBytes(geometry_) / sizeof(float);
+  const size_t row_floats =
+      static_cast<size_t>(geometry_.output_width) * static_cast<size_t>(geometry_.channels_out);
+  const auto run = [&](size_t first, size_t count, float* scratch) {
+    RowMaker maker(*this, input, scratch + row_floats);
+    const auto map_row = [&](size_t b, int y) {
+      maker.Make(b, y, scratch);
+      return scratch;
+    };
+    pool.Run(first, count, map_row, epilogue, scratch + own);
+  };
+  // Few parts, for rows that two of them need are made twice.
+  return RunParts(pool.rows(), 2, own + FloatPool::ScratchFloats(pool.geometry()), workspace,
+                  threads, run);
 }
 
 }  // namespace sparsebnn

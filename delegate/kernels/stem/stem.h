@@ -30,6 +30,7 @@
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/cpu/workspace.h"
 #include "kernels/epilogue/epilogue.h"
+#include "kernels/max_pool/float_pool.h"
 #include "stem_row.h"
 
 namespace sparsebnn {
@@ -58,14 +59,22 @@ class Stem {
   bool Run(const float* input, float* output, const Epilogue* epilogue, Workspace* workspace,
            ThreadPool* threads) const;
 
-  // Of the scratch memory of one thread.
+  // As Run with an epilogue, of a max pool of the output, whose geometry `pool` has. The output is
+  // in memory row by row.
+  bool RunPooled(const float* input, const FloatPool& pool, const Epilogue& epilogue,
+                 Workspace* workspace, ThreadPool* threads) const;
+
+  // Of the scratch memory of one thread, without a pool's.
   static size_t WorkspaceBytes(const StemGeometry& geometry);
 
  private:
+  class RowMaker;
+
   size_t RowFloats() const;
   void CopyRow(const float* image, int y, float* row) const;
-  void RunRows(const float* input, float* output, const Epilogue* epilogue, size_t first,
-               size_t count, float* scratch) const;
+  template <typename Body>
+  bool RunParts(size_t rows, size_t parts_per_thread, size_t scratch, Workspace* workspace,
+                ThreadPool* threads, const Body& body) const;
 
   const StemGeometry geometry_;
   const StemTile tile_;

@@ -1,0 +1,7 @@
+#include "float_pool_inl.h"
+
+namespace sparsebnn {
+
+SPARSEBNN_DEFINE_FLOAT_POOL(avx512)
+
+}  // namespace sparsebnn
