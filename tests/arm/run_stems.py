@@ -1,4 +1,5 @@
-"""Runs on the emulated machine: each NAME.tflite of a folder on NAME.npy, with stem=0 and 1.
+"""Runs on the emulated machine: each NAME.tflite of a folder on NAME.npy, with the stem and the glue
+left to the runtime, and not.
 
 run_stems.py LIBRARY FOLDER
 """
@@ -12,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter, load_delegate
 library, folder = sys.argv[1], Path(sys.argv[2])
 for model in sorted(folder.glob("*.tflite")):
     for stem in (0, 1):
-        delegate = load_delegate(library, {"stem": stem})
+        delegate = load_delegate(library, {"stem": stem, "glue": stem})
         interpreter = Interpreter(str(model), num_threads=1, experimental_delegates=[delegate])
         interpreter.allocate_tensors()
         (entry,) = interpreter.get_input_details()

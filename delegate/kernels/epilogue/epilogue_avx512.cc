@@ -4,7 +4,7 @@
 namespace sparsebnn {
 
 void RunEpilogue__avx512(const Epilogue& epilogue, const FloatTile& tile) {
-  RunEpilogue<SignMask_f32x32>(epilogue, tile);
+  RunEpilogue<SignMask_f32x32, f32x16>(epilogue, tile);
 }
 
 }  // namespace sparsebnn

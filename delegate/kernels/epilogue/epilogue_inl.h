@@ -1,5 +1,5 @@
 // The loops of the epilogue, for a file of one instruction set that says which of 32 floats are
-// negative. Everything here has internal linkage, so that each file has its own code.
+// negative, and what a vector of floats is. Everything here has internal linkage, so that each file has its own code.
 //
 // A chunk of 32 channels goes through all steps in registers, of two pixels where there are two:
 // they share what it takes to find the step. The steps are the same for every chunk, so that
@@ -16,11 +16,14 @@ namespace sparsebnn {
 namespace {
 
 typedef float f32x8 __attribute__((vector_size(32)));
+typedef float f32x16 __attribute__((vector_size(64)));
 
 // Up to kEpilogueChunk floats in kVectors vectors. kWhole: all of them count, else `count` do, and
 // the others are zeros.
-template <int kVectors, bool kWhole>
+template <typename Vector, int kVectors, bool kWhole>
 class Chunk {
+  static constexpr size_t kFloats = sizeof(Vector) / sizeof(float) * kVectors;
+
  public:
   static Chunk Load(const float* from, int count) {
     Chunk chunk;
@@ -28,7 +31,7 @@ class Chunk {
       std::memcpy(chunk.v_, from, sizeof chunk.v_);
       return chunk;
     }
-    float values[8 * kVectors] = {};
+    float values[kFloats] = {};
     for (int i = 0; i < count; ++i) values[i] = from[i];
     std::memcpy(chunk.v_, values, sizeof chunk.v_);
     return chunk;
@@ -39,7 +42,7 @@ class Chunk {
       std::memcpy(to, v_, sizeof v_);
       return;
     }
-    float values[8 * kVectors];
+    float values[kFloats];
     std::memcpy(values, v_, sizeof v_);
     for (int i = 0; i < count; ++i) to[i] = values[i];
   }
@@ -49,7 +52,7 @@ class Chunk {
   uint32_t Signs(int count) const {
     alignas(64) float values[kEpilogueChunk];
     std::memcpy(values, v_, sizeof v_);
-    std::memset(values + 8 * kVectors, 0, sizeof values - sizeof v_);
+    std::memset(values + kFloats, 0, sizeof values - sizeof v_);
     const uint32_t signs = kSignMask(values);
     return kWhole ? signs : signs & ((1u << count) - 1);
   }
@@ -67,7 +70,7 @@ class Chunk {
   }
 
  private:
-  f32x8 v_[kVectors];
+  Vector v_[kVectors];
 };
 
 // Where a chunk is: `at` in a tensor, `word` in the signs, `channel` its first; of the next pixel
@@ -78,12 +81,14 @@ struct ChunkPlace {
   int count;
 };
 
-template <uint32_t (*kSignMask)(const float*), int kPixels, int kVectors, bool kWhole>
+template <uint32_t (*kSignMask)(const float*), typename Vector, int kPixels, int kVectors,
+          bool kWhole>
 inline void RunChunks(const Epilogue& epilogue, const float* values, const ChunkPlace& place) {
-  Chunk<kVectors, kWhole> v[kPixels];
+  using Values = Chunk<Vector, kVectors, kWhole>;
+  Values v[kPixels];
   const int count = place.count;
   for (int p = 0; p < kPixels; ++p) {
-    v[p] = Chunk<kVectors, kWhole>::Load(values + static_cast<size_t>(p) * place.stride, count);
+    v[p] = Values::Load(values + static_cast<size_t>(p) * place.stride, count);
   }
   const EpilogueStep* const end = epilogue.steps.data() + epilogue.steps.size();
   for (const EpilogueStep* step = epilogue.steps.data(); step != end; ++step) {
@@ -98,25 +103,25 @@ inline void RunChunks(const Epilogue& epilogue, const float* values, const Chunk
     };
     switch (step->kind) {
       case StepKind::kAdd:
-        apply([](f32x8 a, f32x8 b) { return a + b; });
+        apply([](Vector a, Vector b) { return a + b; });
         break;
       case StepKind::kSubtract:
-        apply([](f32x8 a, f32x8 b) { return a - b; });
+        apply([](Vector a, Vector b) { return a - b; });
         break;
       case StepKind::kSubtractFrom:
-        apply([](f32x8 a, f32x8 b) { return b - a; });
+        apply([](Vector a, Vector b) { return b - a; });
         break;
       case StepKind::kMultiply:
-        apply([](f32x8 a, f32x8 b) { return a * b; });
+        apply([](Vector a, Vector b) { return a * b; });
         break;
       case StepKind::kMaximum:
-        apply([](f32x8 a, f32x8 b) { return a > b ? a : b; });
+        apply([](Vector a, Vector b) { return a > b ? a : b; });
         break;
       case StepKind::kMinimum:
-        apply([](f32x8 a, f32x8 b) { return a < b ? a : b; });
+        apply([](Vector a, Vector b) { return a < b ? a : b; });
         break;
       case StepKind::kPrelu:
-        apply([](f32x8 a, f32x8 b) { return a < 0.0f ? a * b : a; });
+        apply([](Vector a, Vector b) { return a < 0.0f ? a * b : a; });
         break;
       case StepKind::kStore:
         for (int p = 0; p < kPixels; ++p) {
@@ -133,7 +138,7 @@ inline void RunChunks(const Epilogue& epilogue, const float* values, const Chunk
   }
 }
 
-template <uint32_t (*kSignMask)(const float*), int kPixels>
+template <uint32_t (*kSignMask)(const float*), typename Vector, int kPixels>
 inline void RunPixels(const Epilogue& epilogue, const FloatTile& tile, int p) {
   const size_t channels = static_cast<size_t>(epilogue.channels);
   const size_t words = (channels + 31) / 32;
@@ -149,24 +154,25 @@ inline void RunPixels(const Epilogue& epilogue, const FloatTile& tile, int p) {
                               words,
                               tile.stride,
                               count};
-#define SPARSEBNN_CHUNKS(vectors, whole) \
-  RunChunks<kSignMask, kPixels, vectors, whole>(epilogue, values + c, place)
+#define SPARSEBNN_CHUNKS(floats, whole)                                                 \
+  RunChunks<kSignMask, Vector, kPixels, (floats) / int{sizeof(Vector) / sizeof(float)}, \
+            whole>(epilogue, values + c, place)
     if (count == kEpilogueChunk) {
-      SPARSEBNN_CHUNKS(4, true);
+      SPARSEBNN_CHUNKS(kEpilogueChunk, true);
     } else if (count == 16) {
-      SPARSEBNN_CHUNKS(2, true);
+      SPARSEBNN_CHUNKS(16, true);
     } else {
-      SPARSEBNN_CHUNKS(4, false);
+      SPARSEBNN_CHUNKS(kEpilogueChunk, false);
     }
 #undef SPARSEBNN_CHUNKS
   }
 }
 
-template <uint32_t (*kSignMask)(const float*)>
+template <uint32_t (*kSignMask)(const float*), typename Vector = f32x8>
 void RunEpilogue(const Epilogue& epilogue, const FloatTile& tile) {
   int p = 0;
-  for (; p + 2 <= tile.pixels; p += 2) RunPixels<kSignMask, 2>(epilogue, tile, p);
-  if (p < tile.pixels) RunPixels<kSignMask, 1>(epilogue, tile, p);
+  for (; p + 2 <= tile.pixels; p += 2) RunPixels<kSignMask, Vector, 2>(epilogue, tile, p);
+  if (p < tile.pixels) RunPixels<kSignMask, Vector, 1>(epilogue, tile, p);
 }
 
 }  // namespace

@@ -9,10 +9,11 @@ namespace {
 struct XnorAvx2 {
   using Count = uint32_t;
   static constexpr int kPixels = 4, kChannels = 16, kStepWords = 1;
+  static constexpr bool kJoinsSteps = false;
   static constexpr int kMaxSteps = 31;  // a byte counts at most 8 bits a step
 
   static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter,
-                        int steps, Count (*counts)[kChannels]) {
+                        int steps, int, Count (*counts)[kChannels]) {
     __m256i counts_u32x8[kPixels][2];
     for (auto& of_pixel : counts_u32x8) of_pixel[0] = of_pixel[1] = _mm256_setzero_si256();
     for (int step = 0; step < steps;) {

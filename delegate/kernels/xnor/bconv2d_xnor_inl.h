@@ -9,7 +9,8 @@
 //
 // The filter is packed as [blocks of kChannels][steps][kChannels][kStepWords]: a step of
 // V::Count takes kStepWords words of each row, and rows are filled up with zeros to whole
-// steps.
+// steps. With V::kJoinsSteps, of three steps that follow each other the third is, in rows and in
+// the filter, the exclusive or of all three: what a full adder needs.
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -53,6 +54,12 @@ class XnorBconv2d : public Bconv2d {
       for (size_t w = 0; w < words.size(); ++w) {
         block[(w / kStepWords * kChannels + in_group % kChannels) * kStepWords +
               w % kStepWords] = words[w];
+      }
+    }
+    if constexpr (V::kJoinsSteps) {
+      for (int block = 0; block < g_.groups * blocks_; ++block) {
+        uint32_t* const first = Block(0, block);
+        for (int o = 0; o < kChannels; ++o) JoinSteps(first + o, kChannels);
       }
     }
     return true;
@@ -128,8 +135,16 @@ class XnorBconv2d : public Bconv2d {
     return to;
   }
 
-  void FillRow(const uint32_t* input, int b, int pixel, int group, uint32_t* words) const {
-    const int y = pixel / g_.output_width, x = pixel % g_.output_width;
+  // Of words that are `stride` apart, one a step.
+  void JoinSteps(uint32_t* words, size_t stride) const {
+    static_assert(!V::kJoinsSteps || kStepWords == 1, "a step is a word");
+    for (int step = 0; step + 3 <= steps_; step += 3, words += 3 * stride) {
+      words[2 * stride] ^= words[stride] ^ words[0];
+    }
+  }
+
+  void FillRow(const uint32_t* input, int b, int y, int x, int group, uint32_t* words) const {
+    uint32_t* const row = words;
     const int group_words = g_.group_words();
     const uint32_t* const end = words + RowWords();
     const int first_x = x * g_.stride_width - g_.padding_left;
@@ -160,6 +175,7 @@ class XnorBconv2d : public Bconv2d {
       }
     }
     while (words != end) *words++ = 0;
+    if constexpr (V::kJoinsSteps) JoinSteps(row, 1);
   }
 
   // `output_pixel`: which pixel of the output the tile's first one is.
@@ -167,12 +183,14 @@ class XnorBconv2d : public Bconv2d {
                size_t output_pixel, void* output) const {
     for (int group = 0; group < g_.groups; ++group) {
       // In the last tile some rows may be of the tile before: their results are not used.
+      int y = first_pixel / g_.output_width, x = first_pixel % g_.output_width;
       for (int p = 0; p < count; ++p) {
-        FillRow(input, b, first_pixel + p, group, rows + p * RowWords());
+        FillRow(input, b, y, x, group, rows + p * RowWords());
+        if (++x == g_.output_width) x = 0, ++y;
       }
       for (int block = 0; block < blocks_; ++block) {
         alignas(64) Counts counts[kPixels];
-        V::CountTile(rows, RowWords(), Block(group, block), steps_, counts);
+        V::CountTile(rows, RowWords(), Block(group, block), steps_, count, counts);
         const int first = block * kChannels;
         StoreTile(counts, output_pixel, count, group * channels_ + first,
                   std::min(kChannels, channels_ - first), output);

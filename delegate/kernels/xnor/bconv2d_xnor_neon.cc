@@ -11,9 +11,10 @@ namespace {
 struct XnorNeon {
   using Count = uint16_t;
   static constexpr int kPixels = 4, kChannels = 8, kStepWords = 4;
+  static constexpr bool kJoinsSteps = false;
 
   static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter,
-                        int steps, Count (*counts)[kChannels]) {
+                        int steps, int, Count (*counts)[kChannels]) {
     uint16x8_t sums[kPixels] = {vdupq_n_u16(0), vdupq_n_u16(0), vdupq_n_u16(0), vdupq_n_u16(0)};
     const uint32_t *row_0 = rows, *row_1 = rows + row_words, *row_2 = row_1 + row_words,
                    *row_3 = row_2 + row_words;

@@ -7,9 +7,10 @@ namespace {
 struct XnorScalar {
   using Count = uint32_t;
   static constexpr int kPixels = 2, kChannels = 8, kStepWords = 1;
+  static constexpr bool kJoinsSteps = false;
 
   static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter,
-                        int steps, Count (*counts)[kChannels]) {
+                        int steps, int, Count (*counts)[kChannels]) {
     std::memset(counts, 0, kPixels * kChannels * sizeof(Count));
     for (int step = 0; step < steps; ++step, filter += kChannels) {
       for (int p = 0; p < kPixels; ++p) {
