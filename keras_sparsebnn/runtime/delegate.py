@@ -74,7 +74,7 @@ class DelegateOptions:
         kernel: one of `KERNELS`.
         isa: one of `ISAS`.
         profile: whether it measures the time of every node.
-        glue: whether it also runs float elementwise ops and max pools that lie beside binary ones.
+        glue: whether it also runs float elementwise ops and max pools beside binary ones.
         stem: whether it also runs float convolutions of few channels, as networks begin with.
 
     Raises:

@@ -101,8 +101,8 @@ class Interpreter:
         isa: pins the delegate's instruction set, "scalar", "avx2", "avx512" or "neon".
         profile: whether the delegate measures the time of every node, for `profile()`.
         glue: whether the delegate also runs the float elementwise ops (additions, PReLU, ...)
-            and max pools that lie beside binary ones, in the same pass where it can; the results
-            are the same.
+            and max pools that lie beside binary ones, in the same pass where it can;
+            the results are the same.
         stem: whether the delegate also runs float convolutions of at most four input channels,
             as networks begin with; the results are XNNPACK's.
 

@@ -20,7 +20,7 @@ RELU, RELU6 = 1, 3
 
 
 class Graph:
-    """Float maps of one shape; binary convolutions and pools that keep it, and ops between them."""
+    """Float maps of one shape; binary convolutions that keep it, and ops between them."""
 
     def __init__(self, op_model, shape: tuple[int, int, int], rng: np.random.Generator) -> None:
         self.model, self.rng = op_model(), rng
