@@ -1,5 +1,5 @@
-"""Runs on the emulated machine: each NAME.tflite of a folder on NAME.npy, with stem and glue left
-to the runtime (0), and not (1).
+"""Runs on the emulated machine: each NAME.tflite of a folder on NAME.npy, with stem and glue
+left to the runtime (0), and not (1).
 
 run_stems.py LIBRARY FOLDER
 """
