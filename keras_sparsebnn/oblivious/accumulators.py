@@ -99,8 +99,8 @@ def tree(bits: Bits, addend: Bits, concatenate: Concatenate) -> list[Bits]:
     width = len(addend)
     planes = [bits]
     while (count := len(planes[0])) > 1:
-        even = count // 2 * 2
-        total = ripple([p[0:even:2] for p in planes], [p[1:even:2] for p in planes])
+        half, even = count // 2, count // 2 * 2
+        total = ripple([p[:half] for p in planes], [p[half:even] for p in planes])
         if count % 2:
             # The number without a partner has no carry.
             rest = [p[even:] for p in planes]

@@ -15,8 +15,8 @@ and a tournament of adjacent classes gives the first class with the highest scor
 wins if `S_right + (2^W - 1 - S_left)` has a carry, so never a tie.
 
 Weights, K, B and inversions are inputs, like the image's bits: the circuit depends on the
-architecture alone. How bits lie in arrays, `Words` says: NumPy has 64 images in a word, a
-Bristol file one wire for each.
+architecture alone. How bits lie in arrays, `Words` says: NumPy has 64 images in a word, two
+processes with SPU 32 output channels, a Bristol file one wire for each.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class Words(Protocol):
 
     def pad(self, x: Bits, before: tuple[int, int], after: tuple[int, int]) -> Bits:
         """Zeros around rows and columns, axes 1 and 2."""
+
+    def window(
+        self, x: Bits, start: tuple[int, int], stop: tuple[int, int], step: tuple[int, int]
+    ) -> Bits:
+        """Some rows and columns, axes 1 and 2."""
 
     def spread(self, taps: Sequence[Bits], channels: int) -> Bits:
         """Maps `[B, H, W, words]` -> `[taps channels, B, H, W, 1]`: a bit in all of a word."""
@@ -121,7 +126,7 @@ def _windows(layer: Layer, x: Bits, words: Words) -> list[Bits]:
     right = max(0, (ow - 1) * sw + kw - left - layer.input[1])
     x = words.pad(x, (top, left), (bottom, right)) if top + left + bottom + right else x
     return [
-        x[:, i : i + (oh - 1) * sh + 1 : sh, j : j + (ow - 1) * sw + 1 : sw]
+        words.window(x, (i, j), (i + (oh - 1) * sh + 1, j + (ow - 1) * sw + 1), (sh, sw))
         for i in range(kh)
         for j in range(kw)
     ]

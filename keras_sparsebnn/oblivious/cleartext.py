@@ -26,6 +26,12 @@ class Lanes:
     def pad(self, x: Bits, before: tuple[int, int], after: tuple[int, int]) -> Bits:
         return np.pad(x, [(0, 0), *zip(before, after, strict=True), (0, 0)])
 
+    def window(
+        self, x: Bits, start: tuple[int, int], stop: tuple[int, int], step: tuple[int, int]
+    ) -> Bits:
+        rows, columns = map(slice, start, stop, step)
+        return x[:, rows, columns]
+
     def spread(self, taps: Sequence[Bits], channels: int) -> Bits:
         return np.concatenate([np.moveaxis(tap, -1, 0) for tap in taps])[..., None]
 
