@@ -28,15 +28,33 @@ optimisation is not here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["ACCUMULATORS", "Accumulator", "Bits", "carry_of_sum", "full_adder", "ripple"]
+__all__ = [
+    "ACCUMULATORS",
+    "Accumulator",
+    "Arrays",
+    "Bits",
+    "carry_of_sum",
+    "full_adder",
+    "ripple",
+]
 
 Bits = Any
 """An array of NumPy, JAX or `bristol.Wires`: it has `^`, `&`, `~`, and slices."""
 
-Concatenate = Callable[[Sequence[Bits]], Bits]
-Accumulator = Callable[[Bits, Bits, Concatenate], list[Bits]]
+
+class Arrays(Protocol):
+    """What is done with arrays beside `^`, `&`, `~` and slices."""
+
+    def concatenate(self, parts: Sequence[Bits], axis: int = 0) -> Bits:
+        """Joins arrays."""
+
+    def zeros_like(self, x: Bits) -> Bits:
+        """Zeros that are as secret as `x`."""
+
+
+Accumulator = Callable[[Bits, Bits, Arrays], list[Bits]]
 
 
 def full_adder(a: Bits, b: Bits, c: Bits) -> tuple[Bits, Bits]:
@@ -59,19 +77,21 @@ def carry_of_sum(a: Sequence[Bits], b: Sequence[Bits]) -> Bits:
     return ripple(a, b)[-1]
 
 
-def lba(bits: Bits, addend: Bits, concatenate: Concatenate) -> list[Bits]:
+def lba(bits: Bits, addend: Bits, arrays: Arrays) -> list[Bits]:
     """See the module."""
     width = len(addend)
     columns: list[list[Bits]] = [[addend[k : k + 1]] for k in range(width)]
     columns[0] = [bits, *columns[0]]
     carries: list[Bits] = []
     while True:
-        column = [concatenate(c) if len(c) > 1 else c[0] for c in columns]
+        column = [arrays.concatenate(c) if len(c) > 1 else c[0] for c in columns]
         triples = {k: len(c) // 3 for k, c in enumerate(column) if len(c) >= 3}
         if triples:
             total, carry = full_adder(
                 *(
-                    concatenate([column[k][i * n : (i + 1) * n] for k, n in triples.items()])
+                    arrays.concatenate(
+                        [column[k][i * n : (i + 1) * n] for k, n in triples.items()]
+                    )
                     for i in range(3)
                 )
             )
@@ -94,7 +114,7 @@ def lba(bits: Bits, addend: Bits, concatenate: Concatenate) -> list[Bits]:
                 columns[k].append(rest)
 
 
-def tree(bits: Bits, addend: Bits, concatenate: Concatenate) -> list[Bits]:
+def tree(bits: Bits, addend: Bits, arrays: Arrays) -> list[Bits]:
     """See the module."""
     width = len(addend)
     planes = [bits]
@@ -104,13 +124,13 @@ def tree(bits: Bits, addend: Bits, concatenate: Concatenate) -> list[Bits]:
         if count % 2:
             # The number without a partner has no carry.
             rest = [p[even:] for p in planes]
-            rest.append(rest[0] ^ rest[0])
-            total = [concatenate([p, r]) for p, r in zip(total, rest, strict=True)]
+            rest.append(arrays.zeros_like(rest[0]))
+            total = [arrays.concatenate([p, r]) for p, r in zip(total, rest, strict=True)]
         planes = total
-    return ripple(_extended([p[0] for p in planes], width), list(addend))
+    return ripple(_extended([p[0] for p in planes], width, arrays), list(addend))
 
 
-def bounded(bits: Bits, addend: Bits, concatenate: Concatenate) -> list[Bits]:
+def bounded(bits: Bits, addend: Bits, arrays: Arrays) -> list[Bits]:
     """See the module."""
     counter = [bits[0]]
     for count in range(1, len(bits)):
@@ -121,10 +141,10 @@ def bounded(bits: Bits, addend: Bits, concatenate: Concatenate) -> list[Bits]:
             if k + 1 < width:
                 carry = digit & carry
         counter = digits + [carry] * (width - len(counter))
-    return ripple(_extended(counter, len(addend)), list(addend))
+    return ripple(_extended(counter, len(addend), arrays), list(addend))
 
 
-def fixed(bits: Bits, addend: Bits, concatenate: Concatenate) -> list[Bits]:
+def fixed(bits: Bits, addend: Bits, arrays: Arrays) -> list[Bits]:
     """See the module."""
     counter = [bits[0]]
     for count in range(1, len(bits)):
@@ -134,13 +154,13 @@ def fixed(bits: Bits, addend: Bits, concatenate: Concatenate) -> list[Bits]:
             digits.append(digit ^ carry)
             carry = digit & carry
         counter = [*digits, carry][: len(addend)]
-    return ripple(_extended(counter, len(addend)), list(addend))
+    return ripple(_extended(counter, len(addend), arrays), list(addend))
 
 
-def _extended(number: Sequence[Bits], width: int) -> list[Bits]:
+def _extended(number: Sequence[Bits], width: int, arrays: Arrays) -> list[Bits]:
     """Cut to `width` bits, which hold it, or with zeros up to them."""
-    zero = number[0] ^ number[0]
-    return [*number[:width], *[zero] * (width - len(number))]
+    zeros = [arrays.zeros_like(number[0]) for _ in range(width - len(number))]
+    return [*number[:width], *zeros]
 
 
 ACCUMULATORS: dict[str, Accumulator] = {

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from keras_sparsebnn.oblivious.accumulators import Accumulator, Bits, carry_of_sum
+from keras_sparsebnn.oblivious.accumulators import Accumulator, Arrays, Bits, carry_of_sum
 from keras_sparsebnn.oblivious.architecture import FRACTION_BITS, Architecture, Layer
 
 __all__ = ["LayerInputs", "Words", "classify", "count_bits", "layer_shapes", "score_bits"]
@@ -33,11 +33,8 @@ LayerInputs = dict[str, Bits]
 """The server's inputs of one layer, by the names in `layer_shapes`."""
 
 
-class Words(Protocol):
+class Words(Arrays, Protocol):
     """How bits lie in arrays `[B, H, W, words of channels]`."""
-
-    def concatenate(self, parts: Sequence[Bits], axis: int = 0) -> Bits:
-        """Joins arrays."""
 
     def pad(self, x: Bits, before: tuple[int, int], after: tuple[int, int]) -> Bits:
         """Zeros around rows and columns, axes 1 and 2."""
@@ -112,8 +109,8 @@ def classify(
             classes = architecture.classes
             scores = [words.only(plane, classes) for plane in scores]
             return _first_of_the_highest(scores, classes, words)
-        addend = given["addends"][:, None, None, None, :] ^ _zeros_like(products[:1])
-        carry = accumulate(products, addend, words.concatenate)[-1]
+        addend = given["addends"][:, None, None, None, :] ^ words.zeros_like(products[:1])
+        carry = accumulate(products, addend, words)[-1]
         x = carry ^ given["inverted"][0]
     raise AssertionError("an architecture ends with scores")
 
@@ -140,22 +137,18 @@ def _all(bits: Sequence[Bits]) -> Bits:
     return bits[0]
 
 
-def _zeros_like(x: Bits) -> Bits:
-    return x ^ x
-
-
 def _scores(
     products: Bits, given: LayerInputs, words: Words, accumulate: Accumulator
 ) -> list[Bits]:
     """The W bits of each class's score, `[B, words]`."""
-    biases = given["biases"][:, None, :] ^ _zeros_like(products[:1, :, 0, 0])
+    biases = given["biases"][:, None, :] ^ words.zeros_like(products[:1, :, 0, 0])
     b = count_bits(len(products))
     low, middle, high = (
         biases[:FRACTION_BITS],
         biases[FRACTION_BITS : FRACTION_BITS + b],
         biases[FRACTION_BITS + b :],
     )
-    total = accumulate(~products[:, :, 0, 0], middle, words.concatenate)
+    total = accumulate(~products[:, :, 0, 0], middle, words)
     # What the biases have above the adder's bits is one bit.
     digits = [*total[:b], high[0] ^ total[b]]
     return [*(low[k] for k in range(FRACTION_BITS)), *digits]
@@ -178,7 +171,7 @@ def _first_of_the_highest(scores: list[Bits], classes: int, words: Words) -> lis
         lanes = [
             _joined(left ^ (wins & (left ^ right)), over, words) for left, right, over in split
         ]
-        lost = None if rest is None else _zeros_like(rest)
+        lost = None if rest is None else words.zeros_like(rest)
         scores, place = (
             lanes[: len(scores)],
             [*lanes[len(scores) :], _joined(wins, lost, words)],

@@ -23,6 +23,9 @@ class Lanes:
     def concatenate(self, parts: Sequence[Bits], axis: int = 0) -> Bits:
         return np.concatenate(parts, axis)
 
+    def zeros_like(self, x: Bits) -> Bits:
+        return x ^ x
+
     def pad(self, x: Bits, before: tuple[int, int], after: tuple[int, int]) -> Bits:
         return np.pad(x, [(0, 0), *zip(before, after, strict=True), (0, 0)])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from keras_sparsebnn.oblivious.accumulators import ACCUMULATORS
 from keras_sparsebnn.oblivious.architecture import Architecture, Layer, ObliviousError
@@ -45,6 +45,14 @@ class _Bits:
         return self
 
 
+class _Arrays:
+    def concatenate(self, parts: Sequence[_Bits], axis: int = 0) -> _Bits:
+        return _Bits(parts[0].counter, sum(map(len, parts)))
+
+    def zeros_like(self, x: _Bits) -> _Bits:
+        return x
+
+
 @functools.lru_cache(maxsize=1024)
 def ands_of_count(taps: int, accumulator: str = "lba") -> int:
     """ANDs that count `taps` bits and compare them with a threshold.
@@ -61,7 +69,7 @@ def ands_of_count(taps: int, accumulator: str = "lba") -> int:
     ACCUMULATORS[accumulator](
         _Bits(counter, taps),
         _Bits(counter, count_bits(taps)),
-        lambda parts: _Bits(counter, sum(map(len, parts))),
+        _Arrays(),
     )
     return counter.ands
 

@@ -83,7 +83,16 @@ class PackedWords:
         return self.library.concatenate(list(parts), axis)
 
     def pad(self, x: Bits, before: tuple[int, int], after: tuple[int, int]) -> Bits:
-        return self.library.pad(x, [(0, 0), *zip(before, after, strict=True), (0, 0)])
+        # SPU's own padding makes sums of bits, and every AND after it bits of sums again.
+        for axis in (1, 2):
+            edge = self.zeros_like(x[:, :1] if axis == 1 else x[:, :, :1])
+            edges = [edge] * before[axis - 1], [edge] * after[axis - 1]
+            x = self.concatenate([*edges[0], x, *edges[1]], axis) if any(edges) else x
+        return x
+
+    def zeros_like(self, x: Bits) -> Bits:
+        # XLA would make a public zero of `x ^ x`, which SPU joins with bits as `pad` does.
+        return x >> np.uint32(WORD - 1) >> np.uint32(1)
 
     def window(
         self, x: Bits, start: tuple[int, int], stop: tuple[int, int], step: tuple[int, int]
@@ -96,9 +105,9 @@ class PackedWords:
 
     def spread(self, taps: Sequence[Bits], channels: int) -> Bits:
         x = self.library.stack(list(taps))[..., None]
-        bit = x & (np.uint32(1) << np.arange(WORD, dtype=np.uint32))
-        for shift in (1, 2, 4, 8, 16):  # around the word
-            bit = bit ^ (bit << np.uint32(shift)) ^ (bit >> np.uint32(WORD - shift))
+        bit = x >> np.arange(WORD, dtype=np.uint32) & np.uint32(1)
+        for shift in (1, 2, 4, 8, 16):  # all of the word, and no bit beyond
+            bit = bit ^ (bit << np.uint32(shift))
         bit = bit.reshape(*bit.shape[:-2], -1)[..., :channels]
         bit = self.library.moveaxis(bit, -1, 1)
         return bit.reshape(-1, *bit.shape[2:], 1)

@@ -7,6 +7,7 @@ import pytest
 
 from keras_sparsebnn.oblivious import ACCUMULATORS, ObliviousError
 from keras_sparsebnn.oblivious.circuit import count_bits
+from keras_sparsebnn.oblivious.cleartext import Lanes
 from keras_sparsebnn.oblivious.cost import ands_of_count
 
 
@@ -20,7 +21,7 @@ def test_counts_and_compares_every_input(name, taps):
     b = count_bits(taps)
     inputs, addends = np.meshgrid(np.arange(2**taps), np.arange(2**b), indexing="ij")
     bits = bits_of(inputs.ravel(), taps)
-    found = ACCUMULATORS[name](bits, bits_of(addends.ravel(), b), np.concatenate)
+    found = ACCUMULATORS[name](bits, bits_of(addends.ravel(), b), Lanes())
     assert len(found) == b + 1
     total = sum(plane.astype(int) << k for k, plane in enumerate(found))
     np.testing.assert_array_equal(total, bits.sum(0) + addends.ravel())
