@@ -17,13 +17,15 @@ Apache-2.0).
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import math
 import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ import numpy.typing as npt
 
 from keras_sparsebnn.oblivious.architecture import Architecture, ObliviousError
 from keras_sparsebnn.oblivious.packed import PackedWords, Words32, class_of, input_shapes
-from keras_sparsebnn.oblivious.wire import Address, Wire, one_line
+from keras_sparsebnn.oblivious.wire import Address, LostError, Wire, one_line
 
 __all__ = ["CLIENT", "MAX_PROGRAM", "SERVER", "Party", "share_sizes", "split"]
 
@@ -201,6 +203,23 @@ def _boolean(share: Any, words: Words32) -> Any:
     return share
 
 
+@contextlib.contextmanager
+def _mortal(wire: Wire) -> Iterator[None]:
+    """Inside, the process ends as soon as its parent does, whoever has Python's lock.
+
+    The parent says nothing meanwhile, so what makes the kernel send a SIGIO, which ends a
+    process, is the other end of the socket being closed.
+    """
+    descriptor = wire.connection.fileno()
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if wire.hung_up():
+        raise LostError("Lost the parent.")
+    yield
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
+
+
 def _work(wire: Wire) -> None:
     """What `engine.Engine` asks for, until it has gone. See there."""
     forever = float("inf")
@@ -211,12 +230,14 @@ def _work(wire: Wire) -> None:
         party.load(wire.receive_bytes(asked["program"], forever))
         wire.send_json({"program": 0})
     else:
-        program = party.compile(asked["accumulator"])
+        with _mortal(wire):
+            program = party.compile(asked["accumulator"])
         wire.send_json({"program": len(program)})
         wire.send_bytes(program)
     link = wire.receive_json(forever)
     server, client = ((host, port) for host, port in link["addresses"])
-    party.connect((server, client), link["tls"])
+    with _mortal(wire):
+        party.connect((server, client), link["tls"])
     wire.send_json({})
     sizes = [share_sizes(architecture, party.batch, owner) for owner in (SERVER, CLIENT)]
     owner = SERVER
@@ -226,7 +247,9 @@ def _work(wire: Wire) -> None:
         }
         party.give(halves, owner)
         if owner == CLIENT:
-            wire.send_bytes(party.run().tobytes())
+            with _mortal(wire):
+                classes = party.run()
+            wire.send_bytes(classes.tobytes())
         owner = CLIENT
 
 

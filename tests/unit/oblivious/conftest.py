@@ -69,37 +69,35 @@ def network(seed: int, classes: int = 5, colours: int = 1, **changed: int) -> by
     return builder.to_bytes([image], [scores])
 
 
-def narrow(seed: int) -> bytes:
-    """8x8 image -> 2 levels -> 3x3 to 32, a word of SPU's -> pool -> three scores."""
+def tiny(seed: int) -> bytes:
+    """4x4 image -> 2 levels -> padded 3x3 to 32, one word of SPU's -> pool -> three scores."""
     rng = np.random.default_rng(seed)
     builder = ModelBuilder()
     image, differences, scores = (
         builder.activation([1, *shape], "float32")
-        for shape in ((8, 8, 1), (8, 8, 2), (1, 1, 3))
+        for shape in ((4, 4, 1), (4, 4, 2), (1, 1, 3))
     )
-    x, bits, pooled = (builder.activation([1, side, side, 1], "int32") for side in (8, 8, 2))
+    x, bits, pooled = (builder.activation([1, side, side, 1], "int32") for side in (4, 4, 1))
     levels = builder.constant(np.array([-0.5, 0.5], np.float32))
     builder.operator("SUB", [image, levels], [differences])
     builder.operator("LceQuantize", [differences], [x])
-    thresholds = builder.constant(rng.integers(6, 12, 32, np.int32))
+    thresholds = builder.constant(rng.integers(4, 9, 32, np.int32))
     inputs = [x, builder.constant(words(rng, 32, 3, 3, 2)), -1, -1, thresholds]
     builder.operator("LceBconv2d", inputs, [bits], {**OPTIONS, "channels_in": 2})
     window = {**dict.fromkeys(POOL, 4), "padding": 1}
     builder.operator("LceBMaxPool2d", [bits], [pooled], window)
-    after = [
-        builder.constant(np.ones(3, np.float32)),
-        builder.constant(np.zeros(3, np.float32)),
-    ]
+    multiplier, bias = np.ones(3, np.float32), rng.normal(0, 2, 3).astype(np.float32)
+    inputs = [pooled, builder.constant(words(rng, 3, 1, 1, 32))]
+    inputs += [builder.constant(multiplier), builder.constant(bias), -1]
     options = {**OPTIONS, "channels_in": 32, "padding": 1}
-    filters = builder.constant(words(rng, 3, 2, 2, 32))
-    builder.operator("LceBconv2d", [pooled, filters, *after, -1], [scores], options)
+    builder.operator("LceBconv2d", inputs, [scores], options)
     return builder.to_bytes([image], [scores])
 
 
 @pytest.fixture(scope="session")
-def narrow_network() -> Callable[[int], bytes]:
-    """See `narrow`."""
-    return narrow
+def tiny_network() -> Callable[[int], bytes]:
+    """See `tiny`."""
+    return tiny
 
 
 @pytest.fixture(scope="session")
