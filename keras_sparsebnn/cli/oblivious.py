@@ -105,8 +105,8 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen",
         default=_DEFAULT_ADDRESS,
         metavar="HOST:PORT",
-        help="where clients connect; SPU takes the next port. Loopback, unless you say "
-        f"otherwise (default {_DEFAULT_ADDRESS})",
+        help="where clients connect, port 0 for any; SPU takes the next one. Loopback, unless "
+        f"you say otherwise (default {_DEFAULT_ADDRESS})",
     )
     _accumulator(parser)
     parser.add_argument(
