@@ -62,7 +62,7 @@ LARQ_COMPUTE_ENGINE_USERS = {"converters"}
 HEAVY = {
     *("tensorflow", "keras", "tf_keras", "larq", "larq_compute_engine", "tensorflow_datasets"),
     *("scipy", "sklearn", "matplotlib", "h5py", "tqdm", "ai_edge_litert", "flatbuffers"),
-    "ray",
+    *("ray", "jax", "spu"),
 }
 
 

@@ -385,7 +385,7 @@ def certificates(tmp_path_factory):
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")
     page = (ROOT / "docs" / "oblivious.md").read_text("utf-8")
-    (script,) = re.findall(r"```bash certificates\n(.*?)```", page, re.DOTALL)
+    (script,) = re.findall(r"```bash\n(openssl .*?)```", page, re.DOTALL)
     folder = tmp_path_factory.mktemp("tls")
     script = script.replace("10.0.0.5", "127.0.0.1").replace("10.0.0.6", "127.0.0.1")
     subprocess.run(["bash", "-ec", script], cwd=folder, check=True, capture_output=True)

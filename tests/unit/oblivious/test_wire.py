@@ -40,7 +40,7 @@ class TestWire:
         with pytest.raises(ObliviousError, match="Expected 4 bytes from the client, got 3"):
             near.receive_bytes(4)
         far.sendall(struct.pack("<IB", 5, 2))
-        with pytest.raises(ObliviousError, match="at most 4 bytes of kind 2 .* got 5"):
+        with pytest.raises(ObliviousError, match=r"at most 4 bytes of kind 2 .* got 5"):
             near.receive_bytes(4)
 
     def test_a_message_that_trickles_has_no_more_time_than_a_silent_one(self, ends):
@@ -76,9 +76,8 @@ class TestWire:
         assert near.hung_up()
         with pytest.raises(LostError, match="closed the connection"):
             near.receive_json()
-        with pytest.raises(LostError):
-            for _ in range(2):
-                near.send_bytes(b"x")
+        with pytest.raises(LostError, match="Lost the client"):
+            near.send_bytes(b"x")
 
 
 @pytest.mark.parametrize("text", ["7100", ":7100", "::1:7100", "host:", "host:x", "host:65535"])
@@ -93,7 +92,9 @@ def test_a_peers_text_is_short_and_printable():
 
 
 def test_no_certificates(tmp_path):
-    with pytest.raises(ObliviousError, match="Expected ca.pem, cert.pem and an open key.pem"):
+    with pytest.raises(
+        ObliviousError, match=r"Expected ca\.pem, cert\.pem and an open key\.pem"
+    ):
         tls_context(str(tmp_path), server=True)
 
 
