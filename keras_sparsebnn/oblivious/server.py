@@ -126,6 +126,7 @@ class _Server:
                 self._converse(wire, done)
             except ObliviousError as error:
                 wire.send_error(error)
+                wire.end()
                 raise
         except (ObliviousError, OSError) as error:
             said = one_line(error)
