@@ -27,7 +27,7 @@ COMMANDS = {
     "benchmark": "time .tflite files against each other",
     "device": "list phones and boards to benchmark on, or say what one is",
     "pretrained": "list, copy and measure the models that come with the package",
-    "oblivious": "classify images that the server does not see; a model as a circuit",
+    "oblivious": "classify images that the server does not see",
     "plot": "draw what layers selected, their bits, or latency on devices",
 }
 

@@ -326,7 +326,9 @@ def _images(path: str) -> npt.NDArray[np.float32]:
             f"Expected an .npy file, as Pillow is not installed, got {path}. "
             "Run: pip install pillow"
         ) from error
-    except (ValueError, EOFError, Warning) as error:
+    except (ValueError, EOFError, OSError, Warning) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # of the file, and not of what is in it
         raise SparseBNNError(
             f"Expected an image file or .npy, got: {error} ({path})."
         ) from error

@@ -1,9 +1,10 @@
-"""`sparsebnn oblivious circuit`."""
+"""`sparsebnn oblivious`; two processes are in tests/unit/oblivious."""
 
 from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from keras_sparsebnn.cli import main
@@ -45,4 +46,31 @@ def test_errors_are_one_line(model, tmp_path, capsys):
         assert main(["oblivious", "circuit", *arguments]) == 2
         error = capsys.readouterr().err
         assert error.startswith("sparsebnn oblivious: error: Expected")
+        assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("action", ["serve", "query"])
+def test_help_teaches_both_sides(action, capsys):
+    assert main(["oblivious", action, "--help"]) == 0
+    out = capsys.readouterr().out
+    for command in ("oblivious serve model.tflite", "oblivious query image.png", "ssh -L"):
+        assert command in out
+
+
+def test_serve_and_query_refuse_in_one_line(model, tmp_path, capsys):
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    np.save(tmp_path / "integers.npy", np.zeros((4, 4, 1), np.int64))
+    (tmp_path / "image.png").write_bytes(b"no image")
+    for arguments in (
+        ["serve", str(model), "--listen", "7100"],
+        ["serve", str(model), "--session-seconds", "0"],
+        ["serve", str(model), "--max-batch", "1000"],
+        ["query", str(tmp_path / "objects.npy")],
+        ["query", str(tmp_path / "integers.npy")],
+        ["query", str(tmp_path / "image.png")],
+        ["query", str(tmp_path / "integers.npy"), "--link-port", "70000"],
+    ):
+        assert main(["oblivious", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("sparsebnn oblivious: error: Expected"), error
         assert error.count("\n") == 1
