@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from keras_sparsebnn.oblivious.accumulators import Bits
 from keras_sparsebnn.oblivious.architecture import Architecture, ObliviousError
 from keras_sparsebnn.oblivious.packed import PackedWords, Words32, class_of, input_shapes
 from keras_sparsebnn.oblivious.wire import Address, LostError, Wire, one_line
@@ -104,7 +105,7 @@ class Party:
         server, client = self.shapes
         names = [*server, *client]
 
-        def network(*inputs: Any) -> Any:
+        def network(*inputs: Bits) -> Bits:
             words = PackedWords(jax.numpy, jax.lax)
             given = dict(zip(names, inputs, strict=True))
             return class_of(self.architecture, given, words, accumulator)

@@ -42,6 +42,9 @@ SECONDS = 30.0
 
 Address = tuple[str, int]
 
+Json = Any
+"""What `json.loads` may give; nothing of it is believed before it is checked."""
+
 
 class LostError(ObliviousError):
     """The other side has gone, or is too slow."""
@@ -177,7 +180,7 @@ class Wire:
                 if not self.connection.recv(1 << 16):
                     return
 
-    def receive_json(self, seconds: float = SECONDS) -> Any:
+    def receive_json(self, seconds: float = SECONDS) -> Json:
         """The next message, which has to be JSON.
 
         Raises:
