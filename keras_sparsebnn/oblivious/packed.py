@@ -8,7 +8,7 @@ the clear, for tests.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +76,7 @@ def class_of(
 class PackedWords:
     """`circuit.Words` of arrays of NumPy, or of JAX while it traces."""
 
-    def __init__(self, library: Any = np, lax: Any = None) -> None:
+    def __init__(self, library: ModuleType = np, lax: ModuleType | None = None) -> None:
         self.library, self.lax = library, lax
 
     def concatenate(self, parts: Sequence[Bits], axis: int = 0) -> Bits:

@@ -26,7 +26,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,13 @@ _CONFIG = {
     # From Python, `cheetah_2pc_config.ot_kind` cannot be set; from JSON it can.
     "cheetah_2pc_config": {"ot_kind": "YACL_Ferret"},
 }
+
+
+class _Share(Protocol):
+    """SPU's: what it is, and one side's part of it."""
+
+    meta: bytes
+    share_chunks: list[bytes]
 
 
 def split(words: Words32) -> tuple[bytes, Words32]:
@@ -184,7 +191,7 @@ class Party:
         return np.frombuffer(share.share_chunks[0][-8 * self.batch :], np.uint64)
 
 
-def _boolean(share: Any, words: Words32) -> Any:
+def _boolean(share: _Share, words: Words32) -> _Share:
     """An SPU share of these words as XOR halves, in place of one that has sums.
 
     SPU's own would enter as sums, of which every AND had to make bits first: three times the

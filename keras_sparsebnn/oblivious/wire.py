@@ -88,7 +88,7 @@ def one_line(error: BaseException | str) -> str:
     return text if len(text) < MAX_ERROR else f"{text[: MAX_ERROR - 3]}..."
 
 
-def integers(message: Any, **ranges: tuple[int, int]) -> dict[str, int]:
+def integers(message: object, **ranges: tuple[int, int]) -> dict[str, int]:
     """The named integers of a message that may be anything.
 
     Raises:
@@ -154,7 +154,7 @@ class Wire:
     ) -> None:
         self.connection, self.peer, self.trusted, self.until = connection, peer, trusted, until
 
-    def send_json(self, value: Any) -> None:
+    def send_json(self, value: object) -> None:
         """Sends what JSON can hold."""
         self._send(_JSON, json.dumps(value).encode())
 
