@@ -2,11 +2,12 @@
 
     python -m benchmarks.accuracy.pair_atoms --data-dir FOLDER   # writes pair_atoms.json
 
-The network `small` trains on Fashion-MNIST as plain 1-bit for 80 % of its steps. Then its kernels
-are restricted, in a branch for each codebook, and training goes on: from the same weights, with
-the same batches. An *atom* is a sign pattern over the 9 taps of g neighbouring input channels;
-g = 1 is a codeword. Greedy facility location chooses n atoms of a layer among the patterns that
-its kernels have; a kernel becomes its nearest atom, and gradients pass where |w| <= 1.
+The network `small` trains on Fashion-MNIST as plain 1-bit for 80 % of its steps. Then its
+kernels are restricted, in a branch for each codebook, and training goes on: from the same
+weights, with the same batches. An *atom* is a sign pattern over the 9 taps of g neighbouring
+input channels; g = 1 is a codeword. Greedy facility location chooses n atoms of a layer among
+the patterns that its kernels have; a kernel becomes its nearest atom, and gradients pass where
+|w| <= 1.
 
 Narrower networks, restricted to 32 codewords in the same way, say what else the same accuracy
 costs. About 14 minutes of one core.
@@ -69,7 +70,7 @@ class NearestAtom(lq.quantizers.Quantizer):  # type: ignore[misc]
 
 
 def to_rows(kernel: tf.Tensor, channels: int) -> tf.Tensor:
-    """A row for each output channel and `channels` input channels: its taps, channel by channel.
+    """A row for each output channel and `channels` input channels: their taps in turn.
 
     Shape:
         `[3, 3, Cin, Cout]` -> `[Cin / channels * Cout, channels * 9]`.

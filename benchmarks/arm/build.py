@@ -78,8 +78,14 @@ def kernel_cost_program(folder: Path = FOLDER) -> Path:
     ]
     _run(configure)
     _run([_program("ninja"), "-C", str(folder), "sparsebnn_kernels"])
-    program = folder / "kernel_cost"
     source, library = delegate / "arm" / "kernel_cost.cc", folder / "libsparsebnn_kernels.a"
-    command = [zig, "c++", "-target", TARGET, "-static", *COMPILE, "-gline-tables-only"]
-    _run([*command, f"-I{delegate}", str(source), str(library), "-o", str(program)])
+    return static_program(source, folder, [f"-I{delegate}", str(library)])
+
+
+def static_program(source: Path, folder: Path, options: list[str]) -> Path:
+    """An AArch64 program of one C++ source, with line tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / source.stem
+    command = [_zig(), "c++", "-target", TARGET, "-static", *COMPILE, "-gline-tables-only"]
+    _run([*command, str(source), *options, "-o", str(program)])
     return program

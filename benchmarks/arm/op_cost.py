@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,6 +36,16 @@ _SMALLEST_PHASE = 0.003  # of all instructions
 WARM_UP = 500
 """First instructions of a window; more than any modelled core has under way."""
 _DRIVERS = ("Run", "RunBlock", "ParallelFor", "operator()", "__invoke", "_FUN")
+
+
+class Executable(Protocol):
+    """A run of a program: its arguments, and how many triples it does, see `Case`."""
+
+    @property
+    def arguments(self) -> list[str]: ...
+
+    @property
+    def triples(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ class Program:
         self.instructions = disassemble(path)
         self._index = {x.address: i for i, x in enumerate(self.instructions)}
 
-    def trace(self, case: Case) -> BlockTrace:
+    def trace(self, case: Executable) -> BlockTrace:
         marks = (address_of(name, self.instructions) for name in (BEGIN, END, AFTER))
         return trace(self.path, case.arguments, *marks)
 
@@ -212,7 +222,14 @@ def estimate(taken: Sequence[Window], executed: Mapping[str, int], core: str) ->
     return Estimate(total, error, _cycles_by_phase(taken, cycles, executed))
 
 
-def cost(program: Program, case: Case, *, count: int = 100, size: int = 2500) -> dict[str, Any]:
+def cost(
+    program: Program,
+    case: Executable,
+    *,
+    count: int = 100,
+    size: int = 2500,
+    models: Sequence[str] = CORES,
+) -> dict[str, Any]:
     """Cycles of a case on every core.
 
     Args:
@@ -220,6 +237,7 @@ def cost(program: Program, case: Case, *, count: int = 100, size: int = 2500) ->
         case: what to run.
         count: windows that llvm-mca schedules.
         size: their length, in instructions.
+        models: the cores.
 
     Returns:
         `kernel`, what ran; `instructions`; for each core `cycles`, `per_triple` (cycles per
@@ -245,7 +263,7 @@ def cost(program: Program, case: Case, *, count: int = 100, size: int = 2500) ->
     phases: dict[str, dict[str, Any]] = {
         name: {"instructions": n, "cycles": {}} for name, n in executed.most_common()
     }
-    for core in CORES:
+    for core in models:
         found = estimate(taken, executed, core)
         cores[core] = {
             "cycles": round(found.cycles),
