@@ -70,8 +70,10 @@ def tables(monkeypatch, tmp_path):
             **{"channels_in": round(128 * width), "height": 28, "codewords": 512, "atoms": 0},
             **{"triples": 128, "instructions": instructions, "table_bytes": 1024},
             "cores": {"cortex-a72": cycles, "neoverse-n1": cycles},
-            "phases": {"Gather": {"instructions": instructions // 2}},
-            **own,
+            "phases": {
+                name: {"instructions": instructions // 2} for name in ("Gather", "AddChunk")
+            },
+            **{"channels_out": 128, **own},
         }
 
     layers = [row("xnor", 40)]
@@ -93,6 +95,19 @@ def tables(monkeypatch, tmp_path):
     record.write_text(json.dumps({"environment": environment, "runs": runs}))
     monkeypatch.setattr(generator, "ACCURACY", record)
     return generator
+
+
+def test_planes_are_those_of_the_derivation(tables):
+    # docs/bit-sliced.md: 3 to 3.2. Pairs: 18 positions make 5 bits, the lowest is pooled.
+    assert [tables.planes(1, pool) for pool in (6, 7)] == pytest.approx([3.2, 3])
+    assert [tables.planes(2, pool) for pool in (6, 7)] == pytest.approx([2.2, 13 / 6])
+    assert [tables.planes(3, pool) for pool in (6, 7)] == pytest.approx([4.4 / 3, 13 / 9])
+
+
+def test_bounds_leave_everything_but_the_sums(tables):
+    # 18 instructions, half of them sums: 9 + 9 * 2.2 / 3.2 and 9 + 9 * 1.467 / 3.2.
+    line = tables.bounds().splitlines()[2]
+    assert line == "| 128 ch, 28x28 | 18.0 | 9.0 | 15.2, 1.19x | 13.1, 1.37x |"
 
 
 def test_counts_name_the_better_kernel(tables):
