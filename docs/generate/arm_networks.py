@@ -12,6 +12,7 @@ from docs.generate.whole_networks import FORMS
 
 BINARY = ("lce", "subbit", "stem")
 PARTS = ("ResNet-18, binary", "QuickNet, binary")
+RUNTIMES = ("delegate", "LCE, estimated")
 # Cores by the names that the tables have for them.
 SHORT = {
     **{"cortex-a53": "A53", "cortex-a55": "A55 r0", "cortex-a72": "A72"},
@@ -111,27 +112,32 @@ def libraries() -> str:
 
 def parts() -> str:
     result = newest("arm_network")
+    runs = {
+        (run["network"], run["stream"]): run
+        for run in result["runs"]
+        if (run["form"], run["glue"]) == ("lce", True) and run["network"] in PARTS
+    }
+    streams = [s for s in ("cortex-a72", "neoverse-n1") if any(s == key[1] for key in runs)]
     table = []
-    for run in result["runs"]:
-        if (run["stream"], run["form"], run["glue"]) != ("cortex-a72", "lce", True):
-            continue
-        if run["network"] not in PARTS:
-            continue
-        own = run["cores"]["cortex-a72"]
-        for kind, cycles in sorted(own["kinds"].items(), key=lambda pair: -pair[1]):
-            table.append(
-                [
-                    f"{run['network']}: {kind}",
-                    _number(run["kinds"][kind] / 1e6),
-                    _number(cycles / 1e6),
-                    f"{100 * cycles / own['cycles']:.0f} %",
-                ]
-            )
-    header = ["part", "instructions [M]", "A72, cycles [M]", "share of cycles"]
+    for name in (name for name in PARTS if (name, streams[0]) in runs):
+        first = runs[name, streams[0]]
+        kinds = first["cores"][streams[0]]["kinds"]
+        for kind in sorted(kinds, key=lambda kind: -kinds[kind]):
+            row = [f"{name}: {kind}"]
+            for stream in streams:
+                run = runs[name, stream]
+                own = run["cores"][stream]
+                cycles = own["kinds"].get(kind, 0)
+                row += [_number(run["kinds"].get(kind, 0) / 1e6), _number(cycles / 1e6)]
+                row.append(f"{100 * cycles / own['cycles']:.0f} %")
+            table.append(row)
+    header = ["part"]
+    for stream in streams:
+        header += [f"{SHORT[stream]}, instructions", "cycles", "share of cycles"]
     return (
-        f"{markdown(header, table)}\n\nLCE files. A binary layer includes the float ops that "
-        "run in the same pass. `stock` is LiteRT's: before the first binary layer, between "
-        f"them, after the last. {source(result)}."
+        f"{markdown(header, table)}\n\nMillions. LCE files. A binary layer includes the float "
+        "ops that run in the same pass. `stock` is LiteRT's: before the first binary layer, "
+        f"between them, after the last. {source(result)}."
     )
 
 
@@ -153,36 +159,34 @@ def moved() -> str:
     )
 
 
-def stem() -> str:
-    """ResNet-18, its stem in XNNPACK (from the record of all networks) and in the delegate."""
-    result = newest("arm_stem")
-    before = newest("arm_network")
-
-    def rows(record: dict[str, Any], glue: bool) -> dict[str, tuple[Any, Any]]:
-        return {
-            core: (run, own)
-            for run in record["runs"]
-            if (run["network"], run["form"], run["glue"]) == (PARTS[0], "lce", glue)
-            for core, own in run["cores"].items()
-        }
-
-    apart, theirs, ours = rows(result, False), rows(before, True), rows(result, True)
+def targets() -> str:
+    """What was aimed at, and whether it is reached."""
+    result = newest("arm_network")
+    rows = {(r["network"], r["form"], r["runtime"]): r for r in rows_of(result)}
+    resnet, quicknet = ({t: rows[name, "lce", t] for t in RUNTIMES} for name in PARTS)
     table = []
-    for core in (core for core in SHORT if core in ours and core in apart):
-        (run, own), (old, old_own) = ours[core], theirs[core]
-        lce = apart[core][0]["lce"][core]["cycles"]
-        row = [old["instructions"], run["instructions"], own["kinds"]["stem"], lce]
-        row += [old_own["cycles"], own["cycles"]]
-        fewer = f"{own['cycles'] / old_own['cycles']:.2f} / {own['cycles'] / lce:.2f}"
-        table.append([SHORT[core], *(_number(value / 1e6) for value in row), fewer])
-    header = ["core", "instructions, stem in XNNPACK", "in the delegate"]
-    header += ["cycles of the delegate's stem", "cycles, LCE estimated", "stem in XNNPACK"]
-    header += ["in the delegate", "of XNNPACK's / of LCE's"]
-    return (
-        f"{markdown(header, table)}\n\nMillions, one inference of ResNet-18's LCE file. Stem "
-        f'in XNNPACK: {source(before)}. All else: with `--only "ResNet-18, binary"`, '
-        f"{source(result)}."
-    )
+
+    def line(what: str, aim: float, found: float, unit: str = "") -> None:
+        reached = "yes" if found <= aim else "no"
+        table.append([what, f"at most {aim:.4g}{unit}", f"{found:.3g}{unit}", reached])
+
+    for name, network, aims in ((PARTS[0], resnet, (70, 55)), (PARTS[1], quicknet, (48, 40))):
+        for stream, aim in zip(("cortex-a72", "neoverse-n1"), aims, strict=True):
+            found = network["delegate"]["millions"][stream]
+            line(f"{name}, {SHORT[stream]}, instructions", aim, found, " M")
+    core = "cortex-a72"
+    for peer in ("MobileNet v1 0.5", "MobileNetV2 0.5"):
+        ratio = (
+            quicknet["delegate"]["cycles"][core] / rows[peer, "int8", "LiteRT"]["cycles"][core]
+        )
+        line(f"QuickNet, A72, cycles by those of int8 {peer}", 1, ratio)
+    for name, network in zip(PARTS, (resnet, quicknet), strict=True):
+        ratio = network["delegate"]["cycles"][core] / network["LCE, estimated"]["cycles"][core]
+        line(f"{name}, A72, cycles by those of LCE, estimated", 0.9, ratio)
+    maps = next(m for m in result["maps"] if (m["network"], m["form"]) == (PARTS[0], "lce"))
+    apart, fused = (sum(maps[way]["float"].values()) for way in ("apart", "fused"))
+    line("ResNet-18, bytes of float maps, by those of ops one by one", 0.333, fused / apart)
+    return f"{markdown(['', 'aim', 'counted', 'reached'], table)}\n\n{source(result)}."
 
 
 def draw(path: Path) -> None:
@@ -246,5 +250,5 @@ def draw(path: Path) -> None:
 
 TABLES: Tables = {
     **{"arm_networks": arm_networks, "arm_libraries": libraries},
-    **{"arm_parts": parts, "arm_maps": moved, "arm_stem": stem},
+    **{"arm_parts": parts, "arm_maps": moved, "arm_targets": targets},
 }

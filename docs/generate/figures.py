@@ -7,6 +7,7 @@ from docs.generate import (
     arm_networks,
     bit_sliced_figure,
     evidence_figure,
+    few_codewords,
     kernel_cost_figure,
     results,
     search,
@@ -29,6 +30,7 @@ def draw() -> None:
     whole_networks.draw(IMAGES / "whole_networks.png")
     arm_networks.draw(IMAGES / "arm_networks.png")
     search.draw(IMAGES / "search.png")
+    few_codewords.draw(IMAGES / "few_codewords.png")
 
 
 def stale() -> list[str]:

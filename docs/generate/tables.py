@@ -5,6 +5,7 @@ from __future__ import annotations
 from docs.generate import (
     accuracy,
     arm_networks,
+    few_codewords,
     networks,
     oblivious,
     pretrained,
@@ -27,6 +28,7 @@ TABLES: Tables = {
     **oblivious.TABLES,
     **whole_networks.TABLES,
     **arm_networks.TABLES,
+    **few_codewords.TABLES,
     **pretrained.TABLES,
     **search.TABLES,
 }

@@ -238,6 +238,32 @@ def test_the_table_of_parts_begins_with_the_largest(tables):
     assert second == "| ResNet-18, binary: binary 8x8 | 2.0 | 0.5 | 25 % |"
 
 
+def test_targets_say_what_is_not_reached(tables, monkeypatch):
+    made = tables.newest("arm_network")
+    runs = []
+    for run in made["runs"]:
+        n1 = {**run, "stream": "neoverse-n1"}
+        for each in (run, n1):
+            runs += [each, {**each, "network": "QuickNet, binary"}]
+    peers = [
+        {**made["runs"][-1], "network": n} for n in ("MobileNet v1 0.5", "MobileNetV2 0.5")
+    ]
+    peers[0] = {**peers[0], "cores": {"cortex-a72": {"cycles": 1_000_000, "relative_error": 0}}}
+    networks = [
+        {**made["networks"][0], "network": name}
+        for name in {run["network"] for run in [*runs, *peers]}
+    ]
+    other = {**made, "runs": [*runs, *peers], "networks": networks}
+    monkeypatch.setattr(tables, "newest", lambda name: other)
+    text = tables.targets()
+    assert "| ResNet-18, binary, A72, instructions | at most 70 M | 3 M | yes |" in text
+    assert "int8 MobileNet v1 0.5 | at most 1 | 2 | no |" in text
+    assert "| QuickNet, binary, A72, cycles by those of LCE, estimated | at most 0.9 |" in text
+    assert (
+        "bytes of float maps, by those of ops one by one | at most 0.333 | 0.25 | yes" in text
+    )
+
+
 def test_the_table_of_libraries(tables):
     assert "| ResNet-18, binary, 224x224, LCE | 2.0 | 0.9 | 0.1 | 4 |" in tables.libraries()
     assert "LCE, glue=0 | 2.0" in tables.libraries()
