@@ -24,9 +24,11 @@ def source(result: dict[str, Any]) -> str:
     """Where the numbers come from, below each table."""
     environment = result["environment"]
     versions = environment["versions"]
+    older = sorted({run["commit"] for run in result["runs"] if "commit" in run})
     return (
         f"`python -m benchmarks.arm.arm_network`, {environment['date']}, LiteRT "
         f"{versions['ai-edge-litert']}, {commit(environment['commit'])}"
+        + "".join(f"; some runs: {commit(name)}" for name in older)
     )
 
 

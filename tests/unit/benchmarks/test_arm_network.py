@@ -269,6 +269,13 @@ def test_the_table_of_libraries(tables):
     assert "LCE, glue=0 | 2.0" in tables.libraries()
 
 
+def test_runs_of_other_commits_are_said(tables):
+    made = tables.newest("arm_network")
+    assert tables.source(made).endswith("commit 000000000000")
+    made["runs"][0]["commit"] = "1" * 12
+    assert tables.source(made).endswith("commit 000000000000; some runs: commit 111111111111")
+
+
 def test_the_table_of_maps(tables):
     assert "224x224, LCE | 8.00 | 2.00 | 0.25 | 1.00 |" in tables.moved()
 
