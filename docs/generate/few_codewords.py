@@ -83,6 +83,11 @@ def accuracies(way: Way) -> list[float]:
     ]
 
 
+def mean_and_spread(values: list[float]) -> tuple[float, float | None]:
+    """Mean and standard deviation; None for that of one value."""
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
 def bits(count: int, channels: int) -> float:
     """Bits of an index, for each weight."""
     return (count.bit_length() - 1) / (9 * channels)
@@ -129,23 +134,24 @@ def costs() -> str:
     table = []
     for way in WAYS:
         own = accuracies(way)
+        mean, spread = mean_and_spread(own)
         table.append(
             [
                 _weights(way),
                 way[3],
                 f"{bits(way[0], way[1]):.2f}",
-                f"{statistics.mean(own):.1f} ± {statistics.stdev(own):.1f}",
+                f"{mean:.1f}" + ("" if spread is None else f" ± {spread:.1f}"),
+                str(len(own)),
                 *(f"{ratios(result['layers'], way, metric):.2f}" for metric in METRICS),
             ]
         )
-    header = ["weights", "kernel", "bits/weight", "test accuracy [%]"]
+    header = ["weights", "kernel", "bits/weight", "test accuracy [%]", "seeds"]
     header += ["instructions", "A72, cycles", "N1, cycles"]
     record = json.loads(ACCURACY.read_text("utf-8"))
-    seeds = len({run["seed"] for run in record["runs"]})
     full = statistics.mean(accuracies((512, 1, 1.0, "")))
     return (
         f"{markdown(header, table)}\n\nAccuracy: `small` on Fashion-MNIST, restricted after "
-        f"80 % of 2 epochs, mean ± standard deviation of {seeds} seeds; plain 1-bit has "
+        "80 % of 2 epochs, mean ± standard deviation; plain 1-bit has "
         f"{full:.1f} %. {_source(record, 'accuracy.pair_atoms')}. Cost: mean over the four "
         "layers of ResNet-18 above, the better of the two kernels with n = 32 being 1. "
         + _source(result, "arm.few_codewords")
@@ -278,8 +284,9 @@ def draw(path: Path) -> None:
         for axis, place in zip(axes, places, strict=True):
             own = by_bits.get(label, []) if axis is axes[0] else ways
             points = [(place(way), accuracies(way)) for way in own]
-            x, means = [p for p, _ in points], [statistics.mean(a) for _, a in points]
-            errors = [statistics.stdev(a) for _, a in points]
+            x = [p for p, _ in points]
+            spreads = [mean_and_spread(values) for _, values in points]
+            means, errors = [m for m, _ in spreads], [e or 0 for _, e in spreads]
             if points:
                 axis.errorbar(x, means, errors, fmt=style, color=colour, ms=5, lw=1.2)
             for way, at, mean in zip(own, x, means, strict=True):
@@ -288,10 +295,10 @@ def draw(path: Path) -> None:
                     text, (at, mean), (4, -10), textcoords="offset points", fontsize=7
                 )
         axes[1].plot([], [], style, color=colour, ms=5, lw=1.2, label=label)
-    axes[0].set_xlabel("bits of an index, per weight")
+    axes[0].set_xlabel("bits of an index, per weight", fontsize=9)
     axes[0].set_ylabel("Fashion-MNIST test accuracy [%]")
     for axis, core in zip(axes[1:], ("Cortex-A72", "Neoverse N1"), strict=True):
-        axis.set_xlabel(f"modelled cycles on {core}, today's n = 32 being 1")
+        axis.set_xlabel(f"modelled cycles on {core} (today's n = 32: 1)", fontsize=9)
     for axis in axes:
         axis.grid(color="0.92")
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
