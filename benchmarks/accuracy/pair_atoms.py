@@ -41,7 +41,7 @@ NARROWER = {0.75: (24, 24, 48, 48, 48), 0.5: (16, 16, 32, 32, 32)}
 Floats = npt.NDArray[np.float32]
 
 
-class NearestAtom(lq.quantizers.Quantizer):  # type: ignore[misc]
+class NearestAtom(lq.quantizers.Quantizer):
     r"""The sign of a kernel, or its nearest atom once there are some.
 
     Forward:   `what_p = sign(w_p)`, or `argmin_{a in atoms} ||a - w_p||^2`, for each kernel
