@@ -5,9 +5,9 @@
 
 Two processes on this machine, and a session for each number of images. "Cold" is a session's
 first batch, which also makes the correlated randomness that later ones use; "warm" the median
-of the next ones. Bytes are counted by a relay, in a session of its own; it sees all that the two
-sides say to each other, heads of messages included. Classes have to be those of LCE's file in
-the delegate, and of the circuit in the clear, for images of the digits' test set.
+of the next ones. Bytes are counted by a relay, in a session of its own; it sees all that the
+two sides say to each other, heads of messages included. Classes have to be those of LCE's file
+in the delegate, and of the circuit in the clear, for the last images of the digits.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks import result_files
 from benchmarks.environment import environment
@@ -35,7 +36,10 @@ BATCHES = (1, 32)
 WARM = 5
 
 
-def images_of_digits(count: int) -> np.ndarray:
+Images = npt.NDArray[np.float32]
+
+
+def images_of_digits(count: int) -> Images:
     from sklearn.datasets import load_digits
 
     images = load_digits().images[-count:, :, :, None]
@@ -45,7 +49,7 @@ def images_of_digits(count: int) -> np.ndarray:
 class Measured:
     """One session: seconds of its parts, and bytes that had gone by after each batch."""
 
-    def __init__(self, server: tuple[str, int], images: np.ndarray, relayed: bool) -> None:
+    def __init__(self, server: tuple[str, int], images: Images, relayed: bool) -> None:
         self.seconds: list[float] = []
         self.bytes: list[list[int]] = []
         with tempfile.TemporaryDirectory() as folder:

@@ -55,6 +55,11 @@ _CONFIG = {
 }
 
 
+def _reason(error: Exception) -> str:
+    """What SPU says, without the addresses of its functions."""
+    return one_line(str(error).partition("stacktrace:")[0]) or type(error).__name__
+
+
 class _Share(Protocol):
     """SPU's: what it is, and one side's part of it."""
 
@@ -162,7 +167,7 @@ class Party:
         except Exception as error:  # SPU raises what it has from C++
             host, port = addresses[1 - self.rank]
             raise ObliviousError(
-                f"Expected the other side's SPU at {host}:{port}, got: {one_line(error)}."
+                f"Expected the other side's SPU at {host}:{port}, got: {_reason(error)}."
             ) from error
 
     def give(self, halves: Mapping[str, bytes], owner: int) -> None:
@@ -183,7 +188,7 @@ class Party:
             self.runtime.run(self.program)
         except Exception as error:  # as above
             raise ObliviousError(
-                f"Lost the other side's SPU while computing: {one_line(error)}."
+                f"Lost the other side's SPU while computing: {_reason(error)}."
             ) from error
         share = self.runtime.get_var("class")
         if b"cheetah.BShr<FM64," not in share.meta or len(share.share_chunks) != 1:
