@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +25,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if _installed("tf-keras"):
     # Before anything imports TensorFlow.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As of whatever a script starts with `&`; programs that tests start would inherit that.
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SEED = int(os.environ.get("KERAS_SPARSEBNN_SEED", "20260101"))
 

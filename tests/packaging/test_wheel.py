@@ -211,7 +211,10 @@ def test_metadata(wheel):
     fields = Parser().parsestr(text)
     assert fields["Name"] == "keras-sparsebnn"
     assert fields["Version"] == __version__
-    users, ours = {"train", "convert", "cluster", "device"}, {"docs", "test", "dev"}
+    users, ours = (
+        {"train", "convert", "cluster", "oblivious", "device"},
+        {"docs", "test", "dev"},
+    )
     assert set(fields.get_all("Provides-Extra")) == users | ours
     required = [line for line in fields.get_all("Requires-Dist") if "extra ==" not in line]
     assert [line.partition(">")[0].partition("<")[0].strip() for line in required] == ["numpy"]
