@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import import_module, util
 from pathlib import Path
 
@@ -79,13 +80,21 @@ def kernel_cost_program(folder: Path = FOLDER) -> Path:
     _run(configure)
     _run([_program("ninja"), "-C", str(folder), "sparsebnn_kernels"])
     source, library = delegate / "arm" / "kernel_cost.cc", folder / "libsparsebnn_kernels.a"
-    return static_program(source, folder, [f"-I{delegate}", str(library)])
+    return static_program(source, folder, [f"-I{delegate}"], [str(library)])
 
 
-def static_program(source: Path, folder: Path, options: list[str]) -> Path:
+def static_program(
+    source: Path, folder: Path, options: Sequence[str] = (), libraries: Sequence[str] = ()
+) -> Path:
     """An AArch64 program of one C++ source, with line tables."""
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / source.stem
-    command = [_zig(), "c++", "-target", TARGET, "-static", *COMPILE, "-gline-tables-only"]
-    _run([*command, str(source), *options, "-o", str(program)])
+    command = [_zig(), "c++", "-target", TARGET]
+    options = ["-gline-tables-only", "-D_LIBCPP_VERBOSE_ABORT(...)=__builtin_abort()", *options]
+    objects = []
+    for part in (source, ROOT / "delegate" / "standalone" / "cxx_runtime.cc"):
+        objects.append(str(folder / f"{part.stem}.o"))
+        _run([*command, *COMPILE, *options, "-c", str(part), "-o", objects[-1]])
+    # As the delegate: with its C++ library zig would first compile that, which takes a minute.
+    _run([*command, "-static", "-nostdlib++", *objects, *libraries, "-o", str(program)])
     return program

@@ -108,7 +108,7 @@ def main() -> None:
     args = parser.parse_args()
     header = environment()
     kernels = Program(kernel_cost_program())
-    prototype = Program(static_program(SOURCE, FOLDER, []))
+    prototype = Program(static_program(SOURCE, FOLDER))
 
     def one(job: tuple[str, float, Case | PairSums]) -> dict[str, Any]:
         network, width, case = job

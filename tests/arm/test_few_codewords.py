@@ -18,7 +18,7 @@ def program(tmp_path_factory):
         pytest.skip("needs the package ziglang")
     if shutil.which("qemu-aarch64-static") is None:
         pytest.skip("needs qemu-aarch64-static")
-    return static_program(SOURCE, tmp_path_factory.mktemp("program"), [])
+    return static_program(SOURCE, tmp_path_factory.mktemp("program"))
 
 
 @pytest.mark.parametrize(
