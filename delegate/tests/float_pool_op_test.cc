@@ -9,76 +9,29 @@
 #include <vector>
 
 #include "testing/expect.h"
-#include "testing/fake_runtime.h"
+#include "testing/one_op_graph.h"
 #include "tflite/fusion.h"
 
 namespace sparsebnn {
 namespace {
 
-// A map -> MAX_POOL_2D -> LceQuantize; both outputs are the graph's.
-struct Graph {
-  FakeRuntime runtime;
-  int map = 0, pooled = 0, signs = 0;
-  std::vector<int> inputs, outputs;
-  TfLitePoolParams params = {1, 2, 2, 3, 3, 0};  // SAME, stride 2, 3x3
-  bool has_params = true, has_binary = true;
-  const char* options[2] = {"isa", "auto"};
-
-  Graph() {
-    map = runtime.AddTensor(kTfLiteFloat32, {1, 8, 7, 40});
-    pooled = runtime.AddTensor(kTfLiteFloat32, {1, 4, 4, 40});
+struct Graph : OneOpGraph<TfLitePoolParams> {
+  Graph() : OneOpGraph(17, "MAX_POOL_2D", {1, 2, 2, 3, 3, 0}) {  // SAME, stride 2, 3x3
+    input = runtime.AddTensor(kTfLiteFloat32, {1, 8, 7, 40});
+    output = runtime.AddTensor(kTfLiteFloat32, {1, 4, 4, 40});
     signs = runtime.AddTensor(kTfLiteInt32, {1, 4, 4, 2});
-    inputs = {map};
-    outputs = {pooled};
+    inputs = {input};
+    outputs = {output};
   }
-  TfLiteTensor* tensor(int index) { return runtime.tensor(index); }
 };
-
-// A graph and its delegate, for as long as somebody looks.
-class Applied {
- public:
-  explicit Applied(Graph* graph) : graph_(graph) {
-    FakeRuntime& runtime = graph->runtime;
-    char* key = const_cast<char*>(graph->options[0]);
-    char* value = const_cast<char*>(graph->options[1]);
-    delegate_ = tflite_plugin_create_delegate(&key, &value, 1, nullptr);
-    const auto* params = reinterpret_cast<const uint8_t*>(&graph->params);
-    std::vector<uint8_t> bytes;
-    if (graph->has_params) bytes.assign(params, params + sizeof graph->params);
-    runtime.AddBuiltin(17, graph->inputs, graph->outputs, bytes);
-    if (graph->has_binary) runtime.AddNode("LceQuantize", {graph->pooled}, {graph->signs}, {});
-    applied_ = runtime.ApplyDelegate(delegate_, {graph->map}, {graph->pooled, graph->signs});
-  }
-  ~Applied() {
-    graph_->runtime.FreePartition();
-    sparsebnn_delegate_destroy(delegate_);
-  }
-
-  bool Run() {
-    return applied_ && graph_->runtime.AllocateTensors() && graph_->runtime.Invoke();
-  }
-  bool Claims() {
-    if (applied_) graph_->runtime.AllocateTensors();
-    return std::strstr(sparsebnn_delegate_profile_json(delegate_), "MAX_POOL_2D") != nullptr;
-  }
-
- private:
-  Graph* const graph_;
-  ::TfLiteDelegate* delegate_;
-  bool applied_;
-};
-
-bool Claims(const std::function<void(Graph*)>& change) {
-  Graph graph;
-  change(&graph);
-  return Applied(&graph).Claims();
-}
 
 void OnlyPoolsBesideBinaryOpsAreClaimed() {
-  EXPECT(Claims([](Graph*) {}));
-  EXPECT(Claims([](Graph* graph) { graph->params.padding = 2; }));
-  EXPECT(Claims([](Graph* graph) { graph->options[1] = "scalar"; }));
-  const auto leaves = [](const std::function<void(Graph*)>& change) { return !Claims(change); };
+  EXPECT(Claims<Graph>([](Graph*) {}));
+  EXPECT(Claims<Graph>([](Graph* graph) { graph->params.padding = 2; }));
+  EXPECT(Claims<Graph>([](Graph* graph) { graph->options[1] = "scalar"; }));
+  const auto leaves = [](const std::function<void(Graph*)>& change) {
+    return !Claims<Graph>(change);
+  };
   EXPECT(leaves([](Graph* graph) { graph->has_binary = false; }));
   EXPECT(leaves([](Graph* graph) { graph->options[0] = "glue", graph->options[1] = "0"; }));
   EXPECT(leaves([](Graph* graph) { graph->has_params = false; }));
@@ -94,7 +47,7 @@ void OnlyPoolsBesideBinaryOpsAreClaimed() {
       leaves([](Graph* graph) { graph->params.padding = 2, graph->params.filter_width = 8; }));
   for (const int index : {0, 1}) {
     const auto operand = [index](Graph* graph) {
-      return graph->tensor(index == 0 ? graph->map : graph->pooled);
+      return graph->tensor(index == 0 ? graph->input : graph->output);
     };
     EXPECT(leaves([&](Graph* graph) { operand(graph)->type = kTfLiteInt8; }));
     EXPECT(leaves([&](Graph* graph) { operand(graph)->allocation_type = kTfLiteMmapRo; }));
@@ -109,14 +62,14 @@ void OnlyPoolsBesideBinaryOpsAreClaimed() {
                                                                     {1, 1, 65535, 65535},
                                                                     {1, INT_MAX, INT_MAX, 40},
                                                                     {}}) {
-    EXPECT(leaves([&](Graph* graph) { graph->runtime.SetDims(graph->map, dims); }));
+    EXPECT(leaves([&](Graph* graph) { graph->runtime.SetDims(graph->input, dims); }));
   }
 }
 
-bool GivesWhatItShould(Graph* graph, Applied* applied, const std::vector<int>& shape) {
-  graph->runtime.SetDims(graph->map, shape);
+bool GivesWhatItShould(Graph* graph, Applied<Graph>* applied, const std::vector<int>& shape) {
+  graph->runtime.SetDims(graph->input, shape);
   if (!applied->Run()) return false;
-  const TfLiteTensor *map = graph->tensor(graph->map), *pooled = graph->tensor(graph->pooled);
+  const TfLiteTensor *map = graph->tensor(graph->input), *pooled = graph->tensor(graph->output);
   const auto *values = static_cast<const float*>(map->data),
              *got = static_cast<const float*>(pooled->data);
   const auto* signs = static_cast<const uint32_t*>(graph->tensor(graph->signs)->data);
@@ -149,7 +102,7 @@ void ResizedMapsGiveWhatTheyShould() {
   }
   for (const std::vector<int>& shape : std::vector<std::vector<int>>{
            {8, 7, 40}, {0, 8, 7, 40}, {1, 8, 65536, 40}, {1, 8, INT_MAX, 40}}) {
-    graph.runtime.SetDims(graph.map, shape);
+    graph.runtime.SetDims(graph.input, shape);
     EXPECT(!applied.Run());
   }
   EXPECT(graph.runtime.errors().find("Use option glue=0") != std::string::npos);
@@ -168,10 +121,10 @@ void DamagedGraphsRunOrAreRefused() {
   }
   for (const size_t count : {0, 2}) {
     Graph graph;
-    graph.inputs.resize(count, graph.map);
+    graph.inputs.resize(count, graph.input);
     refused += !Applied(&graph).Run();
     Graph other;
-    other.outputs.resize(count, other.pooled);
+    other.outputs.resize(count, other.output);
     refused += !Applied(&other).Run();
   }
   std::printf("%d damaged graphs refused\n", refused);

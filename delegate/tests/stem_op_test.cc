@@ -10,25 +10,17 @@
 
 #include "testing/bconv2d_node.h"
 #include "testing/expect.h"
-#include "testing/fake_runtime.h"
+#include "testing/one_op_graph.h"
 #include "testing/stem_layer.h"
 
 namespace sparsebnn {
 namespace {
 
-constexpr int32_t kConv2d = 3;
-
-// input -> CONV_2D -> LceQuantize; both outputs are the graph's.
-struct Graph {
-  FakeRuntime runtime;
-  int input = 0, filter = 0, bias = 0, output = 0, signs = 0;
-  std::vector<int> inputs, outputs;
-  TfLiteConvParams params = {1, 2, 2, 0, 1, 1};  // SAME, stride 2
-  bool has_params = true, has_binary = true;
+struct Graph : OneOpGraph<TfLiteConvParams> {
+  int filter = 0, bias = 0;
   std::vector<float> filter_values, bias_values;
-  const char* options[2] = {"isa", "auto"};
 
-  Graph() {
+  Graph() : OneOpGraph(3, "CONV_2D", {1, 2, 2, 0, 1, 1}) {  // SAME, stride 2
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
     for (int i = 0; i < 16 * 3 * 3 * 3; ++i) filter_values.push_back(normal(random));
@@ -41,57 +33,17 @@ struct Graph {
     inputs = {input, filter, bias};
     outputs = {output};
   }
-  TfLiteTensor* tensor(int index) { return runtime.tensor(index); }
-};
-
-// A graph and its delegate, for as long as somebody looks.
-class Applied {
- public:
-  explicit Applied(Graph* graph) : graph_(graph) {
-    FakeRuntime& runtime = graph->runtime;
-    char* key = const_cast<char*>(graph->options[0]);
-    char* value = const_cast<char*>(graph->options[1]);
-    delegate_ = tflite_plugin_create_delegate(&key, &value, 1, nullptr);
-    const auto* params = reinterpret_cast<const uint8_t*>(&graph->params);
-    std::vector<uint8_t> bytes;
-    if (graph->has_params) bytes.assign(params, params + sizeof graph->params);
-    runtime.AddBuiltin(kConv2d, graph->inputs, graph->outputs, bytes);
-    if (graph->has_binary) runtime.AddNode("LceQuantize", {graph->output}, {graph->signs}, {});
-    applied_ = runtime.ApplyDelegate(delegate_, {graph->input}, {graph->output, graph->signs});
-  }
-  ~Applied() {
-    graph_->runtime.FreePartition();
-    sparsebnn_delegate_destroy(delegate_);
-  }
-
-  bool Prepare() { return applied_ && graph_->runtime.AllocateTensors(); }
-  bool Run() { return Prepare() && graph_->runtime.Invoke(); }
-  bool ClaimsStem() {
-    Prepare();
-    return std::strstr(sparsebnn_delegate_profile_json(delegate_), "CONV_2D") != nullptr;
-  }
-
- private:
-  Graph* const graph_;
-  ::TfLiteDelegate* delegate_;
-  bool applied_;
 };
 
 bool HasStem() {
   return IsaAvailable(Isa::kAvx2) || IsaAvailable(Isa::kAvx512) || IsaAvailable(Isa::kNeon);
 }
 
-bool ClaimsStem(const std::function<void(Graph*)>& change) {
-  Graph graph;
-  change(&graph);
-  return Applied(&graph).ClaimsStem();
-}
-
 void OnlyStemsAreClaimed() {
-  EXPECT(ClaimsStem([](Graph*) {}) == HasStem());
-  EXPECT(ClaimsStem([](Graph* graph) { graph->params.padding = 2; }) == HasStem());
+  EXPECT(Claims<Graph>([](Graph*) {}) == HasStem());
+  EXPECT(Claims<Graph>([](Graph* graph) { graph->params.padding = 2; }) == HasStem());
   const auto leaves = [](const std::function<void(Graph*)>& change) {
-    return !ClaimsStem(change);
+    return !Claims<Graph>(change);
   };
   EXPECT(leaves([](Graph* graph) { graph->has_binary = false; }));
   EXPECT(leaves([](Graph* graph) { graph->options[1] = "scalar"; }));
@@ -154,7 +106,7 @@ void OnlyStemsAreClaimed() {
   }
 }
 
-bool GivesWhatItShould(Graph* graph, Applied* applied, const std::vector<int>& shape,
+bool GivesWhatItShould(Graph* graph, Applied<Graph>* applied, const std::vector<int>& shape,
                        StemLayer* layer) {
   graph->runtime.SetDims(graph->input, shape);
   if (!applied->Run()) return false;

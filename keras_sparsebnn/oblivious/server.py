@@ -185,7 +185,7 @@ class _Server:
 
 
 def check_batch(architecture: Architecture, batch: int) -> None:
-    """Raises `ObliviousError` unless so many images can be classified at once."""
+    """Raises `ObliviousError` unless that many images can be classified at once."""
     products = batch * sum(layer.taps * layer.outputs for layer in architecture.layers)
     if not 1 <= batch <= MAX_BATCH or products > MAX_PRODUCTS:
         raise ObliviousError(

@@ -117,7 +117,7 @@ def tls_context(folder: str, *, server: bool) -> ssl.SSLContext:
         server: which side this is.
 
     Raises:
-        ObliviousError: a file is missing or is none.
+        ObliviousError: a file is missing or is not valid.
     """
     path = Path(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)

@@ -81,7 +81,7 @@ class Graph:
 
 
 def check(runner, flat: bytes, x: np.ndarray, claimed: int, **options) -> None:
-    """Same outputs as without glue, and so many float ops are the delegate's."""
+    """Same outputs as without glue, and that many float ops are the delegate's."""
     for xnnpack in (True, False):
         delegate = runner.load(glue=0, **options)
         plain = runner.run_on(runner.interpreter(flat, delegate, xnnpack=xnnpack), x)

@@ -1,5 +1,6 @@
 // The loops of the epilogue, for a file of one instruction set that says which of 32 floats are
-// negative, and what a vector of floats is. Everything here has internal linkage, so that each file has its own code.
+// negative, and what a vector of floats is. Everything here has internal linkage, so that each file
+// has its own code.
 //
 // A chunk of 32 channels goes through all steps in registers, of two pixels where there are two:
 // they share what it takes to find the step. The steps are the same for every chunk, so that

@@ -139,8 +139,8 @@ class Stem::RowMaker {
   std::vector<const float*> rows_;
   StemRow row_;
   size_t image_ = SIZE_MAX;
-  int copied_ =
-      0;  // the first row of the image that is not in the ring, from padding_top above
+  // The first row of the image that is not in the ring, from padding_top above.
+  int copied_ = 0;
 };
 
 // Calls body(first_row, rows, scratch) for parts of `rows` rows, in parallel.

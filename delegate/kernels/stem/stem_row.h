@@ -28,7 +28,8 @@ struct StemTile {
   int lanes;  // channels of a vector; weights of 2 * lanes channels lie together, as long as there are
 };
 
-// Of an available `isa`, for that many output channels; `run` is null if it has no fused multiply-add.
+// Of an available `isa`, for that many output channels; `run` is null if it has no fused
+// multiply-add.
 StemTile StemTileFor(Isa isa, int channels);
 
 void RunStemRow__avx2(const StemRow& row);

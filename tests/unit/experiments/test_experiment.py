@@ -209,7 +209,7 @@ def edit(folder, name, change):
 
 
 def with_epochs(count):
-    """The same record, made with so many epochs."""
+    """The same record, made with that many epochs."""
     return lambda record: {**record, "config": {**record["config"], "epochs": count}}
 
 

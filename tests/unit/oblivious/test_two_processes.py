@@ -89,7 +89,10 @@ class Server:
     def stop(self):
         """As Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(20)
+        try:
+            return self.process.wait(20)
+        finally:
+            self.process.kill()  # nothing lives longer than the test
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ SMALL = {"population": 3, "generations": 2, "parents": 2, "batches": 2}
 
 
 class InThisProcess:
-    """An executor without workers; may be killed after so many candidates."""
+    """An executor without workers; may be killed after that many candidates."""
 
     slots = 1
 

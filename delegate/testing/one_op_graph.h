@@ -1,0 +1,77 @@
+// A graph of one float op beside a quantization, and the delegate that it is given to.
+#ifndef SPARSEBNN_TESTING_ONE_OP_GRAPH_H_
+#define SPARSEBNN_TESTING_ONE_OP_GRAPH_H_
+
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "fake_runtime.h"
+#include "sparsebnn_delegate.h"
+
+namespace sparsebnn {
+
+// Input -> an op with `Params` -> LceQuantize; both outputs are the graph's. A test changes what it
+// likes before the delegate sees it.
+template <typename Params>
+struct OneOpGraph {
+  OneOpGraph(int op, const char* name, const Params& params)
+      : op(op), name(name), params(params) {}
+  TfLiteTensor* tensor(int index) { return runtime.tensor(index); }
+
+  FakeRuntime runtime;
+  const int op;            // its number among the built-in ones
+  const char* const name;  // in the delegate's profile
+  Params params;
+  int input = 0, output = 0, signs = 0;
+  std::vector<int> inputs, outputs;  // of the op
+  bool has_params = true, has_binary = true;
+  const char* options[2] = {"isa", "auto"};
+};
+
+// A graph and its delegate, for as long as somebody looks.
+template <typename Graph>
+class Applied {
+ public:
+  explicit Applied(Graph* graph) : graph_(graph) {
+    FakeRuntime& runtime = graph->runtime;
+    char* key = const_cast<char*>(graph->options[0]);
+    char* value = const_cast<char*>(graph->options[1]);
+    delegate_ = tflite_plugin_create_delegate(&key, &value, 1, nullptr);
+    const auto* params = reinterpret_cast<const uint8_t*>(&graph->params);
+    std::vector<uint8_t> bytes;
+    if (graph->has_params) bytes.assign(params, params + sizeof graph->params);
+    runtime.AddBuiltin(graph->op, graph->inputs, graph->outputs, bytes);
+    if (graph->has_binary) runtime.AddNode("LceQuantize", {graph->output}, {graph->signs}, {});
+    applied_ = runtime.ApplyDelegate(delegate_, {graph->input}, {graph->output, graph->signs});
+  }
+  ~Applied() {
+    graph_->runtime.FreePartition();
+    sparsebnn_delegate_destroy(delegate_);
+  }
+
+  bool Prepare() { return applied_ && graph_->runtime.AllocateTensors(); }
+  bool Run() { return Prepare() && graph_->runtime.Invoke(); }
+  // Whether the delegate has taken the op.
+  bool Claims() {
+    Prepare();
+    return std::strstr(sparsebnn_delegate_profile_json(delegate_), graph_->name) != nullptr;
+  }
+
+ private:
+  Graph* const graph_;
+  ::TfLiteDelegate* delegate_;
+  bool applied_;
+};
+
+// Whether the delegate takes the op of a graph that `change` has changed.
+template <typename Graph>
+bool Claims(const std::function<void(Graph*)>& change) {
+  Graph graph;
+  change(&graph);
+  return Applied<Graph>(&graph).Claims();
+}
+
+}  // namespace sparsebnn
+
+#endif  // SPARSEBNN_TESTING_ONE_OP_GRAPH_H_
