@@ -11,7 +11,7 @@ from tests.stem_model import RELU, RELU6, RELU_N1_TO_1, SAME, STEMS, VALID, Stem
 
 
 def check(runner, flat: bytes, x: np.ndarray, claimed: int = 1, **options) -> np.ndarray:
-    """Same bits with stem=1 as with stem=0, but for a NaN's, and that many are the delegate's."""
+    """Same bits with stem=1 as with stem=0, NaNs aside; that many ops are the delegate's."""
     stock = runner.load(stem=0, glue=0)
     theirs = runner.run_on(runner.interpreter(flat, stock, xnnpack=True), x)
     delegate = runner.load(stem=1, **options)
