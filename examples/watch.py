@@ -18,6 +18,7 @@ alive, and ends on SIGTERM between two images.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -44,12 +45,18 @@ SETTLED = 0.5
 
 
 def notify(state: str) -> None:
-    """Tells systemd, if it started this: sd_notify(3) is one datagram."""
+    """Tells systemd, if it started this: sd_notify(3) is one datagram.
+
+    Nobody may be reading, and the kernel holds few datagrams (ten, by default). What finds no
+    place in a second is dropped: waiting for one would keep a signal from ending the service.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
         place = "\0" + address[1:] if address.startswith("@") else address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
-            to.sendto(state.encode(), place)
+            to.settimeout(1)
+            with contextlib.suppress(TimeoutError):
+                to.sendto(state.encode(), place)
 
 
 def fit(image: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
