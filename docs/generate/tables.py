@@ -14,6 +14,7 @@ from docs.generate import (
     results,
     search,
     speed,
+    systems,
     whole_networks,
 )
 from docs.generate.pages import ROOT, Tables, names, pages, rewritten
@@ -31,6 +32,7 @@ TABLES: Tables = {
     **few_codewords.TABLES,
     **pretrained.TABLES,
     **search.TABLES,
+    **systems.TABLES,
 }
 
 

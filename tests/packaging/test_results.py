@@ -7,13 +7,18 @@ from pathlib import Path
 import pytest
 from scipy.stats import t
 
+from docs.generate import systems
 from docs.generate.accuracy import recorded
 from docs.generate.regimes import REGIMES, compared
 from keras_sparsebnn.experiments import records
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "results.md"
-FOLDERS = {"": (2, 142), "short": (1, 45)}  # folder -> its files, and at least how many runs
+FOLDERS = {  # folder -> its files, and at least how many runs
+    "": (2, 142),
+    "short": (1, 45),
+    "systems": (1, 19),
+}
 RECORDS = [
     path
     for folder in FOLDERS
@@ -40,7 +45,7 @@ def test_every_run_is_recorded_once(folder):
 
 
 def test_every_regime_is_looked_at():
-    assert set(FOLDERS) == {"", *REGIMES}
+    assert set(FOLDERS) == {"", *REGIMES, systems.FOLDER}
 
 
 @pytest.mark.parametrize("name", REGIMES)
