@@ -93,7 +93,7 @@ void Bench(const Geometry& g, int codewords, OutputType output, double seconds, 
                                        : "bits",
         threads, patterns, median * 1e9, fastest * 1e9, timed.seconds.size(),
         macs / median * 1e-9, terms.entries, terms.sums, terms.outputs,
-        EstimateCost(*timed.kernel, g, patterns, output, ThisCore()),
+        EstimateCost(*timed.kernel, g, patterns, output, ThisCore(), threads),
         EndOfRaster(*timed.kernel, g).c_str());
     std::fflush(stdout);
   }

@@ -1,5 +1,5 @@
 // Every kernel of the list against the reference, on random layers and numbers of threads: the
-// outputs must be the same to the last bit.
+// outputs must be the same to the last bit. And what the estimates of their costs have in common.
 //
 //   kernels_test [layers] [seed]
 #include <cstdio>
@@ -8,14 +8,54 @@
 #include <vector>
 
 #include "kernels/bconv2d/bconv2d_reference.h"
-#include "kernels/bconv2d/kernel_list.h"
+#include "kernels/bconv2d/kernel_choice.h"
 #include "testing/expect.h"
 #include "testing/random_layer.h"
 
 namespace sparsebnn {
 namespace {
 
-// The number of outputs that differ.
+// More threads never take longer, nor save more than their share of the work. Returns failures.
+int CheckCosts(const Geometry& g, const FilterReader& filter, OutputType output) {
+  int failures = 0;
+  const int patterns = CountPatterns(g, filter);
+  for (const KernelEntry& kernel : kKernels) {
+    if (!KernelSupports(kernel, g, output)) continue;
+    const double alone = EstimateCost(kernel, g, patterns, output, Core::kOutOfOrder, 1);
+    double fewer = alone;
+    for (int threads = 2; threads < 10; ++threads) {
+      const double cost = EstimateCost(kernel, g, patterns, output, Core::kOutOfOrder, threads);
+      if (cost < alone / threads * 0.999 || cost > fewer * 1.001) {
+        std::printf("%s: %g on %d threads, %g on one less, %g on one\n",
+                    TileName(kernel).c_str(), cost, threads, fewer, alone);
+        ++failures;
+      }
+      fewer = cost;
+    }
+  }
+  return failures;
+}
+
+// A map of one block: two threads would both make its tables, so the dense kernel, which shares
+// out pixels, gains more.
+int CheckOneBlock() {
+  Geometry g;
+  g.input_height = g.input_width = g.output_height = g.output_width = 16;
+  g.channels_in = g.channels_out = 256;
+  g.filter_height = g.filter_width = 3;
+  g.padding_top = g.padding_left = 1;
+  for (const KernelEntry& kernel : kKernels) {
+    const auto cost = [&](int threads) {
+      return EstimateCost(kernel, g, 28, OutputType::kBitpacked, Core::kOutOfOrder, threads);
+    };
+    const double part = cost(2) / cost(1);
+    const bool shares_tables = kernel.kind == KernelKind::kXnor || kernel.pixels < 256;
+    EXPECT(shares_tables ? part == 0.5 : part > 0.55 && part < 0.95);
+  }
+  return failures;
+}
+
+// The number of outputs that differ, and of odd costs.
 int CheckLayer(unsigned seed) {
   std::mt19937 random(seed);
   bool same;
@@ -33,7 +73,7 @@ int CheckLayer(unsigned seed) {
   std::vector<char> expected(layer.OutputBytes()), got(layer.OutputBytes() + 64);
   MakeReferenceBconv2d(g, layer.filter, layer.transform, kReadsOnes, &error)
       ->Run(layer.input.data(), expected.data(), &workspace, &one);
-  int failures = 0;
+  int failures = CheckCosts(g, layer.filter, output);
   for (const KernelEntry& kernel : kKernels) {
     if (!IsaAvailable(kernel.isa) || !KernelSupports(kernel, g, output)) continue;
     const auto bconv = kernel.make(g, layer.filter, layer.transform, &error);
@@ -60,5 +100,6 @@ int CheckLayer(unsigned seed) {
 }  // namespace sparsebnn
 
 int main(int argc, char** argv) {
-  return sparsebnn::CheckSeeds(argc, argv, 300, sparsebnn::CheckLayer);
+  return sparsebnn::CheckOneBlock() +
+         sparsebnn::CheckSeeds(argc, argv, 300, sparsebnn::CheckLayer);
 }

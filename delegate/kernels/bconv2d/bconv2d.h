@@ -97,7 +97,7 @@ struct Bconv2dOptions {
   int padded_channels = 0;
   // Only for ZeroPadding::kAddToFloat: the multipliers of the op, before any folding.
   const float* unfolded_multiplier = nullptr;
-  // The number of threads that Run will be given; only the choice of tiles depends on it.
+  // The number of threads that Run will be given; only the choice of the kernel depends on it.
   int threads = 1;
 };
 

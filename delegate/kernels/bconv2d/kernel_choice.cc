@@ -9,6 +9,9 @@
 //     steps           taps times input words
 //     outputs         output channels
 //
+// Several threads share out the pixels of xnor in small parts, but codebook's whole blocks: what
+// the thread that ends last has to do is counted.
+//
 // The weights are in kernel_list.inc. They were fitted by benchmarks/speed/fit_cost_model.py, which
 // also says how far the model's choice is from the best.
 #include "kernel_choice.h"
@@ -52,12 +55,34 @@ CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, int patte
   return terms;
 }
 
+namespace {
+
+// How long `threads` threads take for tasks of a block each and then some of half a block, in
+// whole blocks.
+double BlocksOfLastThread(int whole, int half, int threads) {
+  const int idle = (threads - whole % threads) % threads;  // in the last round of whole ones
+  const int rounds_of_halves = (std::max(0, half - idle) + threads - 1) / threads;
+  return (whole + idle) / threads + kHalfBlockCost * rounds_of_halves;
+}
+
+}  // namespace
+
 double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, int patterns,
-                    OutputType output, Core core) {
+                    OutputType output, Core core, int threads) {
   const KernelWeights& weights = kernel.weights[static_cast<int>(core)];
   const CostTerms terms = CountCostTerms(kernel, geometry, patterns);
-  return weights.entry * terms.entries + weights.sum * terms.sums +
-         (output == OutputType::kBitpacked ? weights.bit : weights.number) * terms.outputs;
+  const double tables = weights.entry * terms.entries;
+  const double outputs =
+      weights.sum * terms.sums +
+      (output == OutputType::kBitpacked ? weights.bit : weights.number) * terms.outputs;
+  if (kernel.kind == KernelKind::kXnor) return (tables + outputs) / threads;
+  const Raster raster(geometry, kernel.pixels);
+  const int parts = raster.ChannelParts(geometry.channels_out_per_group(), threads);
+  const double blocks =
+      BlocksOfLastThread(raster.blocks * parts, raster.half_block * parts, threads);
+  const double dense = raster.DenseBlocks(geometry, kernel.pixels) / threads;
+  return ((tables + outputs / parts) * blocks + (tables + outputs) * dense) /
+         raster.CostInBlocks(geometry, kernel.pixels);
 }
 
 int CountPatterns(const Geometry& g, const FilterReader& filter) {
@@ -90,7 +115,7 @@ const KernelEntry* ChooseKernel(const Geometry& geometry, const FilterReader& fi
     if (kernel.isa != options.isa || !IsaAvailable(kernel.isa)) continue;
     if (options.kernel != KernelKind::kAuto && kernel.kind != options.kernel) continue;
     if (!KernelSupports(kernel, geometry, output)) continue;
-    const double cost = EstimateCost(kernel, geometry, patterns, output, core);
+    const double cost = EstimateCost(kernel, geometry, patterns, output, core, options.threads);
     if (best == nullptr || cost < best_cost) {
       best = &kernel;
       best_cost = cost;

@@ -14,10 +14,11 @@ struct CostTerms {
 // `patterns`: what CountPatterns gives.
 CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& geometry, int patterns);
 
-// An estimate of what a run costs on one thread of `core`, in nanoseconds or cycles of the
-// processors that the model was fitted on; only ratios within one instruction set mean anything.
+// An estimate of what a run on `threads` threads of `core` takes, in nanoseconds or cycles of
+// the processors that the model was fitted on; only ratios within one instruction set mean
+// anything.
 double EstimateCost(const KernelEntry& kernel, const Geometry& geometry, int patterns,
-                    OutputType output, Core core);
+                    OutputType output, Core core, int threads);
 
 // How many patterns of seven taps occur in the first input channels, as many as share a table:
 // from a few for a filter of few codewords up to 128.

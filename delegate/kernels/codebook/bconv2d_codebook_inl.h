@@ -61,16 +61,11 @@ class CodebookBconv2d : public Bconv2d {
   bool RunTo(const Bconv2dOutput& output, const uint32_t* input, Workspace* workspace,
              ThreadPool* threads) const override {
     if (rest_ != nullptr && !rest_->RunTo(output, input, workspace, threads)) return false;
-    // With fewer blocks than threads the output channels are shared out too; each thread then
-    // builds all the tables.
     const int channels_out = g_.channels_out_per_group();
-    const int tiles = (channels_out + 31) / 32;
     const int blocks = raster_.blocks + raster_.half_block;
-    const int tasks_wanted =
-        threads->threads() > blocks ? (threads->threads() + blocks - 1) / blocks : 1;
-    const int splits = std::min(tasks_wanted, tiles);
-    const int tiles_per_split = (tiles + splits - 1) / splits;
-    const size_t scratch_bytes = ScratchBytes(tiles_per_split * 32);
+    const int parts = raster_.ChannelParts(channels_out, threads->threads());
+    const int channels_per_part = ((channels_out + 31) / 32 + parts - 1) / parts * 32;
+    const size_t scratch_bytes = ScratchBytes(channels_per_part);
     const size_t planes_bytes = raster_.PlanesBytes(g_);
     if (!workspace->Reserve(planes_bytes + threads->threads() * scratch_bytes)) return false;
     uint8_t* planes = workspace->data();
@@ -81,11 +76,11 @@ class CodebookBconv2d : public Bconv2d {
       for (int group = 0; group < g_.groups; ++group) {
         threads->ParallelFor(PlaneTasks(),
                              [&](int task, int) { FillPlanes(image, group, task, planes); });
-        threads->ParallelFor(blocks * splits, [&](int task, int thread) {
-          const int first = task % splits * tiles_per_split * 32;
-          const int last = std::min(first + tiles_per_split * 32, channels_out);
+        threads->ParallelFor(blocks * parts, [&](int task, int thread) {
+          const int first = task % parts * channels_per_part;
+          const int last = std::min(first + channels_per_part, channels_out);
           if (first >= last) return;
-          const int block = task / splits;
+          const int block = task / parts;
           uint8_t* scratch = planes + planes_bytes + thread * scratch_bytes;
           if (block < raster_.blocks) {
             RunBlock<1>(planes, b, group, block, first, last, output, scratch);

@@ -17,6 +17,7 @@
 #ifndef SPARSEBNN_KERNELS_CODEBOOK_RASTER_H_
 #define SPARSEBNN_KERNELS_CODEBOOK_RASTER_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -62,9 +63,20 @@ struct Raster {
 
   // What an image costs, in whole blocks.
   double CostInBlocks(const Geometry& geometry, int block_bits) const {
+    return DenseBlocks(geometry, block_bits) + blocks + (half_block ? kHalfBlockCost : 0);
+  }
+  // What its dense pixels cost, in whole blocks.
+  double DenseBlocks(const Geometry& geometry, int block_bits) const {
     const int dense_pixels = geometry.output_height * geometry.output_width - pixels;
-    return blocks + kDensePixelPlaces * dense_pixels / block_bits +
-           (half_block ? kHalfBlockCost : 0);
+    return kDensePixelPlaces * dense_pixels / block_bits;
+  }
+
+  // Into how many parts the output channels of each block are shared out: as many as give every
+  // thread at most one. Each part builds all the tables of its block, so a second round would
+  // cost more than it saves.
+  int ChannelParts(int channels_out, int threads) const {
+    const int tiles = (channels_out + 31) / 32;
+    return std::clamp(threads / (blocks + half_block), 1, tiles);
   }
 
   size_t MaskBytes(int block_bits) const {
