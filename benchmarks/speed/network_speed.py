@@ -4,9 +4,9 @@
 
 Binary networks (ResNet-18 and QuickNet at 224x224, ResNet-20 and VGG-small at 32x32; n = 32, as
 LCE file and as sub-bit file), int8 MobileNets, and ResNet-18 in int8 and float, these in stock
-LiteRT. One interleaved run per number of threads: every file in every runtime is a process of
-its own, and they take turns in blocks of 10 inferences. Then the delegate with and without the
-float ops between binary ones (`glue`), interleaved likewise.
+LiteRT. One interleaved run: every file in every runtime with every number of threads is a
+process of its own, and they take turns in blocks of 10 inferences. Then the delegate with and
+without the float ops between binary ones (`glue`), interleaved likewise.
 """
 
 from __future__ import annotations
@@ -30,41 +30,51 @@ from keras_sparsebnn.runtime.worker_process import WorkerProcess
 
 
 def time_networks(
-    files: dict[str, tuple[Network, str]], threads: int, runs: int
-) -> list[dict[str, Any]]:
-    """A row for every file in every runtime that can run it."""
-    rows = []
+    files: dict[str, tuple[Network, str]], threads: list[int], runs: int
+) -> dict[str, list[dict[str, Any]]]:
+    """For each number of threads a row for every file in every runtime that can run it."""
+    rows: dict[str, list[dict[str, Any]]] = {str(count): [] for count in threads}
     for timing in benchmark(list(files), num_threads=threads, runs=runs, runtime="compare"):
         network, form = files[timing.model]
         row = {"network": network.name, "side": network.side, "form": form}
         row |= {name: value for name, value in timing.to_dict().items() if name != "model"}
         for name in ("first_ms", "median_ms", "p90_ms", "min_ms", "spread"):
             row[name] = round(row[name], 4)
-        rows.append(row)
+        rows[str(timing.num_threads)].append(row)
     return rows
 
 
-def time_glue(path: str, network: Network, threads: int, runs: int) -> dict[str, Any]:
-    """One file with glue=0 and glue=1."""
-    options = {"runtime": "delegate", "num_threads": threads}
-    workers = {str(glue): WorkerProcess(path, glue=glue, **options) for glue in (0, 1)}
+def time_glue(
+    path: str, network: Network, threads: list[int], runs: int
+) -> list[dict[str, Any]]:
+    """One file with glue=0 and glue=1, a row for each number of threads."""
+    workers = {
+        (count, glue): WorkerProcess(path, glue=glue, runtime="delegate", num_threads=count)
+        for count in threads
+        for glue in (0, 1)
+    }
     try:
-        seconds: dict[str, list[float]] = {name: [] for name in workers}
+        seconds: dict[tuple[int, int], list[float]] = {case: [] for case in workers}
         for block in range(1 + -(-runs // BLOCK)):
-            for name, worker in workers.items():
+            for case, worker in workers.items():
                 measured = worker.run(BLOCK)
                 if block:  # the first warms up
-                    seconds[name] += measured
+                    seconds[case] += measured
     finally:
         for worker in workers.values():
             worker.close()
-    return {
-        **{"network": network.name, "threads": threads},
-        "median_ms": {
-            name: round(1e3 * statistics.median(each), 4) for name, each in seconds.items()
-        },
-        "partitions": {name: partitions(path, glue=name == "1") for name in workers},
-    }
+    parts = {str(glue): partitions(path, glue=bool(glue)) for glue in (0, 1)}
+    return [
+        {
+            **{"network": network.name, "threads": count},
+            "median_ms": {
+                str(glue): round(1e3 * statistics.median(seconds[count, glue]), 4)
+                for glue in (0, 1)
+            },
+            "partitions": parts,
+        }
+        for count in threads
+    ]
 
 
 def partitions(path: str, *, glue: bool) -> int:
@@ -99,16 +109,15 @@ def main() -> int:
             }
             for network in dict.fromkeys(network for network, _ in files.values())
         ]
-        result["runs"] = {}
-        for threads in args.threads:
-            rows = result["runs"][str(threads)] = time_networks(files, threads, args.runs)
+        result["runs"] = time_networks(files, args.threads, args.runs)
+        for threads, rows in result["runs"].items():
             for row in rows:
                 print(threads, row["network"], row["form"], row["runtime"], row["median_ms"])
         result["glue"] = [
-            time_glue(path, network, threads, args.runs)
+            row
             for path, (network, form) in files.items()
             if form == "lce"
-            for threads in args.threads
+            for row in time_glue(path, network, args.threads, args.runs)
         ]
         header["load"]["after"] = os.getloadavg()
     if str(args.output) != "-":

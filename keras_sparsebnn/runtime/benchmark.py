@@ -86,7 +86,7 @@ def comparable_runtimes(model: str | os.PathLike[str]) -> list[str]:
 def benchmark(
     models: Sequence[str | os.PathLike[str]],
     *,
-    num_threads: int = 1,
+    num_threads: int | Sequence[int] = 1,
     runs: int = 50,
     warmup: int = 10,
     runtime: str | Sequence[str] = "auto",
@@ -98,7 +98,8 @@ def benchmark(
 
     Args:
         models: paths of `.tflite` files.
-        num_threads: threads of one inference, 1 to 256.
+        num_threads: threads of one inference, 1 to 256; or several such numbers, and every
+            model runs with each.
         runs: inferences to time per model, at least 1.
         warmup: inferences before that, at least 1.
         runtime: as in `Interpreter`; or several, and every model runs in each; or "compare",
@@ -108,7 +109,7 @@ def benchmark(
         progress: called with (inferences done, inferences in all).
 
     Returns:
-        One timing per model and runtime, the runtimes of a model together.
+        One timing per model, runtime and number of threads, those of a model together.
 
     Raises:
         SparseBNNError: a file or an option is wrong, or an interpreter is missing or died.
@@ -120,8 +121,14 @@ def benchmark(
         if not 1 <= value <= MAX_RUNS:
             raise SparseBNNError(f"Expected `{name}` to be in [1, {MAX_RUNS}], got {value}.")
     blocks = [min(BLOCK, runs - start) for start in range(0, runs, BLOCK)]
-    pairs = [(os.fspath(model), name) for model in models for name in _runtimes(model, runtime)]
-    total = len(pairs) * (warmup + runs)
+    counts = [num_threads] if isinstance(num_threads, int) else num_threads
+    cases = [
+        (os.fspath(model), name, threads)
+        for model in models
+        for name in _runtimes(model, runtime)
+        for threads in counts
+    ]
+    total = len(cases) * (warmup + runs)
     done = 0
 
     def report(inferences: int) -> None:
@@ -132,13 +139,11 @@ def benchmark(
 
     workers: list[WorkerProcess] = []
     try:
-        for model, name in pairs:
+        for model, name, threads in cases:
             pinned = {}
             if name not in ("lce", "litert"):
                 pinned = {key: 0 for key, on in (("glue", glue), ("stem", stem)) if not on}
-            workers.append(
-                WorkerProcess(model, runtime=name, num_threads=num_threads, **pinned)
-            )
+            workers.append(WorkerProcess(model, runtime=name, num_threads=threads, **pinned))
         first = []
         for worker in workers:
             first.append(worker.run(warmup)[0])
@@ -149,8 +154,10 @@ def benchmark(
                 measured += worker.run(block)
                 report(block)
         return [
-            _timing(worker, one, measured, num_threads, warmup)
-            for worker, one, measured in zip(workers, first, seconds, strict=True)
+            _timing(worker, one, measured, threads, warmup)
+            for worker, one, measured, (_, _, threads) in zip(
+                workers, first, seconds, cases, strict=True
+            )
         ]
     finally:
         for worker in workers:

@@ -59,12 +59,12 @@ class TestBenchmark:
             return run(worker, times)
 
         monkeypatch.setattr(WorkerProcess, "run", recorded)
-        benchmark([stock_file, other], runs=25, warmup=3)
-        assert turns == [
-            *(("stock", 3), ("other", 3)),
-            *[("stock", 10), ("other", 10)] * 2,
-            *(("stock", 5), ("other", 5)),
+        timings = benchmark([stock_file, other], num_threads=[1, 2], runs=25, warmup=3)
+        assert [(Path(t.model).stem, t.num_threads) for t in timings] == [
+            *(("stock", 1), ("stock", 2)),
+            *(("other", 1), ("other", 2)),
         ]
+        assert turns == [(t, n) for n in (3, 10, 10, 5) for t in ["stock"] * 2 + ["other"] * 2]
 
     def test_a_dying_interpreter_is_reported_and_nothing_is_left_running(
         self, stock_file, monkeypatch
