@@ -1,4 +1,4 @@
-// Stems with random operands, the obvious implementation, and a stem as a node of a model.
+// Stems with random operands, and the obvious implementation.
 #ifndef SPARSEBNN_TESTING_STEM_LAYER_H_
 #define SPARSEBNN_TESTING_STEM_LAYER_H_
 
@@ -14,25 +14,62 @@
 
 namespace sparsebnn {
 
+inline StemGeometry DrawStemGeometry(std::mt19937* random) {
+  Geometry drawn;
+  bool same;
+  do {
+    drawn = DrawGeometry(70, &same, random);
+  } while (drawn.dilation_height > 1 || drawn.dilation_width > 1);
+  StemGeometry g;
+  g.batch = drawn.batch;
+  g.input_height = drawn.input_height, g.input_width = drawn.input_width;
+  g.channels_in = Draw(random, 1, 4);
+  g.output_height = drawn.output_height, g.output_width = drawn.output_width;
+  g.channels_out = drawn.channels_out;
+  g.filter_height = drawn.filter_height, g.filter_width = drawn.filter_width;
+  g.stride_height = drawn.stride_height, g.stride_width = drawn.stride_width;
+  g.padding_top = drawn.padding_top, g.padding_left = drawn.padding_left;
+  return g;
+}
+
+// Calls tap(place in the filter, place in the image) for what output y, x, of image b sums up; the
+// latter is -1 outside of the image.
+template <typename Tap>
+void ForEachTap(const StemGeometry& g, int b, int y, int x, const Tap& tap) {
+  for (int ky = 0; ky < g.filter_height; ++ky) {
+    for (int kx = 0; kx < g.filter_width; ++kx) {
+      for (int c = 0; c < g.channels_in; ++c) {
+        const int row = y * g.stride_height + ky - g.padding_top;
+        const int column = x * g.stride_width + kx - g.padding_left;
+        const bool inside =
+            row >= 0 && row < g.input_height && column >= 0 && column < g.input_width;
+        const int pixel = (b * g.input_height + row) * g.input_width + column;
+        tap(ky * g.run() + kx * g.channels_in + c, inside ? pixel * g.channels_in + c : -1);
+      }
+    }
+  }
+}
+
+// output(b, y, x, o) of all, in memory's order.
+template <typename Output>
+std::vector<float> StemOutputs(const StemGeometry& g, const Output& output) {
+  std::vector<float> outputs;
+  for (int b = 0; b < g.batch; ++b) {
+    for (int y = 0; y < g.output_height; ++y) {
+      for (int x = 0; x < g.output_width; ++x) {
+        for (int o = 0; o < g.channels_out; ++o) outputs.push_back(output(b, y, x, o));
+      }
+    }
+  }
+  return outputs;
+}
+
 struct StemLayer {
   StemGeometry g;
   std::vector<float> input, filter, bias;
   float minimum = -INFINITY, maximum = INFINITY;
 
-  explicit StemLayer(std::mt19937* random) {
-    Geometry drawn;
-    bool same;
-    do {
-      drawn = DrawGeometry(70, &same, random);
-    } while (drawn.dilation_height > 1 || drawn.dilation_width > 1);
-    g.batch = drawn.batch;
-    g.input_height = drawn.input_height, g.input_width = drawn.input_width;
-    g.channels_in = Draw(random, 1, 4);
-    g.output_height = drawn.output_height, g.output_width = drawn.output_width;
-    g.channels_out = drawn.channels_out;
-    g.filter_height = drawn.filter_height, g.filter_width = drawn.filter_width;
-    g.stride_height = drawn.stride_height, g.stride_width = drawn.stride_width;
-    g.padding_top = drawn.padding_top, g.padding_left = drawn.padding_left;
+  explicit StemLayer(std::mt19937* random) : g(DrawStemGeometry(random)) {
     std::normal_distribution<float> normal;
     const auto fill = [&](std::vector<float>* values, int count) {
       for (int i = 0; i < count; ++i) values->push_back(normal(*random));
@@ -52,36 +89,15 @@ struct StemLayer {
   }
 
   std::vector<float> Expected() const {
-    std::vector<float> output;
-    for (int b = 0; b < g.batch; ++b) {
-      for (int y = 0; y < g.output_height; ++y) {
-        for (int x = 0; x < g.output_width; ++x) {
-          for (int o = 0; o < g.channels_out; ++o) output.push_back(Expected(b, y, x, o));
-        }
-      }
-    }
-    return output;
-  }
-
- private:
-  float Expected(int b, int y, int x, int o) const {
-    float acc = bias[o];
-    for (int ky = 0; ky < g.filter_height; ++ky) {
-      for (int kx = 0; kx < g.filter_width; ++kx) {
-        for (int c = 0; c < g.channels_in; ++c) {
-          const int row = y * g.stride_height + ky - g.padding_top;
-          const int column = x * g.stride_width + kx - g.padding_left;
-          const bool inside =
-              row >= 0 && row < g.input_height && column >= 0 && column < g.input_width;
-          const int pixel = (b * g.input_height + row) * g.input_width + column;
-          acc = std::fma(inside ? input[pixel * g.channels_in + c] : 0.0f,
-                         filter[(o * g.filter_height + ky) * g.run() + kx * g.channels_in + c],
-                         acc);
-        }
-      }
-    }
-    if (acc < minimum) acc = minimum;
-    return acc > maximum ? maximum : acc;
+    return StemOutputs(g, [&](int b, int y, int x, int o) {
+      const int depth = g.filter_height * g.run();
+      float acc = bias[o];
+      ForEachTap(g, b, y, x, [&](int k, int place) {
+        acc = std::fma(place >= 0 ? input[place] : 0.0f, filter[o * depth + k], acc);
+      });
+      if (acc < minimum) acc = minimum;
+      return acc > maximum ? maximum : acc;
+    });
   }
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "elementwise.h"
+#include "int8_stems.h"
 #include "kernels/stem/stem_row.h"
 #include "op.h"
 #include "ops.h"
@@ -66,6 +67,7 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
   // Looking at a node may move the plan, so its indices are copied.
   const std::vector<int> planned(plan->data, plan->data + plan->size);
   const bool stems = options.stem && StemTileFor(options.isa, INT_MAX).run != nullptr;
+  const Int8Stems int8_stems(context, stems ? planned : std::vector<int>());
   bool any_binary = false;
   std::vector<Candidate> candidates;
   for (const int index : planned) {
@@ -78,6 +80,12 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
     if (IsSupportedOp(registration->custom_name)) {
       candidates.push_back({index, true, Tensors(node->inputs), writes});
       any_binary = true;
+    } else if (const Int8StemNodes* stem = int8_stems.Of(index)) {
+      // Linked by what it reads first and writes last.
+      std::vector<int> image, map;
+      if (index == stem->nodes.front()) image = {stem->inputs[0]};
+      if (index == stem->nodes.back()) map = writes;
+      candidates.push_back({index, true, image, map});
     } else if (stems && MakeStem(context, *node, *registration) != nullptr) {
       candidates.push_back({index, true, {node->inputs->data[0]}, writes});
     } else if (options.glue && MakeFloatPool(context, *node, *registration) != nullptr) {

@@ -1,5 +1,5 @@
 // The ops, one file each: op_quantize.cc, op_max_pool.cc, op_bconv2d.cc,
-// op_stem.cc, op_float_pool.cc.
+// op_stem.cc, op_int8_stem.cc, op_float_pool.cc.
 #ifndef SPARSEBNN_TFLITE_OPS_H_
 #define SPARSEBNN_TFLITE_OPS_H_
 
@@ -25,6 +25,12 @@ std::unique_ptr<Op> MakeCodebookBconv2d(const void* options, size_t options_size
 // for every node that is not one; reads what the file says.
 std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& node,
                              const TfLiteRegistration& registration);
+
+struct Int8StemNodes;
+
+// The first `end` nodes of a first layer in 8 bits (int8_stems.h), as one op of image, filter and
+// bias. Null if one of them is not what it should be, likewise.
+std::unique_ptr<Op> MakeInt8Stem(TfLiteContext* context, const Int8StemNodes& stem, size_t end);
 
 // MAX_POOL_2D of float32 without an activation, likewise.
 std::unique_ptr<Op> MakeFloatPool(const TfLiteContext* context, const TfLiteNode& node,

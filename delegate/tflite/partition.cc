@@ -46,9 +46,15 @@ bool Resize(TfLiteContext* context, TfLiteTensor* tensor, const Shape& shape) {
 Partition::Partition(TfLiteContext* context, Shared<DelegateState> delegate,
                      const TfLiteDelegateParams& params)
     : delegate_(delegate), resources_(delegate_->Join(context)) {
-  for (int i = 0; i < params.nodes_to_replace->size; ++i) {
-    const int node_index = params.nodes_to_replace->data[i];
-    if (!ReadNode(context, node_index, params)) {
+  const TfLiteIntArray& claimed = *params.nodes_to_replace;
+  const std::vector<int> nodes(claimed.data, claimed.data + claimed.size);
+  const Int8Stems int8_stems(context, nodes);
+  for (const int node_index : nodes) {
+    const Int8StemNodes* const stem = int8_stems.Of(node_index);
+    // Read at its last node: all that it needs is there by then.
+    if (stem != nullptr && node_index != stem->nodes.back()) continue;
+    if (!(stem == nullptr ? ReadNode(context, node_index, params)
+                          : ReadInt8Stem(context, *stem, params))) {
       init_error_ = "Expected a delegated node with inputs and one output, got node " +
                     Decimal(node_index);
       break;
@@ -88,19 +94,47 @@ bool Partition::ReadNode(TfLiteContext* context, int node_index,
     read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
     read.producers = {-1};
   }
-  read.output = node->outputs->data[0];
-  read.leaves_partition = Contains(params.output_tensors, read.output);
-  FindProducers(&read);
-  nodes_.push_back(std::move(read));
+  Add(std::move(read), node->outputs->data[0], params);
   return true;
 }
 
-void Partition::FindProducers(Node* node) const {
-  for (size_t i = 0; i < node->producers.size(); ++i) {
+// As a node of its own whatever is read outside, too: each begins with the image.
+bool Partition::ReadInt8Stem(TfLiteContext* context, const Int8StemNodes& stem,
+                             const TfLiteDelegateParams& params) {
+  const size_t last = stem.nodes.size() - 1;
+  const auto name = [&](size_t i) -> std::string {
+    static constexpr const char* kNames[] = {"QUANTIZE", "CONV_2D", "MAX_POOL_2D"};
+    return i == last ? "DEQUANTIZE" : kNames[i];
+  };
+  for (size_t i = 0; i <= last; ++i) {
+    if (i < last && !Contains(params.output_tensors, stem.outputs[i])) continue;
+    Node read;
+    read.op = MakeInt8Stem(context, stem, i + 1);
+    if (read.op == nullptr) return false;
+    const size_t head = i == last ? 1 : i;
+    read.index = stem.nodes[head];
+    read.name = name(head);
+    read.inputs = stem.inputs;
+    read.producers = {-1};
+    for (size_t other = 0; i == last && other <= last; ++other) {
+      if (other == head || Contains(params.output_tensors, stem.outputs[other])) continue;
+      read.also.emplace_back(stem.nodes[other], name(other));
+    }
+    Add(std::move(read), stem.outputs[i], params);
+  }
+  return true;
+}
+
+// Who writes what it reads, and who reads what it writes.
+void Partition::Add(Node node, int output, const TfLiteDelegateParams& params) {
+  node.output = output;
+  node.leaves_partition = Contains(params.output_tensors, output);
+  for (size_t i = 0; i < node.producers.size(); ++i) {
     for (size_t n = 0; n < nodes_.size(); ++n) {
-      if (nodes_[n].output == node->inputs[i]) node->producers[i] = static_cast<int>(n);
+      if (nodes_[n].output == node.inputs[i]) node.producers[i] = static_cast<int>(n);
     }
   }
+  nodes_.push_back(std::move(node));
 }
 
 bool Partition::Report(TfLiteContext* context, const Node& node, const OpError& error) const {
@@ -427,36 +461,38 @@ std::string Partition::Description(const FusedGroup& group, size_t place) const 
   return "in node " + Decimal(head.index);
 }
 
-void Partition::UpdateProfile() {
-  PartitionProfile profile;
-  profile.threads = settings_.threads;
-  profile.arena_bytes = arena_bytes_;
-  profile.nodes.resize(nodes_.size());
+std::vector<NodeProfile> Partition::NodeProfiles() const {
+  std::vector<NodeProfile> profiles(nodes_.size()), others;
   for (const FusedGroup& group : groups_) {
     for (size_t place = 0; place < group.nodes.size(); ++place) {
       const size_t n = static_cast<size_t>(group.nodes[place].node);
       const Node& node = nodes_[n];
-      profile.nodes[n] = {node.index,
-                          node.name,
-                          node.input_shape,
-                          node.output_shape,
-                          Description(group, place),
-                          node.runs,
-                          node.nanoseconds};
+      profiles[n] = {node.index,
+                     node.name,
+                     node.input_shape,
+                     node.output_shape,
+                     Description(group, place),
+                     node.runs,
+                     node.nanoseconds};
+      for (const auto& [index, name] : node.also) {
+        others.push_back({index, name, node.input_shape, node.output_shape,
+                          "in node " + Decimal(node.index), node.runs, 0});
+      }
     }
   }
-  delegate_->SetProfile(this, std::move(profile));
+  profiles.insert(profiles.end(), others.begin(), others.end());
+  return profiles;
+}
+
+void Partition::UpdateProfile() {
+  delegate_->SetProfile(this, {settings_.threads, arena_bytes_, NodeProfiles()});
 }
 
 void Partition::LogKernels() {
-  for (const FusedGroup& group : groups_) {
-    for (size_t place = 0; place < group.nodes.size(); ++place) {
-      const Node& node = nodes_[static_cast<size_t>(group.nodes[place].node)];
-      std::fprintf(stderr, "sparsebnn: node %d %s %s -> %s: %s, %d threads\n", node.index,
-                   node.name.c_str(), node.input_shape.ToString().c_str(),
-                   node.output_shape.ToString().c_str(), Description(group, place).c_str(),
-                   settings_.threads);
-    }
+  for (const NodeProfile& node : NodeProfiles()) {
+    std::fprintf(stderr, "sparsebnn: node %d %s %s -> %s: %s, %d threads\n", node.node,
+                 node.op.c_str(), node.input.ToString().c_str(), node.output.ToString().c_str(),
+                 node.kernel.c_str(), settings_.threads);
   }
 }
 

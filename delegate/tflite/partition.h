@@ -7,12 +7,14 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arena.h"
 #include "delegate_state.h"
 #include "elementwise.h"
 #include "fusion.h"
+#include "int8_stems.h"
 #include "op.h"
 #include "tflite_abi.h"
 
@@ -34,7 +36,8 @@ class Partition {
   struct Node {
     int index = 0;  // in the runtime's graph
     std::string name;
-    std::unique_ptr<Op> op;  // or
+    std::vector<std::pair<int, std::string>> also;  // others of the graph that it stands for
+    std::unique_ptr<Op> op;                         // or
     std::unique_ptr<Elementwise> elementwise;
     std::vector<int> inputs;  // tensor indices; -1 is an input that is not there
     int output = 0;
@@ -64,7 +67,9 @@ class Partition {
   };
 
   bool ReadNode(TfLiteContext* context, int node_index, const TfLiteDelegateParams& params);
-  void FindProducers(Node* node) const;
+  bool ReadInt8Stem(TfLiteContext* context, const Int8StemNodes& stem,
+                    const TfLiteDelegateParams& params);
+  void Add(Node node, int output, const TfLiteDelegateParams& params);
   bool PrepareShapes(TfLiteContext* context);
   bool PrepareNode(TfLiteContext* context, size_t n);
   bool ReadOperand(TfLiteContext* context, const Node& node, size_t input, Operand* operand,
@@ -83,6 +88,7 @@ class Partition {
   void* OutputData(TfLiteContext* context, const Node& node);
   bool Report(TfLiteContext* context, const Node& node, const OpError& error) const;
   std::string Description(const FusedGroup& group, size_t place) const;
+  std::vector<NodeProfile> NodeProfiles() const;
   void UpdateProfile();
   void LogKernels();
 

@@ -62,6 +62,18 @@ struct TfLiteQuantization {
   void* params;
 };
 
+// What params of an affine quantization point to.
+struct TfLiteFloatArray {
+  int size;
+  float data[];
+};
+
+struct TfLiteAffineQuantization {
+  TfLiteFloatArray* scale;
+  TfLiteIntArray* zero_point;
+  int32_t quantized_dimension;
+};
+
 // The options of CONV_2D, as far as they are used. Padding: 1 is SAME, 2 VALID.
 struct TfLiteConvParams {
   int padding;

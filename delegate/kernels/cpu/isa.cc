@@ -71,6 +71,20 @@ Isa BestIsa() {
   return Isa::kScalar;
 }
 
+bool HasDotProducts(Isa isa) {
+#if defined(__x86_64__)
+  return isa == Isa::kAvx512 && DetectX86Features().vnni;
+#elif defined(__aarch64__) && defined(__linux__)
+  constexpr unsigned long kHwcapAsimdDp = 1 << 20;
+  return isa == Isa::kNeon && (getauxval(AT_HWCAP) & kHwcapAsimdDp);
+#elif defined(__aarch64__) && defined(__APPLE__)
+  return isa == Isa::kNeon;  // every Mac has them
+#else
+  static_cast<void>(isa);
+  return false;
+#endif
+}
+
 Core ThisCore() {
   if (const char* pinned = std::getenv("SPARSEBNN_CORE")) {
     for (int i = 0; i < kCores; ++i) {

@@ -20,6 +20,10 @@ bool IsaAvailable(Isa isa);
 // is available.
 Isa BestIsa();
 
+// Whether this processor has instructions, beside those of `isa`, that multiply and add up four
+// bytes a lane: AVX-512 VNNI, and AArch64's dotprod.
+bool HasDotProducts(Isa isa);
+
 // How much an instruction costs differs between cores of one instruction set, and with it which
 // kernel is best. AArch64 cores by their pipelines:
 enum class Core {

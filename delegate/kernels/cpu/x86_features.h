@@ -13,6 +13,7 @@ namespace sparsebnn {
 struct X86Features {
   bool avx2 = false;    // AVX2, BMI2, FMA, POPCNT
   bool avx512 = false;  // F, BW, VL, DQ, VPOPCNTDQ, and those of avx2
+  bool vnni = false;    // avx512, and its dot products of bytes
 };
 
 inline X86Features DetectX86Features() {
@@ -30,6 +31,7 @@ inline X86Features DetectX86Features() {
   const bool vpopcntdq = c >> 14 & 1;
   features.avx512 = features.avx2 && f && dq && bw && vl && vpopcntdq &&
                     (saved & 0xe6) == 0xe6;  // and opmask, ZMM
+  features.vnni = features.avx512 && (c >> 11 & 1);
   return features;
 }
 

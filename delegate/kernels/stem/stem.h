@@ -31,22 +31,10 @@
 #include "kernels/cpu/workspace.h"
 #include "kernels/epilogue/epilogue.h"
 #include "kernels/max_pool/float_pool.h"
+#include "stem_geometry.h"
 #include "stem_row.h"
 
 namespace sparsebnn {
-
-struct StemGeometry {
-  int batch = 1;
-  int input_height = 0, input_width = 0, channels_in = 0;
-  int output_height = 0, output_width = 0, channels_out = 0;
-  int filter_height = 0, filter_width = 0;
-  int stride_height = 1, stride_width = 1;
-  int padding_top = 0, padding_left = 0;
-
-  // Floats of a row of the image: that a filter row covers, and from one output to the next.
-  int run() const { return filter_width * channels_in; }
-  int step() const { return stride_width * channels_in; }
-};
 
 class Stem {
  public:
@@ -68,13 +56,9 @@ class Stem {
   static size_t WorkspaceBytes(const StemGeometry& geometry);
 
  private:
-  class RowMaker;
+  class Rows;
 
-  size_t RowFloats() const;
   void CopyRow(const float* image, int y, float* row) const;
-  template <typename Body>
-  bool RunParts(size_t rows, size_t parts_per_thread, size_t scratch, Workspace* workspace,
-                ThreadPool* threads, const Body& body) const;
 
   const StemGeometry geometry_;
   const StemTile tile_;

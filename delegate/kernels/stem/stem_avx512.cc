@@ -2,6 +2,7 @@
 // the multiplication. Reads nothing beyond what the tile needs. Cores: all with AVX-512.
 #include <immintrin.h>
 
+#include "stem_row.h"
 #include "stem_tiles_inl.h"
 
 namespace sparsebnn {
@@ -9,7 +10,7 @@ namespace {
 
 template <int kPixels, int kVectors>
 struct Tile {
-  static void Run(const StemRow& row, const TilePlace& place) {
+  static void Run(const StemRow& row, const TilePlace<StemRow>& place) {
     __m512 acc_f32x16[kPixels][kVectors];
     const float* w = place.weights;
     for (int v = 0; v < kVectors; ++v) {

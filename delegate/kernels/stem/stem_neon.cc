@@ -2,6 +2,7 @@
 // output, a lane at a time. Reads nothing beyond what the tile needs. Cores: all AArch64.
 #include <arm_neon.h>
 
+#include "stem_row.h"
 #include "stem_tiles_inl.h"
 
 namespace sparsebnn {
@@ -25,7 +26,7 @@ struct Tile {
     }
   }
 
-  static void Run(const StemRow& row, const TilePlace& place) {
+  static void Run(const StemRow& row, const TilePlace<StemRow>& place) {
     Accumulators acc_f32x4;
     const float* w = place.weights;
     for (int v = 0; v < kVectors; ++v) {

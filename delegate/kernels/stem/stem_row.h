@@ -13,6 +13,7 @@ namespace sparsebnn {
 constexpr int kMaxStemPixels = 14;
 
 struct StemRow {
+  using Weight = float;
   const float* const* rows;  // filter_height rows of input, padded: output x begins at x * step
   size_t filter_height, run, step;
   // For each vector of channels, filled up with zeros: bias, then [filter_height, run]; two
@@ -21,6 +22,9 @@ struct StemRow {
   float minimum, maximum;
   float* output;  // [pixels, channels]
   int pixels, channels;
+
+  // With the bias.
+  size_t channel_weights() const { return filter_height * run + 1; }
 };
 
 struct StemTile {

@@ -3,6 +3,9 @@
 //   template <int kPixels, int kVectors> struct Tile: kPixels outputs of kVectors vectors of
 //   channels, in registers
 //
+// A row says what its weights are (Weight), how many of them a channel has (channel_weights()), and
+// how many values of input lie from one output to the next (step).
+//
 // Everything here has internal linkage, so that each file has its own code.
 //
 // Channels outside, outputs inside: the weights of a tile's channels stay in the first-level cache
@@ -13,24 +16,23 @@
 #include <algorithm>
 #include <cstring>
 
-#include "stem_row.h"
-
 namespace sparsebnn {
 namespace {
 
-// Where a tile is: input of its first output in each row is `offset` floats on; of what it
+// Where a tile is: input of its first output is `offset` values on, in each row; of what it
 // computes, `pixels` x `channels` count.
+template <typename Row>
 struct TilePlace {
-  const float* weights;
+  const typename Row::Weight* weights;
   size_t offset;
   float* output;
   int pixels, channels;
 };
 
 // Of a tile's outputs, the part that counts.
-template <int kPixels, int kFloats>
-void StorePart(const float (&values)[kPixels][kFloats], const StemRow& row,
-               const TilePlace& place) {
+template <int kPixels, int kFloats, typename Row>
+void StorePart(const float (&values)[kPixels][kFloats], const Row& row,
+               const TilePlace<Row>& place) {
   const size_t bytes = static_cast<size_t>(std::min(kFloats, place.channels)) * sizeof(float);
   for (int p = 0; p < std::min(kPixels, place.pixels); ++p) {
     std::memcpy(place.output + p * row.channels, values[p], bytes);
@@ -39,8 +41,9 @@ void StorePart(const float (&values)[kPixels][kFloats], const StemRow& row,
 
 // All outputs of a row and a block of channels: as many at once as there are registers for, the
 // rest with the least tile that holds it.
-template <template <int, int> class Tile, int kVectors, int kMost, int kHalf, int kLeast>
-void RunBlock(const StemRow& row, TilePlace place) {
+template <template <int, int> class Tile, int kVectors, int kMost, int kHalf, int kLeast,
+          typename Row>
+void RunBlock(const Row& row, TilePlace<Row> place) {
   for (int x = 0; x < row.pixels;) {
     place.offset = static_cast<size_t>(x) * row.step;
     place.pixels = row.pixels - x;
@@ -58,10 +61,10 @@ void RunBlock(const StemRow& row, TilePlace place) {
   }
 }
 
-template <template <int, int> class Tile, int kLanes, int kMost, int kHalf, int kLeast>
-void RunStemRow(const StemRow& row) {
-  const size_t depth = row.filter_height * row.run + 1;  // and the bias
-  TilePlace place = {row.weights, 0, row.output, 0, row.channels};
+template <template <int, int> class Tile, int kLanes, int kMost, int kHalf, int kLeast,
+          typename Row>
+void RunStemRow(const Row& row) {
+  TilePlace<Row> place = {row.weights, 0, row.output, 0, row.channels};
   while (place.channels > 0) {
     const bool two = place.channels > kLanes;
     if (two) {
@@ -70,7 +73,7 @@ void RunStemRow(const StemRow& row) {
       RunBlock<Tile, 1, kMost, kHalf, kLeast>(row, place);
     }
     const int channels = two ? 2 * kLanes : kLanes;
-    place.weights += depth * static_cast<size_t>(channels);
+    place.weights += row.channel_weights() * static_cast<size_t>(channels);
     place.output += channels;
     place.channels -= channels;
   }

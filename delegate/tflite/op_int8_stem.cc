@@ -1,0 +1,267 @@
+// QUANTIZE, CONV_2D of int8 with few input channels, perhaps MAX_POOL_2D, and DEQUANTIZE, as one op:
+// from a float image to a float map. It can also end earlier, for whoever wants to see what is
+// between; that is slower.
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "float_node.h"
+#include "int8_stems.h"
+#include "kernels/stem/int8_stem.h"
+#include "ops.h"
+#include "window_node.h"
+
+namespace sparsebnn {
+namespace {
+
+// XNNPACK's bounds of what a sum is multiplied by.
+constexpr float kMinMultiplier = 0x1p-32f;
+constexpr float kMaxMultiplier = 256.0f;
+
+bool IsScale(float value) { return value > 0.0f && std::isnormal(value); }
+
+// What a tensor that is neither constant nor a variable says of its quantization; null if that is
+// not int8 with `scales` scales and zero points.
+const TfLiteAffineQuantization* ReadQuantization(const TfLiteTensor* tensor, bool constant,
+                                                 int scales) {
+  if (tensor == nullptr || tensor->type != kTfLiteInt8 || tensor->sparsity != nullptr ||
+      tensor->is_variable || IsConstant(*tensor) != constant ||
+      tensor->quantization.type != kTfLiteAffineQuantization ||
+      tensor->quantization.params == nullptr) {
+    return nullptr;
+  }
+  const auto* params =
+      static_cast<const TfLiteAffineQuantization*>(tensor->quantization.params);
+  const bool complete = params->scale != nullptr && params->zero_point != nullptr &&
+                        params->scale->size == scales && params->zero_point->size == scales;
+  return complete ? params : nullptr;
+}
+
+bool ReadRange(const TfLiteTensor* tensor, Int8Range* range) {
+  const TfLiteAffineQuantization* params = ReadQuantization(tensor, false, 1);
+  if (params == nullptr) return false;
+  *range = {params->scale->data[0], params->zero_point->data[0]};
+  return IsScale(range->scale) && range->zero_point >= -128 && range->zero_point <= 127;
+}
+
+bool IsDenseConstant(const TfLiteTensor* tensor, TfLiteType type, Shape* shape) {
+  size_t bytes;
+  return tensor != nullptr && tensor->type == type && tensor->sparsity == nullptr &&
+         !tensor->is_variable && IsConstant(*tensor) && tensor->data != nullptr &&
+         ShapeOf(tensor->dims, shape) && shape->Bytes(type, &bytes) && tensor->bytes >= bytes;
+}
+
+// A bound of the activation in steps, as XNNPACK rounds it.
+int Bound(float value, const Int8Range& range) {
+  const float q = value / range.scale + static_cast<float>(range.zero_point);
+  return static_cast<int>(std::nearbyint(std::fmin(std::fmax(q, -128.0f), 127.0f)));
+}
+
+// What the file says of a stem, all of it checked.
+struct Int8StemOptions {
+  StemGeometry geometry;  // but what depends on the image
+  TfLiteConvParams convolution;
+  TfLitePoolParams pool;
+  bool has_pool;
+  Int8Range image, output;
+  std::vector<float> multipliers;
+  int minimum, maximum;
+  int end;  // how many of the nodes run
+};
+
+bool ReadFilter(const TfLiteTensor* filter, Int8StemOptions* options) {
+  StemGeometry* g = &options->geometry;
+  Shape shape;
+  if (!IsDenseConstant(filter, kTfLiteInt8, &shape) ||
+      !ReadStemFilter(shape, options->convolution, g)) {
+    return false;
+  }
+  const TfLiteAffineQuantization* params = ReadQuantization(filter, true, g->channels_out);
+  if (params == nullptr || params->quantized_dimension != 0) return false;
+  for (int o = 0; o < g->channels_out; ++o) {
+    const float scale = params->scale->data[o];
+    const float multiplier = options->image.scale * scale / options->output.scale;
+    if (!IsScale(scale) || params->zero_point->data[o] != 0 ||
+        !(multiplier >= kMinMultiplier && multiplier < kMaxMultiplier)) {
+      return false;
+    }
+    options->multipliers.push_back(multiplier);
+  }
+  // -128 is no weight in TFLite, and two products with it are more than a kernel can hold.
+  const auto* weights = static_cast<const int8_t*>(filter->data);
+  const size_t count = shape.Rows() * static_cast<size_t>(shape.last());
+  for (size_t i = 0; i < count; ++i) {
+    if (weights[i] == -128) return false;
+  }
+  return true;
+}
+
+class Int8StemOp : public Op {
+ public:
+  explicit Int8StemOp(Int8StemOptions options) : o_(std::move(options)) {}
+
+  bool Prepare(const OpSettings& settings, const std::vector<Operand>& inputs, Operand* output,
+               OpError* error) override {
+    const TfLiteType type = IsFloat() ? kTfLiteFloat32 : kTfLiteInt8;
+    if (!ExpectInputs(inputs, 3, error) || !ExpectType(inputs[0], kTfLiteFloat32, error) ||
+        !ExpectType(*output, type, error)) {
+      return false;
+    }
+    PoolGeometry pool;
+    StemGeometry* g = &o_.geometry;
+    if (!ReadStemImage(inputs[0].shape, o_.convolution, g) ||
+        Int8Stem::WorkspaceBytes(*g) > kMaxScratchBytes ||
+        (o_.has_pool && !ReadPool(StemOutputShape(*g), o_.pool, &pool))) {
+      return error->Set(
+          "Expected an image that the filter fits into and of the file's channels, got " +
+              inputs[0].shape.ToString() + ". Use option stem=0",
+          inputs[0].tensor);
+    }
+    output->shape = o_.end == 1 ? inputs[0].shape : StemOutputShape(*g);
+    pool_ = nullptr;
+    if (o_.has_pool && o_.end > 2) {
+      pool_ = std::make_unique<FloatPool>(pool, settings.isa);
+      output->shape.dims[1] = pool.output_height;
+      output->shape.dims[2] = pool.output_width;
+    }
+    if (!ExpectBounded(*output, error)) return false;
+    values_ = output->shape.Rows() * static_cast<size_t>(output->shape.last());
+    if (stem_ != nullptr && image_ == inputs[0].shape) return true;
+    return PrepareKernel(settings, inputs, error);
+  }
+
+  bool Run(const void* input, void* output, Workspace* workspace,
+           ThreadPool* threads) const override {
+    if (IsFloat()) return RunFloat(input, static_cast<float*>(output), workspace, threads);
+    int8_t* const steps = static_cast<int8_t*>(output);
+    if (o_.end == 1) {
+      QuantizeSamples(static_cast<const float*>(input), values_, o_.image, 0, steps);
+      return true;
+    }
+    AlignedBytes bytes;
+    if (!bytes.Reserve(values_ * sizeof(float))) return false;
+    float* const floats = reinterpret_cast<float*>(bytes.data());
+    if (!RunFloat(input, floats, workspace, threads)) return false;
+    // Exact: a float is off by less than 2^-14 steps.
+    QuantizeSamples(floats, values_, o_.output, 0, steps);
+    return true;
+  }
+
+  bool TakesEpilogue() const override { return IsFloat(); }
+
+  bool RunEpilogue(const void* input, const Epilogue& epilogue, Workspace* workspace,
+                   ThreadPool* threads) const override {
+    const float* const image = static_cast<const float*>(input);
+    if (pool_ != nullptr) {
+      return stem_->RunPooled(image, *pool_, epilogue, workspace, threads);
+    }
+    return stem_->Run(image, nullptr, &epilogue, workspace, threads);
+  }
+
+  bool TakesPool() const override { return IsFloat() && pool_ == nullptr; }
+
+  bool RunPooled(const void* input, const FloatPool& pool, const Epilogue& epilogue,
+                 Workspace* workspace, ThreadPool* threads) const override {
+    return stem_->RunPooled(static_cast<const float*>(input), pool, epilogue, workspace,
+                            threads);
+  }
+
+  std::string Description() const override { return std::string("stem ") + stem_->kernel(); }
+
+ private:
+  bool IsFloat() const { return o_.end == (o_.has_pool ? 4 : 3); }
+
+  bool RunFloat(const void* input, float* output, Workspace* workspace,
+                ThreadPool* threads) const {
+    if (pool_ == nullptr) {
+      return stem_->Run(static_cast<const float*>(input), output, nullptr, workspace, threads);
+    }
+    Epilogue epilogue;
+    epilogue.channels = o_.geometry.channels_out;
+    epilogue.kernel = EpilogueKernelFor(isa_);
+    epilogue.steps = {{StepKind::kStore}};
+    epilogue.steps[0].values = output;
+    return RunEpilogue(input, epilogue, workspace, threads);
+  }
+
+  bool PrepareKernel(const OpSettings& settings, const std::vector<Operand>& inputs,
+                     OpError* error) {
+    stem_ = nullptr;
+    const StemGeometry& g = o_.geometry;
+    const Shape shape = StemFilterShape(g);
+    std::vector<int32_t> bias;
+    if (!ExpectConstant(inputs[1], kTfLiteInt8, shape, error) ||
+        !ReadConstant(inputs[2], g.channels_out, &bias, error)) {
+      return false;
+    }
+    isa_ = settings.isa;
+    image_ = inputs[0].shape;
+    const Int8StemParameters parameters = {static_cast<const int8_t*>(inputs[1].tensor->data),
+                                           bias.data(),
+                                           o_.multipliers.data(),
+                                           o_.image,
+                                           o_.output,
+                                           o_.minimum,
+                                           o_.maximum};
+    stem_ = std::make_unique<Int8Stem>(g, parameters, isa_, HasDotProducts(isa_));
+    return true;
+  }
+
+  Int8StemOptions o_;
+  Isa isa_ = Isa::kScalar;
+  Shape image_;  // that stem_ was made for
+  size_t values_ = 0;
+  std::unique_ptr<Int8Stem> stem_;
+  std::unique_ptr<FloatPool> pool_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> MakeInt8Stem(TfLiteContext* context, const Int8StemNodes& stem,
+                                 size_t end) {
+  const auto node = [&](size_t i) -> const TfLiteNode& {
+    TfLiteNode* found = nullptr;
+    TfLiteRegistration* registration = nullptr;
+    context->GetNodeAndRegistration(context, stem.nodes[i], &found, &registration);
+    return *found;
+  };
+  Int8StemOptions options = {};
+  options.has_pool = stem.has_pool();
+  options.end = static_cast<int>(end);
+  const TfLiteTensor* const image = TensorAt(context, stem.inputs[0]);
+  const TfLiteTensor* const output = TensorAt(context, stem.outputs.back());
+  Shape image_shape, bias_shape, output_shape;
+  if (!ReadStemOptions(node(1), &options.convolution) ||
+      (options.has_pool && !ReadPoolOptions(node(2), &options.pool)) ||
+      !ReadFloatShape(image, &image_shape) || IsConstant(*image) ||
+      !ReadFloatShape(output, &output_shape) || IsConstant(*output) ||
+      !ReadRange(TensorAt(context, stem.outputs[0]), &options.image) ||
+      !ReadRange(TensorAt(context, stem.outputs[1]), &options.output)) {
+    return nullptr;
+  }
+  if (options.has_pool) {  // which computes with what it finds
+    Int8Range range;
+    if (!ReadRange(TensorAt(context, stem.outputs[2]), &range) ||
+        range.scale != options.output.scale || range.zero_point != options.output.zero_point) {
+      return nullptr;
+    }
+  }
+  StemGeometry* g = &options.geometry;
+  PoolGeometry pool;
+  if (!ReadFilter(TensorAt(context, stem.inputs[1]), &options) ||
+      !IsDenseConstant(TensorAt(context, stem.inputs[2]), kTfLiteInt32, &bias_shape) ||
+      bias_shape.rank != 1 || bias_shape.dims[0] != g->channels_out ||
+      !ReadStemImage(image_shape, options.convolution, g) ||
+      Int8Stem::WorkspaceBytes(*g) > kMaxScratchBytes ||
+      (options.has_pool && !ReadPool(StemOutputShape(*g), options.pool, &pool))) {
+    return nullptr;
+  }
+  float minimum, maximum;
+  ActivationBounds(options.convolution.activation, &minimum, &maximum);
+  options.minimum = Bound(minimum, options.output);
+  options.maximum = Bound(maximum, options.output);
+  if (options.minimum >= options.maximum) return nullptr;
+  return std::make_unique<Int8StemOp>(std::move(options));
+}
+
+}  // namespace sparsebnn

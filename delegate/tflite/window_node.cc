@@ -1,0 +1,129 @@
+#include "window_node.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "float_node.h"
+#include "kernels/max_pool/float_pool.h"
+#include "kernels/stem/stem.h"
+
+namespace sparsebnn {
+namespace {
+
+// What networks begin with, and a general kernel is slow for: it takes one tap at a time.
+constexpr int kMaxChannelsIn = 4;
+constexpr int kMaxFilter = 11;
+constexpr int kMaxStride = 4;
+// Below, XNNPACK has kernels for AArch64 with more than one sum for each output, which are added up
+// last, of few output channels.
+constexpr int kMinChannelsOut = 8;
+constexpr int kMaxExtent = 65535;  // of a side of an image, and of batch and channels
+constexpr int kMaxWindow = 255;    // of a side of a pool's window or stride
+
+bool IsBetween(int first, int value, int last) { return value >= first && value <= last; }
+
+// As TFLite's options have it.
+Padding PaddingOf(int padding) { return padding == 1 ? Padding::kSame : Padding::kValid; }
+
+Shape ShapeOf4(int a, int b, int c, int d) {
+  Shape shape;
+  shape.rank = 4;
+  const int dims[] = {a, b, c, d};
+  std::copy_n(dims, 4, shape.dims);
+  return shape;
+}
+
+}  // namespace
+
+bool IsBuiltin(const TfLiteNode& node, const TfLiteRegistration& registration, int32_t code,
+               int inputs) {
+  return registration.custom_name == nullptr && registration.builtin_code == code &&
+         node.inputs != nullptr && node.inputs->size == inputs && node.outputs != nullptr &&
+         node.outputs->size == 1;
+}
+
+bool ReadStemOptions(const TfLiteNode& node, TfLiteConvParams* params) {
+  if (node.builtin_data == nullptr) return false;
+  std::memcpy(params, node.builtin_data, sizeof *params);
+  float minimum, maximum;
+  return IsBetween(1, params->padding, 2) && IsBetween(1, params->stride_height, kMaxStride) &&
+         IsBetween(1, params->stride_width, kMaxStride) &&
+         params->dilation_height_factor == 1 && params->dilation_width_factor == 1 &&
+         ActivationBounds(params->activation, &minimum, &maximum);
+}
+
+bool ReadStemFilter(const Shape& filter, const TfLiteConvParams& params, StemGeometry* g) {
+  if (filter.rank != 4) return false;
+  g->channels_out = filter.dims[0];
+  g->filter_height = filter.dims[1];
+  g->filter_width = filter.dims[2];
+  g->channels_in = filter.dims[3];
+  g->stride_height = params.stride_height;
+  g->stride_width = params.stride_width;
+  return g->channels_in <= kMaxChannelsIn &&
+         IsBetween(kMinChannelsOut, g->channels_out, kMaxExtent) &&
+         std::max(g->filter_height, g->filter_width) <= kMaxFilter &&
+         g->stride_height <= g->filter_height && g->stride_width <= g->filter_width;
+}
+
+bool ReadStemImage(const Shape& image, const TfLiteConvParams& params, StemGeometry* g) {
+  SlidingWindow rows, columns;
+  const Padding padding = PaddingOf(params.padding);
+  if (image.rank != 4 || image.dims[3] != g->channels_in ||
+      *std::max_element(image.dims, image.dims + 3) > kMaxExtent ||
+      !Slide(padding, image.dims[1], g->filter_height, g->stride_height, 1, &rows) ||
+      !Slide(padding, image.dims[2], g->filter_width, g->stride_width, 1, &columns)) {
+    return false;
+  }
+  g->batch = image.dims[0];
+  g->input_height = image.dims[1];
+  g->input_width = image.dims[2];
+  g->output_height = rows.output;
+  g->output_width = columns.output;
+  g->padding_top = rows.padding_before;
+  g->padding_left = columns.padding_before;
+  return Stem::WorkspaceBytes(*g) <= kMaxScratchBytes;
+}
+
+Shape StemFilterShape(const StemGeometry& g) {
+  return ShapeOf4(g.channels_out, g.filter_height, g.filter_width, g.channels_in);
+}
+
+Shape StemOutputShape(const StemGeometry& g) {
+  return ShapeOf4(g.batch, g.output_height, g.output_width, g.channels_out);
+}
+
+bool ReadPoolOptions(const TfLiteNode& node, TfLitePoolParams* params) {
+  if (node.builtin_data == nullptr) return false;
+  std::memcpy(params, node.builtin_data, sizeof *params);
+  for (const int size : {params->filter_height, params->filter_width, params->stride_height,
+                         params->stride_width}) {
+    if (!IsBetween(1, size, kMaxWindow)) return false;
+  }
+  return IsBetween(1, params->padding, 2) && params->activation == kActNone;
+}
+
+bool ReadPool(const Shape& map, const TfLitePoolParams& params, PoolGeometry* g) {
+  const Padding padding = PaddingOf(params.padding);
+  SlidingWindow rows, columns;
+  g->filter_height = params.filter_height;
+  g->filter_width = params.filter_width;
+  g->stride_height = params.stride_height;
+  g->stride_width = params.stride_width;
+  if (map.rank != 4 || *std::max_element(map.dims, map.dims + 4) > kMaxExtent ||
+      !Slide(padding, map.dims[1], g->filter_height, g->stride_height, 1, &rows) ||
+      !Slide(padding, map.dims[2], g->filter_width, g->stride_width, 1, &columns)) {
+    return false;
+  }
+  g->batch = map.dims[0];
+  g->input_height = map.dims[1];
+  g->input_width = map.dims[2];
+  g->values = map.dims[3];
+  g->output_height = rows.output;
+  g->output_width = columns.output;
+  g->padding_top = rows.padding_before;
+  g->padding_left = columns.padding_before;
+  return FloatPool::ScratchFloats(*g) <= kMaxScratchBytes / sizeof(float);
+}
+
+}  // namespace sparsebnn
