@@ -74,6 +74,26 @@ class Stem:
         return model.to_bytes([x], [y, bits])
 
 
+def same_as_xnnpack(
+    runner: Any, flat: bytes, x: np.ndarray, claimed: int = 1, **options: Any
+) -> list[np.ndarray]:
+    """Same bits with stem=1 as with stem=0, NaNs aside; `claimed` convolutions are ours."""
+    stock = runner.load(stem=0, glue=0)
+    theirs = runner.run_on(runner.interpreter(flat, stock, xnnpack=True), x)
+    delegate = runner.load(stem=1, **options)
+    interpreter = runner.interpreter(flat, delegate, xnnpack=True)  # or its profile would go
+    ours: list[np.ndarray] = runner.run_on(interpreter, x)
+    nodes = [n for p in runner.profile(delegate)["partitions"] for n in p["nodes"]]
+    assert sum(n["op"] == "CONV_2D" for n in nodes) == claimed
+    for our, their in zip(ours, theirs, strict=True):
+        assert our.dtype == their.dtype
+        nan = np.isnan(their)
+        np.testing.assert_array_equal(np.isnan(our), nan)
+        bits = np.dtype(f"i{their.dtype.itemsize}")
+        np.testing.assert_array_equal(our[~nan].view(bits), their[~nan].view(bits))
+    return ours
+
+
 STEMS = {
     "ResNet-18": ((1, 56, 56, 3), (64, 7, 7), 2),
     "ReActNet": ((2, 32, 32, 3), (32, 3, 3), 2),

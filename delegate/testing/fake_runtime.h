@@ -128,6 +128,15 @@ class FakeRuntime {
     tensor(index)->dims = CopyDims(dims);
   }
 
+  // As a file says it of a tensor in 8 bits: a scale and a zero point, or as many as there are of
+  // its dimension.
+  void Quantize(int index, const std::vector<float>& scales,
+                const std::vector<int>& zero_points, int dimension = 0) {
+    auto quantization = std::make_unique<Quantization>(scales, zero_points, dimension);
+    tensor(index)->quantization = {kTfLiteAffineQuantization, &quantization->params};
+    quantizations_.push_back(std::move(quantization));
+  }
+
   // ---- The interpreter ----
 
   // `inputs` and `outputs` are those of the graph.
@@ -178,6 +187,25 @@ class FakeRuntime {
 
  private:
   static constexpr TfLiteAllocationType kArenaRw = static_cast<TfLiteAllocationType>(2);
+
+  struct Quantization {
+    Quantization(const std::vector<float>& scales, const std::vector<int>& points,
+                 int dimension)
+        : scale(std::malloc(sizeof(int) + sizeof(float) * scales.size())), zero_points(points) {
+      auto* array = static_cast<TfLiteFloatArray*>(scale);
+      array->size = static_cast<int>(scales.size());
+      if (!scales.empty()) {
+        std::memcpy(array->data, scales.data(), sizeof(float) * scales.size());
+      }
+      params = {array, zero_points.get(), dimension};
+    }
+    ~Quantization() { std::free(scale); }
+    Quantization(const Quantization&) = delete;
+
+    void* const scale;
+    IntArray zero_points;
+    TfLiteAffineQuantization params;
+  };
 
   struct Node {
     TfLiteNode node = {};
@@ -268,6 +296,7 @@ class FakeRuntime {
   TfLiteContext context_;
   std::vector<std::unique_ptr<TfLiteTensor>> tensors_;
   std::vector<TfLiteTensor> array_;
+  std::vector<std::unique_ptr<Quantization>> quantizations_;
   std::vector<std::unique_ptr<Node>> nodes_;
   IntArray plan_, claimed_, input_array_, output_array_;
   std::vector<int> inputs_, outputs_;

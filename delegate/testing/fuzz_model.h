@@ -76,9 +76,15 @@ class FuzzModel {
     shape_ = {b_.Int(1, 2), b_.Int(1, 12), b_.Int(1, 12), channels_};
     static constexpr TfLiteType kTypes[] = {kTfLiteFloat32, kTfLiteInt8, kTfLiteBool};
     const bool stem = first >= 228;  // float, to begin with
-    if (stem) shape_[3] = stem_channels_ = b_.Int(1, 5);
+    const uint8_t kind = stem ? b_.Byte() : 0;
+    const bool int8_stem = kind >= 240;
+    if (stem) shape_[3] = stem_channels_ = 1 + kind % 5;
     input_ = last_ = runtime_.AddTensor(stem ? kTfLiteFloat32 : kTypes[b_.Int(0, 2)], shape_);
-    if (stem) AddStem();
+    if (int8_stem) {
+      AddInt8Stem();
+    } else if (stem) {
+      AddStem(false);
+    }
     if (!glued) AddQuantize();
     for (int ops = glued ? b_.Int(1, 9) : b_.Int(0, 3); ops > 0; --ops) {
       if (glued) {
@@ -119,7 +125,7 @@ class FuzzModel {
   }
 
  private:
-  static constexpr int32_t kConv2d = 3, kMaxPool2d = 17;
+  static constexpr int32_t kConv2d = 3, kDequantize = 6, kMaxPool2d = 17, kQuantize = 114;
 
   static int Words(int channels) { return (channels + 31) / 32; }
 
@@ -167,43 +173,73 @@ class FuzzModel {
     }
   }
 
-  void AddFloatPool() {
+  void AddFloatPool() { AddPool(runtime_.AddTensor(kTfLiteFloat32, shape_)); }
+
+  // To `output`, which gets its shape here.
+  void AddPool(int output) {
     const TfLitePoolParams params = {b_.Int(1, 2), b_.Int(1, 4), b_.Int(1, 4),
                                      b_.Int(1, 4), b_.Int(1, 4), b_.Byte() < 240 ? 0 : 1};
+    SlideOver(params.padding, params.filter_height, params.filter_width, params.stride_height,
+              params.stride_width);
+    runtime_.SetDims(output, shape_);
+    AddBuiltin(kMaxPool2d, {last_}, output, params);
+  }
+
+  void SlideOver(int option, int height, int width, int stride_height, int stride_width) {
     SlidingWindow rows, columns;
-    const Padding padding = params.padding == 1 ? Padding::kSame : Padding::kValid;
-    if (Slide(padding, shape_[1], params.filter_height, params.stride_height, 1, &rows) &&
-        Slide(padding, shape_[2], params.filter_width, params.stride_width, 1, &columns)) {
+    const Padding padding = option == 1 ? Padding::kSame : Padding::kValid;
+    if (Slide(padding, shape_[1], height, stride_height, 1, &rows) &&
+        Slide(padding, shape_[2], width, stride_width, 1, &columns)) {
       shape_[1] = rows.output;
       shape_[2] = columns.output;
     }
-    Add(nullptr, {last_}, runtime_.AddTensor(kTfLiteFloat32, shape_), {});
-    const auto* options = reinterpret_cast<const uint8_t*>(&params);
-    nodes_.back().raw_options.assign(options, options + sizeof params);
-    nodes_.back().builtin_code = kMaxPool2d;
   }
 
-  void AddStem() {
+  template <typename Params>
+  void AddBuiltin(int32_t code, std::vector<int> inputs, int output, const Params& params) {
+    Add(nullptr, std::move(inputs), output, {});
+    const auto* options = reinterpret_cast<const uint8_t*>(&params);
+    nodes_.back().raw_options.assign(options, options + sizeof params);
+    nodes_.back().builtin_code = code;
+  }
+
+  void AddStem(bool int8) {
     const int height = b_.Int(1, 5), width = b_.Int(1, 5);
     const TfLiteConvParams params = {
         b_.Int(1, 2), b_.Int(1, 4), b_.Int(1, 4), b_.Int(0, 4), 1, b_.Byte() < 240 ? 1 : 2};
-    const auto constant = [&](const std::vector<int>& dims, int count) {
-      return runtime_.AddConstant(kTfLiteFloat32, dims,
-                                  b_.Noise(sizeof(float) * static_cast<size_t>(count)));
+    const auto constant = [&](TfLiteType type, const std::vector<int>& dims, int count) {
+      const size_t bytes = type == kTfLiteInt8 ? 1 : sizeof(float);
+      return runtime_.AddConstant(type, dims, b_.Noise(bytes * static_cast<size_t>(count)));
     };
-    const int filter = constant({channels_, height, width, stem_channels_},
+    const int filter = constant(int8 ? kTfLiteInt8 : kTfLiteFloat32,
+                                {channels_, height, width, stem_channels_},
                                 channels_ * height * width * stem_channels_);
-    const std::vector<int> inputs = {last_, filter, constant({channels_}, channels_)};
-    SlidingWindow rows, columns;
-    const Padding padding = params.padding == 1 ? Padding::kSame : Padding::kValid;
-    if (Slide(padding, shape_[1], height, params.stride_height, 1, &rows) &&
-        Slide(padding, shape_[2], width, params.stride_width, 1, &columns)) {
-      shape_ = {shape_[0], rows.output, columns.output, channels_};
+    const int bias = constant(int8 ? kTfLiteInt32 : kTfLiteFloat32, {channels_}, channels_);
+    if (int8) {
+      const size_t channels = static_cast<size_t>(channels_);
+      runtime_.Quantize(filter, std::vector<float>(channels, 0.01f),
+                        std::vector<int>(channels));
+      auto* const weights = static_cast<uint8_t*>(runtime_.tensor(filter)->data);
+      for (size_t i = 0; i < runtime_.tensor(filter)->bytes; ++i) weights[i] |= 1;  // not -128
     }
-    Add(nullptr, inputs, runtime_.AddTensor(kTfLiteFloat32, shape_), {});
-    const auto* options = reinterpret_cast<const uint8_t*>(&params);
-    nodes_.back().raw_options.assign(options, options + sizeof params);
-    nodes_.back().builtin_code = kConv2d;
+    const std::vector<int> inputs = {last_, filter, bias};
+    SlideOver(params.padding, height, width, params.stride_height, params.stride_width);
+    shape_[3] = channels_;
+    const int output = int8 ? AddInt8Tensor() : runtime_.AddTensor(kTfLiteFloat32, shape_);
+    AddBuiltin(kConv2d, inputs, output, params);
+  }
+
+  int AddInt8Tensor() {
+    const int tensor = runtime_.AddTensor(kTfLiteInt8, shape_);
+    runtime_.Quantize(tensor, {0.25f}, {stem_channels_});
+    return tensor;
+  }
+
+  void AddInt8Stem() {
+    AddBuiltin(kQuantize, {last_}, AddInt8Tensor(), uint8_t{0});
+    AddStem(true);
+    if (b_.Byte() & 1) AddPool(AddInt8Tensor());
+    AddBuiltin(kDequantize, {last_}, runtime_.AddTensor(kTfLiteFloat32, shape_), uint8_t{0});
   }
 
   void AddElementwise() {
@@ -317,6 +353,9 @@ class FuzzModel {
         return;
       case 6:
         tensor->params = {b_.Byte() == 0 ? -1.0f : 0.0f, b_.Wild()};
+        if (tensor->quantization.params != nullptr) {
+          runtime_.Quantize(tensor_index, {tensor->params.scale}, {tensor->params.zero_point});
+        }
         return;
       case 7:
         if (!node.inputs.empty()) {

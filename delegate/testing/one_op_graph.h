@@ -18,6 +18,12 @@ struct OneOpGraph {
   OneOpGraph(int op, const char* name, const Params& params)
       : op(op), name(name), params(params) {}
   TfLiteTensor* tensor(int index) { return runtime.tensor(index); }
+  std::vector<uint8_t> Options() const {
+    if (!has_params) return {};
+    const auto* bytes = reinterpret_cast<const uint8_t*>(&params);
+    return std::vector<uint8_t>(bytes, bytes + sizeof params);
+  }
+  void AddOp() { runtime.AddBuiltin(op, inputs, outputs, Options()); }
 
   FakeRuntime runtime;
   const int op;            // its number among the built-in ones
@@ -25,6 +31,7 @@ struct OneOpGraph {
   Params params;
   int input = 0, output = 0, signs = 0;
   std::vector<int> inputs, outputs;  // of the op
+  std::vector<int> seen;             // other outputs of the graph
   bool has_params = true, has_binary = true;
   const char* options[2] = {"isa", "auto"};
 };
@@ -38,12 +45,11 @@ class Applied {
     char* key = const_cast<char*>(graph->options[0]);
     char* value = const_cast<char*>(graph->options[1]);
     delegate_ = tflite_plugin_create_delegate(&key, &value, 1, nullptr);
-    const auto* params = reinterpret_cast<const uint8_t*>(&graph->params);
-    std::vector<uint8_t> bytes;
-    if (graph->has_params) bytes.assign(params, params + sizeof graph->params);
-    runtime.AddBuiltin(graph->op, graph->inputs, graph->outputs, bytes);
+    graph->AddOp();
     if (graph->has_binary) runtime.AddNode("LceQuantize", {graph->output}, {graph->signs}, {});
-    applied_ = runtime.ApplyDelegate(delegate_, {graph->input}, {graph->output, graph->signs});
+    std::vector<int> outputs = {graph->output, graph->signs};
+    outputs.insert(outputs.end(), graph->seen.begin(), graph->seen.end());
+    applied_ = runtime.ApplyDelegate(delegate_, {graph->input}, outputs);
   }
   ~Applied() {
     graph_->runtime.FreePartition();

@@ -109,5 +109,5 @@ int CheckLayer(unsigned seed) {
 }  // namespace sparsebnn
 
 int main(int argc, char** argv) {
-  return sparsebnn::CheckSeeds(argc, argv, 400, sparsebnn::CheckLayer);
+  return sparsebnn::CheckSeeds(argc, argv, 150, sparsebnn::CheckLayer);
 }

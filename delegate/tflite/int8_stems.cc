@@ -19,10 +19,14 @@ class Edges {
       const auto [node, registration] = Get(index);
       if (node == nullptr) continue;
       for (int i = 0; node->inputs != nullptr && i < node->inputs->size; ++i) {
-        readers_[node->inputs->data[i]].push_back(index);
+        Ends& ends = ends_[node->inputs->data[i]];
+        ends.reader = index;
+        ++ends.readers;
       }
       for (int i = 0; node->outputs != nullptr && i < node->outputs->size; ++i) {
-        writers_[node->outputs->data[i]].push_back(index);
+        Ends& ends = ends_[node->outputs->data[i]];
+        ends.writer = index;
+        ++ends.writers;
       }
     }
   }
@@ -45,20 +49,25 @@ class Edges {
   int Output(int index) const { return Get(index).first->outputs->data[0]; }
 
   // The only writer of a tensor that has one reader, and its only reader; -1 if it is otherwise.
-  int Writer(int tensor) const { return Only(tensor, writers_); }
-  int Reader(int tensor) const { return Only(tensor, readers_); }
+  int Writer(int tensor) const { return Find(tensor).writer; }
+  int Reader(int tensor) const { return Find(tensor).reader; }
 
  private:
-  int Only(int tensor, const std::map<int, std::vector<int>>& wanted) const {
-    const auto writers = writers_.find(tensor), readers = readers_.find(tensor);
-    const auto found = wanted.find(tensor);
-    const bool single = writers != writers_.end() && writers->second.size() == 1 &&
-                        readers != readers_.end() && readers->second.size() == 1;
-    return single ? found->second[0] : -1;
+  struct Ends {
+    int writers = 0, readers = 0;
+    int writer = -1, reader = -1;
+  };
+
+  Ends Find(int tensor) const {
+    const auto found = ends_.find(tensor);
+    if (found == ends_.end() || found->second.writers != 1 || found->second.readers != 1) {
+      return {};
+    }
+    return found->second;
   }
 
   TfLiteContext* const context_;
-  std::map<int, std::vector<int>> readers_, writers_;
+  std::map<int, Ends> ends_;
 };
 
 }  // namespace
@@ -83,14 +92,14 @@ Int8Stems::Int8Stems(TfLiteContext* context, const std::vector<int>& nodes) {
     stem.inputs = {edges.Get(quantize).first->inputs->data[0], inputs->data[1],
                    inputs->data[2]};
     if (MakeInt8Stem(context, stem, stem.nodes.size()) == nullptr) continue;
-    for (const int node : stem.nodes) convolution_of_[node] = index;
-    stems_[index] = std::move(stem);
+    for (const int node : stem.nodes) stem_of_[node] = stems_.size();
+    stems_.push_back(std::move(stem));
   }
 }
 
 const Int8StemNodes* Int8Stems::Of(int node) const {
-  const auto found = convolution_of_.find(node);
-  return found == convolution_of_.end() ? nullptr : &stems_.find(found->second)->second;
+  const auto found = stem_of_.find(node);
+  return found == stem_of_.end() ? nullptr : &stems_[found->second];
 }
 
 }  // namespace sparsebnn

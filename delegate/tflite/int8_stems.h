@@ -6,6 +6,7 @@
 #ifndef SPARSEBNN_TFLITE_INT8_STEMS_H_
 #define SPARSEBNN_TFLITE_INT8_STEMS_H_
 
+#include <cstddef>
 #include <map>
 #include <vector>
 
@@ -31,8 +32,8 @@ class Int8Stems {
   const Int8StemNodes* Of(int node) const;
 
  private:
-  std::map<int, Int8StemNodes> stems_;  // by their convolutions
-  std::map<int, int> convolution_of_;
+  std::vector<Int8StemNodes> stems_;
+  std::map<int, size_t> stem_of_;  // by node
 };
 
 }  // namespace sparsebnn

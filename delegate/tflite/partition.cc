@@ -117,8 +117,8 @@ bool Partition::ReadInt8Stem(TfLiteContext* context, const Int8StemNodes& stem,
     read.inputs = stem.inputs;
     read.producers = {-1};
     for (size_t other = 0; i == last && other <= last; ++other) {
-      if (other == head || Contains(params.output_tensors, stem.outputs[other])) continue;
-      read.also.emplace_back(stem.nodes[other], name(other));
+      const bool alone = other < last && Contains(params.output_tensors, stem.outputs[other]);
+      if (other != head && !alone) read.also.emplace_back(stem.nodes[other], name(other));
     }
     Add(std::move(read), stem.outputs[i], params);
   }

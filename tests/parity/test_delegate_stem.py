@@ -7,23 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.stem_model import RELU, RELU6, RELU_N1_TO_1, SAME, STEMS, VALID, Stem, values
-
-
-def check(runner, flat: bytes, x: np.ndarray, claimed: int = 1, **options) -> np.ndarray:
-    """Same bits with stem=1 as with stem=0, NaNs aside; that many ops are the delegate's."""
-    stock = runner.load(stem=0, glue=0)
-    theirs = runner.run_on(runner.interpreter(flat, stock, xnnpack=True), x)
-    delegate = runner.load(stem=1, **options)
-    interpreter = runner.interpreter(flat, delegate, xnnpack=True)
-    ours = runner.run_on(interpreter, x)
-    nodes = [n for p in runner.profile(delegate)["partitions"] for n in p["nodes"]]
-    assert sum(n["op"] == "CONV_2D" for n in nodes) == claimed
-    for our, their in zip(ours, theirs, strict=True):
-        nan = np.isnan(their)
-        np.testing.assert_array_equal(np.isnan(our), nan)
-        np.testing.assert_array_equal(our[~nan].view(np.int32), their[~nan].view(np.int32))
-    return ours[0]
+from tests.stem_model import (
+    RELU,
+    RELU6,
+    RELU_N1_TO_1,
+    SAME,
+    STEMS,
+    VALID,
+    Stem,
+    same_as_xnnpack,
+    values,
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -49,7 +43,7 @@ def test_random_geometry(runner, data):
     if not isas:
         pytest.skip("needs fused multiply-add")
     options = {"isa": draw(st.sampled_from(isas)), "num_threads": draw(st.integers(1, 4))}
-    check(runner, stem.bytes(), values(shape), **options)
+    same_as_xnnpack(runner, stem.bytes(), values(shape), **options)
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -61,7 +55,7 @@ def test_a_pool_behind_it(runner, name, threads):
         for pool in ((3, 2), (2, 2), (3, 1), (1, 2)):
             flat = Stem(shape, filters, stride=(stride, stride), pool=pool).bytes()
             claimed = int(isa != "scalar")
-            check(runner, flat, values(shape), claimed, isa=isa, num_threads=threads)
+            same_as_xnnpack(runner, flat, values(shape), claimed, isa=isa, num_threads=threads)
     delegate = runner.load()
     interpreter = runner.interpreter(flat, delegate)
     interpreter.allocate_tensors()
@@ -81,7 +75,7 @@ def test_values_that_arithmetic_stumbles_over(runner, name, value):
         x[..., ::5, ::7, :] = value
         stem.kernel[::3, ::2] = value
         stem.bias[::2] = -0.0
-        check(runner, stem.bytes(), x, claimed=int(has_stem(runner)))
+        same_as_xnnpack(runner, stem.bytes(), x, claimed=int(has_stem(runner)))
 
 
 def has_stem(runner) -> bool:
@@ -92,8 +86,10 @@ def test_a_resized_batch(runner):
     shape, filters, stride = STEMS["ReActNet"]
     flat = Stem(shape, filters, stride=(stride, stride)).bytes()
     batches, claimed = values((5, *shape[1:])), int(has_stem(runner))
-    ours = check(runner, flat, batches, claimed)
-    one_by_one = [check(runner, flat, batches[i : i + 1], claimed) for i in range(5)]
+    ours, _ = same_as_xnnpack(runner, flat, batches, claimed)
+    one_by_one = [
+        same_as_xnnpack(runner, flat, batches[i : i + 1], claimed)[0] for i in range(5)
+    ]
     np.testing.assert_array_equal(ours, np.concatenate(one_by_one))
 
 
@@ -108,9 +104,11 @@ def test_what_is_left_to_the_runtime(runner):
         ((1, 30, 30, 3), (16, 12, 12), 1),
     ):
         stem = Stem(shape, filters, stride=(stride, stride))
-        check(runner, stem.bytes(), values(shape), claimed=0)
+        same_as_xnnpack(runner, stem.bytes(), values(shape), claimed=0)
     shape, filters, stride = STEMS["CIFAR"]
     stem = Stem(shape, filters)
     stem.options["dilation_w_factor"] = 2
-    check(runner, stem.bytes(), values(shape), claimed=0)
-    check(runner, Stem(shape, filters).bytes(), values(shape), claimed=0, isa="scalar")
+    same_as_xnnpack(runner, stem.bytes(), values(shape), claimed=0)
+    same_as_xnnpack(
+        runner, Stem(shape, filters).bytes(), values(shape), claimed=0, isa="scalar"
+    )

@@ -60,6 +60,6 @@ struct Tile {
 
 }  // namespace
 
-void RunInt8StemRow__avx2(const Int8StemRow& row) { RunStemRow<Tile, 8, 6, 4, 2>(row); }
+void RunInt8StemRow__avx2(const Int8StemRow& row) { RunStemRow<Tile, 8, 6, 2, 2>(row); }
 
 }  // namespace sparsebnn

@@ -55,6 +55,6 @@ struct Tile {
 
 }  // namespace
 
-void RunInt8StemRow__vnni(const Int8StemRow& row) { RunStemRow<Tile, 16, 14, 8, 4>(row); }
+void RunInt8StemRow__vnni(const Int8StemRow& row) { RunStemRow<Tile, 16, 14, 4, 4>(row); }
 
 }  // namespace sparsebnn

@@ -12,7 +12,12 @@ lce_interpreter = pytest.importorskip(
 )
 
 from keras_sparsebnn._keras import keras, lq  # noqa: E402
-from keras_sparsebnn.converters import convert_file, convert_keras_model, inspect  # noqa: E402
+from keras_sparsebnn.converters import (  # noqa: E402
+    ConversionError,
+    convert_file,
+    convert_keras_model,
+    inspect,
+)
 from keras_sparsebnn.models import MODELS  # noqa: E402
 from keras_sparsebnn.quantizers import FixedSubset  # noqa: E402
 from keras_sparsebnn.runtime import Interpreter, delegate_library  # noqa: E402
@@ -95,33 +100,53 @@ def test_every_binary_layer_is_one_operator(converted):
     assert sum(x.options["pad_values"] != 1 for x in found.binary_layers) == scores
 
 
+def run(flat, x, *, xnnpack=True, **options):
+    """The output in a stock interpreter with the delegate, and the nodes of its profile."""
+    _, library = import_stock()
+    kind = library.OpResolverType
+    resolver = kind.AUTO if xnnpack else kind.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    strings = DelegateOptions(profile=True, **options).strings()
+    delegate = library.load_delegate(str(delegate_library()), strings)
+    interpreter = library.Interpreter(
+        model_content=flat,
+        experimental_delegates=[delegate],
+        experimental_op_resolver_type=resolver,
+    )
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    nodes = [n for p in json.loads(profile_json(delegate))["partitions"] for n in p["nodes"]]
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"]), nodes
+
+
 @pytest.mark.parametrize("xnnpack", [True, False])
 def test_float_ops_that_the_delegate_runs_change_no_bit(converted, xnnpack):
     """The runtime's own ops, by XNNPACK and built in, against the delegate's."""
     name, _, flat = converted
-    _, library = import_stock()
-    kind = library.OpResolverType
-    resolver = kind.AUTO if xnnpack else kind.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     x = np.random.default_rng(4).normal(size=(1, *SHAPE)).astype(np.float32)
     results = []
     for glue in (False, True):
-        options = DelegateOptions(glue=glue, profile=True).strings()
-        delegate = library.load_delegate(str(delegate_library()), options)
-        interpreter = library.Interpreter(
-            model_content=flat,
-            experimental_delegates=[delegate],
-            experimental_op_resolver_type=resolver,
-        )
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
-        interpreter.invoke()
-        results.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
-        nodes = [
-            n for p in json.loads(profile_json(delegate))["partitions"] for n in p["nodes"]
-        ]
+        result, nodes = run(flat, x, xnnpack=xnnpack, glue=glue)
+        results.append(result)
         fused = sum(n["kernel"].startswith("in node") for n in nodes)
         assert (fused > 0) == (glue and name != "oblivious")  # which has bits only
     np.testing.assert_array_equal(*results)
+
+
+def test_an_int8_stem_that_the_delegate_runs_changes_no_bit(converted):
+    """XNNPACK's QUANTIZE, CONV_2D, MAX_POOL_2D and DEQUANTIZE against the delegate's."""
+    name, _, flat = converted
+    x = np.random.default_rng(4).normal(size=(1, *SHAPE)).astype(np.float32)
+    try:
+        flat = convert_file(flat, stem_images=x)
+    except ConversionError:
+        assert name == "oblivious"  # a binary stem
+        return
+    theirs, _ = run(flat, x, stem=False)
+    ours, nodes = run(flat, x)
+    np.testing.assert_array_equal(ours, theirs)
+    if nodes[0]["kernel"].startswith("stem int8"):
+        assert {"QUANTIZE", "DEQUANTIZE"} <= {n["op"] for n in nodes}
 
 
 def test_the_sub_bit_file_holds_the_same(converted):
