@@ -178,6 +178,9 @@ void RangesAreChecked() {
     EXPECT(with(257 * 0.4f / 0.02f, zeros, 0));  // a multiplier of 257
     EXPECT(with(1e-12f, zeros, 0));
   }
+  EXPECT(Claims<Graph>([](Graph* g) { g->runtime.Quantize(g->filter, g->scales, {0}); }) ==
+         HasStem());
+  EXPECT(Leaves([](Graph* g) { g->runtime.Quantize(g->filter, g->scales, {1}); }));
   // Nothing is left between the bounds of the activation.
   EXPECT(Leaves([](Graph* g) {
     for (const int tensor : {g->convolved, g->pooled}) {

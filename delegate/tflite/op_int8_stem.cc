@@ -20,8 +20,8 @@ constexpr float kMaxMultiplier = 256.0f;
 
 bool IsScale(float value) { return value > 0.0f && std::isnormal(value); }
 
-// What a tensor that is neither constant nor a variable says of its quantization; null if that is
-// not int8 with `scales` scales and zero points.
+// What an int8 tensor says of its quantization; null if that is not `scales` scales, and as many zero
+// points or one for all: some runtimes leave out the others.
 const TfLiteAffineQuantization* ReadQuantization(const TfLiteTensor* tensor, bool constant,
                                                  int scales) {
   if (tensor == nullptr || tensor->type != kTfLiteInt8 || tensor->sparsity != nullptr ||
@@ -33,7 +33,8 @@ const TfLiteAffineQuantization* ReadQuantization(const TfLiteTensor* tensor, boo
   const auto* params =
       static_cast<const TfLiteAffineQuantization*>(tensor->quantization.params);
   const bool complete = params->scale != nullptr && params->zero_point != nullptr &&
-                        params->scale->size == scales && params->zero_point->size == scales;
+                        params->scale->size == scales &&
+                        (params->zero_point->size == scales || params->zero_point->size == 1);
   return complete ? params : nullptr;
 }
 
@@ -81,11 +82,13 @@ bool ReadFilter(const TfLiteTensor* filter, Int8StemOptions* options) {
   for (int o = 0; o < g->channels_out; ++o) {
     const float scale = params->scale->data[o];
     const float multiplier = options->image.scale * scale / options->output.scale;
-    if (!IsScale(scale) || params->zero_point->data[o] != 0 ||
-        !(multiplier >= kMinMultiplier && multiplier < kMaxMultiplier)) {
+    if (!IsScale(scale) || !(multiplier >= kMinMultiplier && multiplier < kMaxMultiplier)) {
       return false;
     }
     options->multipliers.push_back(multiplier);
+  }
+  for (int o = 0; o < params->zero_point->size; ++o) {
+    if (params->zero_point->data[o] != 0) return false;
   }
   // -128 is no weight in TFLite, and two products with it are more than a kernel can hold.
   const auto* weights = static_cast<const int8_t*>(filter->data);
