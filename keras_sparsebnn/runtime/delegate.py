@@ -75,8 +75,8 @@ class DelegateOptions:
         isa: one of `ISAS`.
         profile: whether it measures the time of every node.
         glue: whether it also runs float elementwise ops and max pools beside binary ones.
-        stem: whether it also runs convolutions of few channels, as networks begin with, in float
-            or int8.
+        stem: whether it also runs convolutions of few channels, as networks begin with, in
+            float or int8.
 
     Raises:
         SparseBNNError: `kernel` or `isa` is not in its list.
