@@ -1,9 +1,6 @@
 """Runs on a Ray cluster: one of its two machines is killed while it trains."""
 
-import contextlib
 import json
-import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,9 +13,8 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments import Matrix
 from keras_sparsebnn.experiments.executor import Demand, RunOrder
 from keras_sparsebnn.experiments.ray_executor import MOST_LOSSES, RayExecutor, _work
+from tests.unit.conftest import added
 from tests.unit.experiments.small_matrix import MATRIX, NAME, PATIENCE
-
-NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
 
 
 def order(folder):
@@ -147,41 +143,6 @@ def test_without_ray(tmp_path, monkeypatch, capsys):
     assert main(["experiment", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "Expected Ray for --executor ray, found none. Run: pip install" in line
-
-
-@pytest.fixture(scope="module")
-def ray():
-    """Ray; its absence fails the test where SPARSEBNN_CLUSTER is "required"."""
-    if os.environ.get("SPARSEBNN_CLUSTER") == "required":
-        import ray
-    else:
-        ray = pytest.importorskip("ray", reason="needs the [cluster] extra")
-    return ray
-
-
-def added(cluster, **options):
-    """A machine more. Its agents get ports: Ray waits 15 s for those that choose their own."""
-    agents = ("metrics_agent", "metrics_export", "dashboard_agent_listen", "runtime_env_agent")
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in agents]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        ports = [each.getsockname()[1] for each in sockets]
-    named = {f"{agent}_port": port for agent, port in zip(agents, ports, strict=True)}
-    return cluster.add_node(**NODE, **named, **options)
-
-
-@pytest.fixture
-def cluster(ray):
-    """A machine of one CPU, held by a task of the test's, so that runs go to others."""
-    from ray.cluster_utils import Cluster
-
-    made = Cluster()
-    added(made, include_dashboard=False)
-    ray.init(made.address, log_to_driver=False, logging_level="ERROR")
-    yield made
-    ray.shutdown()
-    made.shutdown()
 
 
 class Experiment:

@@ -16,6 +16,7 @@ from keras_sparsebnn._files import locked
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.cli import main
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.experiments.ray_executor import RayExecutor
 from keras_sparsebnn.saved_models import load_model
 from keras_sparsebnn.search import Budget, Evaluator, SearchConfig, Supernet, export, search
 from keras_sparsebnn.search.figure import candidates_figure
@@ -93,6 +94,19 @@ def finished(config, tmp_path_factory):
     """The folder of a search, and its result."""
     folder = tmp_path_factory.mktemp("search")
     return SearchFolder(folder), search(config, folder, executor=InThisProcess)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_candidates_are_evaluated_on_a_cluster(config, finished, cluster, tmp_path):
+    search(config, tmp_path, executor=lambda: RayExecutor(cluster.address))
+    expected, found = (
+        known_candidates(folder.candidates) for folder in (finished[0], SearchFolder(tmp_path))
+    )
+    assert len(found) >= 2
+    assert found.keys() == expected.keys()
+    for genes, candidate in found.items():
+        # A task has one thread; that may round another way.
+        assert candidate.score == pytest.approx(expected[genes].score, abs=0.02)
 
 
 def dataset(config):
