@@ -1,22 +1,57 @@
-"""The stem on AArch64, and a pool behind it = XNNPACK's float ops there, bit for bit."""
+"""Stems on AArch64, float and int8, and a pool behind = XNNPACK's ops there, bit for bit."""
 
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from delegate.arm import emulate
+from delegate.arm.architecture import AARCH64
+from keras_sparsebnn.converters.int8_stem import Range, quantize_stem
+from tests.arm.conftest import finish
 from tests.stem_model import RELU6, STEMS, Stem, values
 
 SCRIPT = Path(__file__).with_name("run_stems.py")
 
 
-def test_equals_xnnpack(sysroot, wheel, run_guest, tmp_path):
+RANGES = Range.spanning(-2.1, 2.4), Range.spanning(-9, 11)
+
+
+@pytest.fixture(scope="module")
+def library(wheel, tmp_path_factory):
     with zipfile.ZipFile(wheel) as archive:
-        library = archive.extract(
-            "keras_sparsebnn/runtime/libsparsebnn_delegate.so", path=tmp_path / "library"
+        return archive.extract(
+            "keras_sparsebnn/runtime/libsparsebnn_delegate.so",
+            path=tmp_path_factory.mktemp("library"),
         )
+
+
+@pytest.fixture(scope="module")
+def guest(sysroot, library):
+    """Runs a folder's models; returns what ran each stem."""
+
+    def run(folder, core=AARCH64.core):
+        own = replace(AARCH64, core=core)
+        command = emulate.python_command(sysroot, [sysroot / "site"], architecture=own)
+        return finish([*command, str(SCRIPT), library, str(folder)]).split("\n")[:-1]
+
+    return run
+
+
+def check(folder):
+    for model in folder.glob("*.tflite"):
+        theirs, ours = (np.load(f"{model}.{stem}.npy") for stem in (0, 1))
+        nan = np.isnan(theirs)
+        assert not nan.all()
+        np.testing.assert_array_equal(np.isnan(ours), nan)
+        np.testing.assert_array_equal(ours[~nan].view(np.int32), theirs[~nan].view(np.int32))
+
+
+def test_equals_xnnpack(guest, tmp_path):
     for wild, (name, (shape, filters, stride)) in enumerate(STEMS.items()):
         options = {"activation": RELU6} if wild % 2 else {"pool": (3, 2)}
         stem = Stem(shape, filters, stride=(stride, stride), **options)
@@ -26,10 +61,19 @@ def test_equals_xnnpack(sysroot, wheel, run_guest, tmp_path):
             stem.bias[::2] = -0.0
         (tmp_path / f"{name}.tflite").write_bytes(stem.bytes())
         np.save(tmp_path / f"{name}.npy", x)
-    run_guest(sysroot / "site", SCRIPT, library, tmp_path)
-    for model in tmp_path.glob("*.tflite"):
-        theirs, ours = (np.load(f"{model}.{stem}.npy") for stem in (0, 1))
-        nan = np.isnan(theirs)
-        assert not nan.all()
-        np.testing.assert_array_equal(np.isnan(ours), nan)
-        np.testing.assert_array_equal(ours[~nan].view(np.int32), theirs[~nan].view(np.int32))
+    assert guest(tmp_path) == ["stem neon"] * len(STEMS)
+    check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("core", "kernel"), [("cortex-a72", "int8 neon"), ("cortex-a76", "int8 dotprod")]
+)
+def test_int8_equals_xnnpack(guest, tmp_path, core, kernel):
+    for name in ("ResNet-18", "QuickNet"):
+        shape, filters, stride = STEMS[name]
+        options = {"pool": (3, 2)} if name == "ResNet-18" else {"activation": RELU6}
+        stem = Stem(shape, filters, stride=(stride, stride), **options)
+        (tmp_path / f"{name}.tflite").write_bytes(quantize_stem(stem.bytes(), RANGES))
+        np.save(tmp_path / f"{name}.npy", values(shape))
+    assert guest(tmp_path, core) == [f"stem {kernel}"] * 2
+    check(tmp_path)
