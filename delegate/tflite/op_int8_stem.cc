@@ -1,6 +1,7 @@
 // QUANTIZE, CONV_2D of int8 with few input channels, perhaps MAX_POOL_2D, and DEQUANTIZE, as one op:
 // from a float image to a float map. It can also end earlier, for whoever wants to see what is
 // between; that is slower.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -52,10 +53,12 @@ bool IsDenseConstant(const TfLiteTensor* tensor, TfLiteType type, Shape* shape) 
          ShapeOf(tensor->dims, shape) && shape->Bytes(type, &bytes) && tensor->bytes >= bytes;
 }
 
-// A bound of the activation in steps, as XNNPACK rounds it.
+// A bound of the activation in steps, as XNNPACK rounds it: to the nearest, the even one of two. What
+// 1.5 * 2^23 is added to has no place for a fraction.
 int Bound(float value, const Int8Range& range) {
+  constexpr float kMagic = 12582912.0f;
   const float q = value / range.scale + static_cast<float>(range.zero_point);
-  return static_cast<int>(std::nearbyint(std::fmin(std::fmax(q, -128.0f), 127.0f)));
+  return static_cast<int>(std::clamp(q, -128.0f, 127.0f) + kMagic - kMagic);
 }
 
 // What the file says of a stem, all of it checked.
