@@ -7,11 +7,12 @@ r"""The first float layers of a .tflite in int8, activations too: what lies befo
     w_q = round(w / s_o),   b_q = round(b / (s_x s_o))          o: the output channel
 
 An image has 8 bits by nature, and the 7x7 stem of ResNet-18 has 118 M multiply-adds in float. Stock
-int8 kernels are exact in their sums and are there in every runtime; whether they pay, with a
-QUANTIZE before and a DEQUANTIZE after, depends on stem and processor, see
-docs/whole-networks.md. The scales s_x and s_y are calibrated: they span what images give in float.
+int8 kernels are exact in their sums and are there in every runtime, but slow with 3 channels; the
+delegate has one for a stem of a single convolution, with QUANTIZE, DEQUANTIZE and a max pool
+between. What that gains is in docs/whole-networks.md. The scales s_x and s_y are calibrated: they span what images give in float.
 
-The last step, a product and a rounding, is a runtime's own: two may differ by one step `s_y`.
+The last step, a product and a rounding, is a runtime's own: two may differ by one step `s_y`. The
+delegate's is XNNPACK's.
 
 References: Jacob et al., "Quantization and training of neural networks for efficient
 integer-arithmetic-only inference", CVPR 2018, arXiv:1712.05877, sections 2.1 to 2.4; TFLite's
