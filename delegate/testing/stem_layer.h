@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "kernels/stem/stem.h"
@@ -30,6 +32,14 @@ inline StemGeometry DrawStemGeometry(std::mt19937* random) {
   g.stride_height = drawn.stride_height, g.stride_width = drawn.stride_width;
   g.padding_top = drawn.padding_top, g.padding_left = drawn.padding_left;
   return g;
+}
+
+inline std::string Describe(const StemGeometry& g) {
+  char text[160];
+  std::snprintf(text, sizeof text, "%dx%dx%d to %d, filter %dx%d, stride %dx%d", g.input_height,
+                g.input_width, g.channels_in, g.channels_out, g.filter_height, g.filter_width,
+                g.stride_height, g.stride_width);
+  return text;
 }
 
 // Calls tap(place in the filter, place in the image) for what output y, x, of image b sums up; the

@@ -94,10 +94,8 @@ int CheckLayer(unsigned seed) {
             SameBits(Added(Pooled(g, expected)), pooled.stored)) {
           continue;
         }
-        std::printf(
-            "seed %u: %s differs with %d threads: %dx%dx%d to %d, filter %dx%d, stride %dx%d\n",
-            seed, stem.kernel(), threads, g.input_height, g.input_width, g.channels_in,
-            g.channels_out, g.filter_height, g.filter_width, g.stride_height, g.stride_width);
+        std::printf("seed %u: %s differs with %d threads: %s\n", seed, stem.kernel(), threads,
+                    Describe(g).c_str());
         ++failures;
       }
     }

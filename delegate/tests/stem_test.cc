@@ -69,12 +69,8 @@ int CheckLayer(unsigned seed) {
           EpilogueAgrees(layer, stem, isa, &pool, &workspace, expected)) {
         continue;
       }
-      const StemGeometry& g = layer.g;
-      std::printf(
-          "seed %u: stem %s differs with %d threads: %dx%dx%d to %d, filter %dx%d, "
-          "stride %dx%d\n",
-          seed, IsaName(isa), threads, g.input_height, g.input_width, g.channels_in,
-          g.channels_out, g.filter_height, g.filter_width, g.stride_height, g.stride_width);
+      std::printf("seed %u: stem %s differs with %d threads: %s\n", seed, IsaName(isa), threads,
+                  Describe(layer.g).c_str());
       ++failures;
     }
   }

@@ -33,6 +33,27 @@ Shape ShapeOf4(int a, int b, int c, int d) {
   return shape;
 }
 
+// What the window of `g`, a stem's or a pool's, makes of a map. False if it does not fit into it,
+// or the map is too large.
+template <typename WindowGeometry>
+bool SlideOver(const Shape& map, int option, WindowGeometry* g) {
+  SlidingWindow rows, columns;
+  const Padding padding = PaddingOf(option);
+  if (map.rank != 4 || *std::max_element(map.dims, map.dims + 4) > kMaxExtent ||
+      !Slide(padding, map.dims[1], g->filter_height, g->stride_height, 1, &rows) ||
+      !Slide(padding, map.dims[2], g->filter_width, g->stride_width, 1, &columns)) {
+    return false;
+  }
+  g->batch = map.dims[0];
+  g->input_height = map.dims[1];
+  g->input_width = map.dims[2];
+  g->output_height = rows.output;
+  g->output_width = columns.output;
+  g->padding_top = rows.padding_before;
+  g->padding_left = columns.padding_before;
+  return true;
+}
+
 }  // namespace
 
 bool IsBuiltin(const TfLiteNode& node, const TfLiteRegistration& registration, int32_t code,
@@ -67,22 +88,8 @@ bool ReadStemFilter(const Shape& filter, const TfLiteConvParams& params, StemGeo
 }
 
 bool ReadStemImage(const Shape& image, const TfLiteConvParams& params, StemGeometry* g) {
-  SlidingWindow rows, columns;
-  const Padding padding = PaddingOf(params.padding);
-  if (image.rank != 4 || image.dims[3] != g->channels_in ||
-      *std::max_element(image.dims, image.dims + 3) > kMaxExtent ||
-      !Slide(padding, image.dims[1], g->filter_height, g->stride_height, 1, &rows) ||
-      !Slide(padding, image.dims[2], g->filter_width, g->stride_width, 1, &columns)) {
-    return false;
-  }
-  g->batch = image.dims[0];
-  g->input_height = image.dims[1];
-  g->input_width = image.dims[2];
-  g->output_height = rows.output;
-  g->output_width = columns.output;
-  g->padding_top = rows.padding_before;
-  g->padding_left = columns.padding_before;
-  return Stem::WorkspaceBytes(*g) <= kMaxScratchBytes;
+  return SlideOver(image, params.padding, g) && image.dims[3] == g->channels_in &&
+         Stem::WorkspaceBytes(*g) <= kMaxScratchBytes;
 }
 
 Shape StemFilterShape(const StemGeometry& g) {
@@ -104,25 +111,12 @@ bool ReadPoolOptions(const TfLiteNode& node, TfLitePoolParams* params) {
 }
 
 bool ReadPool(const Shape& map, const TfLitePoolParams& params, PoolGeometry* g) {
-  const Padding padding = PaddingOf(params.padding);
-  SlidingWindow rows, columns;
   g->filter_height = params.filter_height;
   g->filter_width = params.filter_width;
   g->stride_height = params.stride_height;
   g->stride_width = params.stride_width;
-  if (map.rank != 4 || *std::max_element(map.dims, map.dims + 4) > kMaxExtent ||
-      !Slide(padding, map.dims[1], g->filter_height, g->stride_height, 1, &rows) ||
-      !Slide(padding, map.dims[2], g->filter_width, g->stride_width, 1, &columns)) {
-    return false;
-  }
-  g->batch = map.dims[0];
-  g->input_height = map.dims[1];
-  g->input_width = map.dims[2];
+  if (!SlideOver(map, params.padding, g)) return false;
   g->values = map.dims[3];
-  g->output_height = rows.output;
-  g->output_width = columns.output;
-  g->padding_top = rows.padding_before;
-  g->padding_left = columns.padding_before;
   return FloatPool::ScratchFloats(*g) <= kMaxScratchBytes / sizeof(float);
 }
 

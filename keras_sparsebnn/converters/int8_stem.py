@@ -9,7 +9,8 @@ r"""The first float layers of a .tflite in int8, activations too: what lies befo
 An image has 8 bits by nature, and the 7x7 stem of ResNet-18 has 118 M multiply-adds in float. Stock
 int8 kernels are exact in their sums and are there in every runtime, but slow with 3 channels; the
 delegate has one for a stem of a single convolution, with QUANTIZE, DEQUANTIZE and a max pool
-between. What that gains is in docs/whole-networks.md. The scales s_x and s_y are calibrated: they span what images give in float.
+between. What that gains is in docs/whole-networks.md. The scales s_x and s_y are calibrated:
+they span what images give in float.
 
 The last step, a product and a rounding, is a runtime's own: two may differ by one step `s_y`. The
 delegate's is XNNPACK's.

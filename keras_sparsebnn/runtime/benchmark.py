@@ -120,8 +120,10 @@ def benchmark(
     for name, value in (("runs", runs), ("warmup", warmup)):
         if not 1 <= value <= MAX_RUNS:
             raise SparseBNNError(f"Expected `{name}` to be in [1, {MAX_RUNS}], got {value}.")
+    counts = list(num_threads) if isinstance(num_threads, Sequence) else [num_threads]
+    if not counts:
+        raise SparseBNNError("Expected `num_threads` to be a number or several, got none.")
     blocks = [min(BLOCK, runs - start) for start in range(0, runs, BLOCK)]
-    counts = [num_threads] if isinstance(num_threads, int) else num_threads
     cases = [
         (os.fspath(model), name, threads)
         for model in models

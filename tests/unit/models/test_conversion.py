@@ -145,8 +145,8 @@ def test_an_int8_stem_that_the_delegate_runs_changes_no_bit(converted):
     theirs, _ = run(flat, x, stem=False)
     ours, nodes = run(flat, x)
     np.testing.assert_array_equal(ours, theirs)
-    if nodes[0]["kernel"].startswith("stem int8"):
-        assert {"QUANTIZE", "DEQUANTIZE"} <= {n["op"] for n in nodes}
+    claimed = any(n["kernel"].startswith("stem int8") for n in nodes)
+    assert claimed == (name != "quicknet")  # which begins with more than a convolution
 
 
 def test_the_sub_bit_file_holds_the_same(converted):

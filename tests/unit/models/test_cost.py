@@ -71,7 +71,8 @@ def test_operations_of_bcdnet(built):
 
 
 def test_the_page_has_the_table(built):
-    assert "networks" in names((DOCS / "networks.md").read_text("utf-8"))
+    tables = names((DOCS / "networks.md").read_text("utf-8"))
+    assert tables == ["networks", "multi_bit", "systems"]
     assert stale({"networks": lambda: built[1]}) == []
 
 

@@ -103,6 +103,7 @@ class TestBenchmark:
             ("m.tflite", {}, r"a list of \.tflite paths, got 'm\.tflite'"),
             (["m.tflite"], {"runs": 0}, r"`runs` to be in \[1, 1000000\], got 0"),
             (["m.tflite"], {"warmup": 10**7}, "`warmup` to be in .* got 10000000"),
+            (["m.tflite"], {"num_threads": []}, "`num_threads` to be a number or several"),
         ],
     )
     def test_wrong_arguments(self, models, options, message):
