@@ -19,7 +19,7 @@ from keras_sparsebnn.transforms.kernels import latent_kernel
 from keras_sparsebnn.transforms.restriction import replaced_options, restrict
 from keras_sparsebnn.transforms.walk import leaf_layers
 
-__all__ = ["CodewordProbe", "allocate", "sensitivity"]
+__all__ = ["CodewordProbe", "allocate", "kernel_bits", "sensitivity"]
 
 Batches = Iterable[tuple[tf.Tensor, tf.Tensor]]
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -35,9 +35,10 @@ def allocate(
 ) -> dict[str, int]:
     r"""n for each binary 3x3 layer of a trained 1-bit `model`, under a budget.
 
-    Minimises `sum_l (L(l, n_l) - L)` subject to `sum_l C_l log2(n_l) <= bits_per_weight 9 sum_l
+    Minimises `sum_l (L(l, n_l) - L)` subject to `sum_l bits(l, n_l) <= bits_per_weight 9 sum_l
     C_l`, where `L(l, n)` is the loss with layer l alone restricted to n codewords, see
-    `sensitivity`, and `C_l` the number of its kernels. Codebooks do not count, as in `summary`.
+    `sensitivity`, and `C_l` the number of its kernels. A layer takes `C_l log2(n) + 9 n` bits,
+    the codebook counted: in a small layer it outweighs the kernels; or `9 C_l` as 1-bit.
     It takes the layers' losses to add up, and measures them before any training with codewords.
 
     Args:
@@ -78,9 +79,21 @@ def allocate(
         if layer.name in losses
     }
     costs = [list(losses[name].values()) for name in names]
-    sizes = [[kernels[name] * math.log2(n) / 9 for n in losses[name]] for name in names]
-    chosen = cheapest_choice(costs, sizes, bits_per_weight * sum(kernels.values()))
+    sizes = [[kernel_bits(kernels[name], n) for n in losses[name]] for name in names]
+    chosen = cheapest_choice(costs, sizes, bits_per_weight * 9 * sum(kernels.values()))
     return {name: list(losses[name])[i] for name, i in zip(names, chosen, strict=True)}
+
+
+def kernel_bits(kernels: int, codewords: int) -> float:
+    """Bits of a layer's 3x3 kernels with their codebook; 512 codewords need none.
+
+    Example:
+        >>> kernel_bits(256, 16), kernel_bits(256, 512)
+        (1168.0, 2304.0)
+    """
+    if codewords == 512:
+        return 9.0 * kernels
+    return kernels * math.log2(codewords) + 9 * codewords
 
 
 def sensitivity(

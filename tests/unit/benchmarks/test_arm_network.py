@@ -257,7 +257,9 @@ def test_targets_say_what_is_not_reached(tables, monkeypatch):
     monkeypatch.setattr(tables, "newest", lambda name: other)
     text = tables.targets()
     assert "| ResNet-18, binary, A72, instructions | at most 70 M | 3 M | yes |" in text
-    assert "| ResNet-18, binary, int8 stem, N1, instructions | at most 55 M | 3 M | yes |" in text
+    assert (
+        "| ResNet-18, binary, int8 stem, N1, instructions | at most 55 M | 3 M | yes |" in text
+    )
     assert "int8 MobileNet v1 0.5 | at most 1 | 2 | no |" in text
     assert "| QuickNet, binary, A72, cycles by those of LCE, estimated | at most 0.9 |" in text
     assert "int8 stem, likewise, LCE's stem in float | at most 0.9 |" in text

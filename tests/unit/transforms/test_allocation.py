@@ -54,11 +54,12 @@ def test_is_the_loss_of_restricting_one_layer(model, data, rises):
 
 def bits(chosen):
     kernels = dict(zip((f"binary{i}" for i in range(3)), (64, 128, 512), strict=True))
-    used = sum(kernels[name] * math.log2(n) / 9 for name, n in chosen.items())
-    return used / sum(kernels.values())
+    indices = sum(kernels[name] * math.log2(n) for name, n in chosen.items())
+    codebooks = sum(9 * n for n in chosen.values() if n < 512)
+    return (indices + codebooks) / (9 * sum(kernels.values()))
 
 
-@pytest.mark.parametrize("budget", [2 / 9, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("budget", [0.25, 0.3, 0.6, 1.0])
 def test_stays_within_the_budget_and_uses_it(model, data, rises, budget):
     chosen = ksb.allocate(
         model, data, bits_per_weight=budget, candidates=(4, 64, 512), loss=LOSS
@@ -74,6 +75,12 @@ def test_stays_within_the_budget_and_uses_it(model, data, rises, budget):
                 other = dict(zip(names, (a, b, c), strict=True))
                 if bits(other) <= budget + 1e-9:
                     assert cost <= sum(rises[k][n] for k, n in other.items()) + 1e-9
+
+
+def test_codebooks_count(model, data):
+    """The 64 kernels of binary0 take 576 bits as they are, 832 with 64 codewords."""
+    chosen = ksb.allocate(model, data, bits_per_weight=0.86, candidates=(64, 512), loss=LOSS)
+    assert chosen == {"binary0": 512, "binary1": 512, "binary2": 64}
 
 
 def test_what_it_returns_is_taken_everywhere(model, data):
