@@ -35,7 +35,7 @@ class Regime:
 
 BOTH = (("structured", "random"), ("structured_fl", "facility_location"))
 REGIMES = {
-    "short": Regime("CIFAR-10, 4 epochs", "cifar10", ("matrix.json", "others.json"), BOTH),
+    "short": Regime("CIFAR-10, 4 epochs", "cifar10", ("matrix.json",), BOTH),
 }
 
 
