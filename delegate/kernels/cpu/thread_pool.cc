@@ -30,6 +30,7 @@ class ThreadPool::Workers {
   void Start(int count) {
     if (started_) return;
     started_ = true;
+    shares_ = std::make_unique<Share[]>(static_cast<size_t>(count) + 1);
     for (int thread = 1; thread <= count; ++thread) {
       // Not std::thread, whose failure to start is an exception.
       auto worker = std::make_unique<Worker>();
@@ -40,13 +41,17 @@ class ThreadPool::Workers {
     }
   }
 
-  int count() const { return static_cast<int>(workers_.size()); }
+  // The caller and the workers.
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   void Run(int count, Body body, const void* context) {
-    count_ = count;
     body_ = body;
     context_ = context;
-    next_.store(0, std::memory_order_relaxed);
+    for (int64_t t = 0, first = 0; t < threads(); ++t) {
+      shares_[t].next.store(static_cast<int>(first), std::memory_order_relaxed);
+      first = (t + 1) * count / threads();
+      shares_[t].end = static_cast<int>(first);
+    }
     open_.store(++loop_);
     if (sleeping_.load() > 0) {
       {
@@ -54,7 +59,7 @@ class ThreadPool::Workers {
       }
       start_.WakeAll();
     }
-    TakeShare(0);
+    TakeShares(0);
     // Who has not come by now need not: nothing is left to do.
     open_.store(0);
     for (Wait wait; active_.load() > 0;) {
@@ -107,7 +112,7 @@ class ThreadPool::Workers {
       const unsigned long loop = open_.load();
       if (loop != 0 && loop != seen) {
         seen = loop;
-        TakeShare(thread);
+        TakeShares(thread);
       }
       active_.fetch_sub(1);
     }
@@ -130,10 +135,22 @@ class ThreadPool::Workers {
     return !stop_.load();
   }
 
-  void TakeShare(int thread) {
-    const int count = count_;
-    for (int i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count;) {
-      body_(context_, i, thread);
+  // Of a loop's i's: [next, end) are not taken yet. No two in one cache line.
+  struct Share {
+    std::atomic<int> next{0};
+    int end = 0;
+    char unused[56];
+  };
+
+  // First the thread's own share, then what others have not come to.
+  void TakeShares(int thread) {
+    const int count = threads();
+    for (int k = 0; k < count; ++k) {
+      Share& share = shares_[(thread + k) % count];
+      const int end = share.end;
+      for (int i; (i = share.next.fetch_add(1, std::memory_order_relaxed)) < end;) {
+        body_(context_, i, thread);
+      }
     }
   }
 
@@ -148,8 +165,7 @@ class ThreadPool::Workers {
   std::atomic<int> active_{0};
   std::atomic<int> sleeping_{0};
   std::atomic<bool> stop_{false};
-  std::atomic<int> next_{0};
-  int count_ = 0;
+  std::unique_ptr<Share[]> shares_;  // of each thread
   Body body_ = nullptr;
   const void* context_ = nullptr;
 };
@@ -162,7 +178,7 @@ int ThreadPool::threads() {
   if (asked_ <= 1) return 1;
   Workers* workers = workers_.get();
   workers->Start(asked_ - 1);
-  return workers->count() + 1;
+  return workers->threads();
 }
 
 void ThreadPool::ParallelFor(int count, Body body, const void* context) {
