@@ -1,4 +1,7 @@
 // What stands in for parts of the C++ library does what they do.
+#include <sched.h>
+
+#include <atomic>
 #include <cfloat>
 #include <climits>
 #include <cmath>
@@ -7,6 +10,7 @@
 #include <cstdlib>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "kernels/base/clock.h"
 #include "kernels/base/decimal.h"
@@ -73,12 +77,39 @@ int CheckMutex() {
   return (total != 1000) + (Nanoseconds() < start);
 }
 
+// Each of a loop's parts once, and a thread's own first: here nobody takes a second before all have
+// one.
+int CheckThreadPool() {
+  int failures = 0;
+  for (const int threads : {1, 2, 4}) {
+    ThreadPool pool(threads);
+    const int all = pool.threads();
+    for (const int count : {0, 1, 2, 3, 7, 1000}) {
+      std::vector<std::atomic<int>> calls(static_cast<size_t>(count));
+      pool.ParallelFor(count, [&](int i, int thread) {
+        calls[static_cast<size_t>(i)] += thread >= 0 && thread < all ? 1 : 1000;
+      });
+      for (const std::atomic<int>& called : calls) failures += called != 1;
+    }
+    std::atomic<int> come{0}, others{0};
+    pool.ParallelFor(all, [&](int i, int thread) {
+      others += i != thread;
+      for (++come; come < all;) sched_yield();
+    });
+    failures += others != 0;
+    failures += pool.ThreadsFor(1) != 1 || pool.ThreadsFor(1e6) != all;
+    const int awake = pool.ThreadsFor(50);
+    failures += awake < 1 || awake > all;
+  }
+  return failures;
+}
+
 }  // namespace
 }  // namespace sparsebnn
 
 int main() {
-  const int failures =
-      sparsebnn::CheckDecimals() + sparsebnn::CheckShared() + sparsebnn::CheckMutex();
+  const int failures = sparsebnn::CheckDecimals() + sparsebnn::CheckShared() +
+                       sparsebnn::CheckMutex() + sparsebnn::CheckThreadPool();
   std::printf("%d failures\n", failures);
   return failures > 0;
 }

@@ -9,15 +9,14 @@
 
 namespace sparsebnn {
 
-// Values that one thread should have at least: below, waking another costs more than it saves.
-constexpr size_t kValuesPerTask = 1 << 14;
-
-// Calls body(first_row, rows) for parts of [0, rows), in parallel.
+// Calls body(first_row, rows) for parts of [0, rows), in parallel if that pays: a thread does about
+// `rows_per_microsecond`.
 template <typename Body>
-void ParallelRows(size_t rows, int channels, ThreadPool* threads, const Body& body) {
-  const size_t values = rows * static_cast<size_t>(channels);
-  const size_t most = std::min<size_t>(
-      {values / kValuesPerTask + 1, rows, static_cast<size_t>(threads->threads())});
+void ParallelRows(size_t rows, double rows_per_microsecond, ThreadPool* threads,
+                  const Body& body) {
+  const double microseconds = static_cast<double>(rows) / rows_per_microsecond;
+  const size_t most =
+      std::min<size_t>(rows, static_cast<size_t>(threads->ThreadsFor(microseconds)));
   const size_t rows_per_task = (rows + most - 1) / most;
   const int tasks = static_cast<int>((rows + rows_per_task - 1) / rows_per_task);
   threads->ParallelFor(tasks, [&](int task, int) {

@@ -12,6 +12,9 @@
 namespace sparsebnn {
 namespace {
 
+// That an epilogue of a few steps does in a microsecond.
+constexpr double kValuesPerLane = 200;
+
 bool Contains(const TfLiteIntArray* array, int value) {
   for (int i = 0; array != nullptr && i < array->size; ++i) {
     if (array->data[i] == value) return true;
@@ -404,7 +407,8 @@ bool Partition::RunEpilogue(FusedGroup* group, const void* input) {
     return head.op->RunEpilogue(input, epilogue, &resources_->workspace, threads);
   }
   const int channels = epilogue.channels;
-  ParallelRows(head.output_shape.Rows(), channels, threads, [&](size_t first, size_t rows) {
+  const double speed = kValuesPerLane * FloatLanes(settings_.isa) / channels;
+  ParallelRows(head.output_shape.Rows(), speed, threads, [&](size_t first, size_t rows) {
     const size_t stride = static_cast<size_t>(channels);
     const float* values = static_cast<const float*>(input) + first * stride;
     epilogue.Run({values, stride, first, static_cast<int>(rows), 0, channels});

@@ -20,6 +20,11 @@ bool IsaAvailable(Isa isa);
 // is available.
 Isa BestIsa();
 
+// Floats of a vector: a rough measure of how fast a processor with `isa` is.
+constexpr int FloatLanes(Isa isa) {
+  return isa == Isa::kAvx512 ? 16 : isa == Isa::kAvx2 ? 8 : isa == Isa::kNeon ? 4 : 1;
+}
+
 // Whether this processor has instructions, beside those of `isa`, that multiply and add up four
 // bytes a lane: AVX-512 VNNI, and AArch64's dotprod.
 bool HasDotProducts(Isa isa);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -44,6 +45,8 @@ class ThreadPool::Workers {
   // The caller and the workers.
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
+  int awake() const { return std::max(1, threads() - sleeping_.load()); }
+
   void Run(int count, Body body, const void* context) {
     body_ = body;
     context_ = context;
@@ -74,14 +77,17 @@ class ThreadPool::Workers {
     pthread_t handle;
   };
 
-  // Waiting without sleep, for the time that waking somebody takes.
+  // Waiting without sleep. Whoever else wants the core gets it: a thread of the runtime's that
+  // computes between two partitions, above all.
   class Wait {
    public:
-    // False when the time is over.
+    // False when the time is over: a few times what waking somebody takes, and longer than the
+    // runtime's ops between two partitions do as a rule.
     bool Spin() {
       if (over_) return false;
       for (int i = 0; i < 32; ++i) Pause();
-      over_ = Nanoseconds() - start_ > 50'000;
+      sched_yield();
+      over_ = Nanoseconds() - start_ > 200'000;
       return true;
     }
 
@@ -179,6 +185,13 @@ int ThreadPool::threads() {
   Workers* workers = workers_.get();
   workers->Start(asked_ - 1);
   return workers->threads();
+}
+
+int ThreadPool::ThreadsFor(double microseconds) {
+  // To take part in a loop costs a thread some microseconds; to wake it costs the caller ten, and
+  // it comes after twenty to fifty.
+  if (microseconds < 8 || threads() == 1) return 1;
+  return microseconds < 80 ? workers_->awake() : threads();
 }
 
 void ThreadPool::ParallelFor(int count, Body body, const void* context) {

@@ -5,9 +5,8 @@
 namespace sparsebnn {
 namespace {
 
-// Values of the map that one thread should have at least: below, waking another costs more than it
-// saves.
-constexpr size_t kValuesPerTask = 1 << 15;
+// Of the map, for each lane of the vectors.
+constexpr double kValuesPerMicrosecond = 375;
 
 }  // namespace
 
@@ -45,12 +44,13 @@ bool FloatPool::Run(const float* map, const Epilogue& epilogue, Workspace* works
                     ThreadPool* threads) const {
   const size_t row_floats = Size(g_.input_width) * Size(g_.values);
   const size_t image_floats = Size(g_.input_height) * row_floats;
-  const size_t pool = Size(threads->threads());
-  const size_t parts =
-      std::min({2 * pool, rows(), Size(g_.batch) * image_floats / kValuesPerTask + 1});
+  const size_t values = Size(g_.batch) * image_floats;
+  const size_t pool =
+      Size(threads->ThreadsFor(static_cast<double>(values) / (kValuesPerMicrosecond * lanes_)));
+  const size_t parts = std::min(pool == 1 ? 1 : 2 * pool, rows());
   const size_t rows_per_part = (rows() + parts - 1) / parts;
   const size_t scratch = ScratchFloats(g_);
-  if (!workspace->Reserve(pool * scratch * sizeof(float))) return false;
+  if (!workspace->Reserve(Size(threads->threads()) * scratch * sizeof(float))) return false;
   float* const floats = reinterpret_cast<float*>(workspace->data());
   threads->ParallelFor(
       static_cast<int>((rows() + rows_per_part - 1) / rows_per_part),

@@ -37,7 +37,7 @@ FloatPoolKernels FloatPoolKernelsFor(Isa isa);
 class FloatPool {
  public:
   FloatPool(const PoolGeometry& geometry, Isa isa)
-      : g_(geometry), kernels_(FloatPoolKernelsFor(isa)) {}
+      : g_(geometry), lanes_(FloatLanes(isa)), kernels_(FloatPoolKernelsFor(isa)) {}
 
   const PoolGeometry& geometry() const { return g_; }
   // Rows of the output, numbered through the batch.
@@ -85,6 +85,7 @@ class FloatPool {
   void RunRow(int begin, int end, const float* kept, float* output) const;
 
   const PoolGeometry g_;
+  const int lanes_;
   const FloatPoolKernels kernels_;
 };
 

@@ -10,6 +10,8 @@ namespace {
 
 // Samples are copied so many bytes at a time, and may be read and written as many too far.
 constexpr size_t kCopied = 16;
+// Multiplications in a microsecond.
+constexpr double kProductsPerLane = 12000;
 
 size_t RoundedUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -238,15 +240,15 @@ class Int8Stem::Rows {
 bool Int8Stem::Run(const float* input, float* output, const Epilogue* epilogue,
                    Workspace* workspace, ThreadPool* threads) const {
   const auto rows = [&](uint8_t* scratch) { return Rows(*this, input, scratch); };
-  return RunStem(geometry_, OwnBytes(geometry_, tile_), rows, output, epilogue, workspace,
-                 threads);
+  return RunStem(geometry_, OwnBytes(geometry_, tile_), kProductsPerLane * tile_.lanes, rows,
+                 output, epilogue, workspace, threads);
 }
 
 bool Int8Stem::RunPooled(const float* input, const FloatPool& pool, const Epilogue& epilogue,
                          Workspace* workspace, ThreadPool* threads) const {
   const auto rows = [&](uint8_t* scratch) { return Rows(*this, input, scratch); };
-  return RunStemPooled(geometry_, OwnBytes(geometry_, tile_), rows, pool, epilogue, workspace,
-                       threads);
+  return RunStemPooled(geometry_, OwnBytes(geometry_, tile_), kProductsPerLane * tile_.lanes,
+                       rows, pool, epilogue, workspace, threads);
 }
 
 }  // namespace sparsebnn

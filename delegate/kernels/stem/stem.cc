@@ -9,6 +9,9 @@
 namespace sparsebnn {
 namespace {
 
+// Multiplications in a microsecond.
+constexpr double kProductsPerLane = 4000;
+
 // [channels_out, depth] and bias to what StemRow says.
 std::vector<float> Packed(const StemGeometry& g, int lanes, const float* filter,
                           const float* bias) {
@@ -122,14 +125,15 @@ class Stem::Rows {
 bool Stem::Run(const float* input, float* output, const Epilogue* epilogue,
                Workspace* workspace, ThreadPool* threads) const {
   const auto rows = [&](uint8_t* scratch) { return Rows(*this, input, scratch); };
-  return RunStem(geometry_, RingBytes(geometry_), rows, output, epilogue, workspace, threads);
+  return RunStem(geometry_, RingBytes(geometry_), kProductsPerLane * tile_.lanes, rows, output,
+                 epilogue, workspace, threads);
 }
 
 bool Stem::RunPooled(const float* input, const FloatPool& pool, const Epilogue& epilogue,
                      Workspace* workspace, ThreadPool* threads) const {
   const auto rows = [&](uint8_t* scratch) { return Rows(*this, input, scratch); };
-  return RunStemPooled(geometry_, RingBytes(geometry_), rows, pool, epilogue, workspace,
-                       threads);
+  return RunStemPooled(geometry_, RingBytes(geometry_), kProductsPerLane * tile_.lanes, rows,
+                       pool, epilogue, workspace, threads);
 }
 
 }  // namespace sparsebnn

@@ -57,27 +57,21 @@ class StemRing {
   int copied_ = 0;
 };
 
-// Calls body(first_row, rows, scratch) for parts of `rows` rows, in parallel, each with `bytes` of
-// scratch memory. False if memory is short.
+// Calls body(first_row, rows, scratch) for parts of `rows` rows, in parallel if that pays, each with
+// `bytes` of scratch memory; a thread does about `speed` multiplications a microsecond. False if
+// memory is short.
 template <typename Body>
 bool RunStemParts(const StemGeometry& g, size_t rows, size_t parts_per_thread, size_t bytes,
-                  Workspace* workspace, ThreadPool* threads, const Body& body) {
-  // Multiplications that one thread should have at least: below, waking another costs more than
-  // it saves.
-  constexpr size_t kProductsPerTask = 1 << 18;
+                  double speed, Workspace* workspace, ThreadPool* threads, const Body& body) {
   constexpr size_t kAlignment = AlignedBytes::kAlignment;
-  const size_t products = static_cast<size_t>(g.batch) * static_cast<size_t>(g.output_height) *
-                          static_cast<size_t>(g.output_width) *
-                          static_cast<size_t>(g.filter_height * g.run()) *
-                          static_cast<size_t>(g.channels_out);
-  const size_t pool = static_cast<size_t>(threads->threads());
+  const double products = static_cast<double>(g.batch) * g.output_height * g.output_width *
+                          g.filter_height * g.run() * g.channels_out;
+  const size_t pool = static_cast<size_t>(threads->ThreadsFor(products / speed));
   // Several parts for each thread, for one may come late.
-  const size_t parts =
-      pool == 1 ? 1
-                : std::min({parts_per_thread * pool, rows, products / kProductsPerTask + 1});
+  const size_t parts = pool == 1 ? 1 : std::min(parts_per_thread * pool, rows);
   const size_t rows_per_part = (rows + parts - 1) / parts;
   const size_t scratch = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  if (!workspace->Reserve(pool * scratch)) return false;
+  if (!workspace->Reserve(static_cast<size_t>(threads->threads()) * scratch)) return false;
   threads->ParallelFor(static_cast<int>((rows + rows_per_part - 1) / rows_per_part),
                        [&](int part, int thread) {
                          const size_t first = static_cast<size_t>(part) * rows_per_part;
@@ -88,10 +82,11 @@ bool RunStemParts(const StemGeometry& g, size_t rows, size_t parts_per_thread, s
 }
 
 // As Stem::Run. make_rows(scratch) gives an object whose Make(b, y, output) makes row `y` of image
-// `b`, of each image in rising order; it has `own` bytes.
+// `b`, of each image in rising order; it has `own` bytes. `speed`: as above.
 template <typename MakeRows>
-bool RunStem(const StemGeometry& g, size_t own, const MakeRows& make_rows, float* output,
-             const Epilogue* epilogue, Workspace* workspace, ThreadPool* threads) {
+bool RunStem(const StemGeometry& g, size_t own, double speed, const MakeRows& make_rows,
+             float* output, const Epilogue* epilogue, Workspace* workspace,
+             ThreadPool* threads) {
   const size_t height = static_cast<size_t>(g.output_height);
   const size_t width = static_cast<size_t>(g.output_width);
   const size_t channels = static_cast<size_t>(g.channels_out);
@@ -106,12 +101,12 @@ bool RunStem(const StemGeometry& g, size_t own, const MakeRows& make_rows, float
     }
   };
   return RunStemParts(g, static_cast<size_t>(g.batch) * height, 4,
-                      own + g.output_row() * sizeof(float), workspace, threads, run);
+                      own + g.output_row() * sizeof(float), speed, workspace, threads, run);
 }
 
 // As Stem::RunPooled, likewise.
 template <typename MakeRows>
-bool RunStemPooled(const StemGeometry& g, size_t own, const MakeRows& make_rows,
+bool RunStemPooled(const StemGeometry& g, size_t own, double speed, const MakeRows& make_rows,
                    const FloatPool& pool, const Epilogue& epilogue, Workspace* workspace,
                    ThreadPool* threads) {
   const size_t row_floats = g.output_row();
@@ -127,8 +122,8 @@ bool RunStemPooled(const StemGeometry& g, size_t own, const MakeRows& make_rows,
   // Few parts, for rows that two of them need are made twice.
   return RunStemParts(
       g, pool.rows(), 2,
-      own + (row_floats + FloatPool::ScratchFloats(pool.geometry())) * sizeof(float), workspace,
-      threads, run);
+      own + (row_floats + FloatPool::ScratchFloats(pool.geometry())) * sizeof(float), speed,
+      workspace, threads, run);
 }
 
 }  // namespace sparsebnn
