@@ -15,10 +15,10 @@
 #include <utility>
 
 #include "bconv2d_codebook.h"
-#include "bit_planes_inl.h"
 #include "codebook_plan.h"
 #include "codebook_sums_inl.h"
 #include "codebook_tables_inl.h"
+#include "input_planes_inl.h"
 #include "kernels/base/decimal.h"
 #include "kernels/bconv2d/kernel_list.h"
 #include "output_tile_inl.h"
@@ -66,26 +66,34 @@ class CodebookBconv2d : public Bconv2d {
     const int parts = raster_.ChannelParts(channels_out, threads->threads());
     const int channels_per_part = ((channels_out + 31) / 32 + parts - 1) / parts * 32;
     const size_t scratch_bytes = ScratchBytes(channels_per_part);
+    // Planes of its own for each thread: those that another has filled lie in another's cache, and
+    // are not there before it has come.
     const size_t planes_bytes = raster_.PlanesBytes(g_);
-    if (!workspace->Reserve(planes_bytes + threads->threads() * scratch_bytes)) return false;
-    uint8_t* planes = workspace->data();
+    const size_t thread_bytes = sizeof(Planes) + planes_bytes + scratch_bytes;
+    if (!workspace->Reserve(threads->threads() * thread_bytes)) return false;
+    const auto planes_of = [&](int thread) {
+      return reinterpret_cast<Planes*>(workspace->data() + thread * thread_bytes);
+    };
 
     for (int b = 0; b < g_.batch; ++b) {
       const uint32_t* image =
           input + static_cast<size_t>(b) * g_.input_height * g_.input_width * g_.input_words();
       for (int group = 0; group < g_.groups; ++group) {
-        threads->ParallelFor(PlaneTasks(),
-                             [&](int task, int) { FillPlanes(image, group, task, planes); });
+        for (int t = 0; t < threads->threads(); ++t) *planes_of(t) = {};
         threads->ParallelFor(blocks * parts, [&](int task, int thread) {
           const int first = task % parts * channels_per_part;
           const int last = std::min(first + channels_per_part, channels_out);
           if (first >= last) return;
           const int block = task / parts;
-          uint8_t* scratch = planes + planes_bytes + thread * scratch_bytes;
-          if (block < raster_.blocks) {
-            RunBlock<1>(planes, b, group, block, first, last, output, scratch);
+          Planes* planes = planes_of(thread);
+          uint8_t* scratch = planes->data() + planes_bytes;
+          const bool whole = block < raster_.blocks;
+          FillPlanes(g_, raster_, image, group, block * V::kBits,
+                     whole ? V::kBits : V::kBits / 2, planes);
+          if (whole) {
+            RunBlock<1>(planes->data(), b, group, block, first, last, output, scratch);
           } else {
-            RunBlock<2>(planes, b, group, block, first, last, output, scratch);
+            RunBlock<2>(planes->data(), b, group, block, first, last, output, scratch);
           }
         });
       }
@@ -105,61 +113,6 @@ class CodebookBconv2d : public Bconv2d {
   }
 
  private:
-  // --- Planes ----------------------------------------------------------------------------
-
-  static constexpr int kWordsPerPlaneTask = 16;
-
-  int PlaneTasks() const {
-    return static_cast<int>(raster_.phases.size()) *
-           ((raster_.words + kWordsPerPlaneTask - 1) / kWordsPerPlaneTask);
-  }
-  // Fills kWordsPerPlaneTask words of the planes of one phase, all channels; the last task also
-  // clears what lies beyond.
-  void FillPlanes(const uint32_t* image, int group, int task, uint8_t* planes) const {
-    const int tasks_per_phase = PlaneTasks() / static_cast<int>(raster_.phases.size());
-    const int phase = task / tasks_per_phase;
-    const int first_word = task % tasks_per_phase * kWordsPerPlaneTask;
-    const int last_word = std::min(first_word + kWordsPerPlaneTask, raster_.words);
-    const int group_words = g_.group_words();
-    for (int word = first_word; word < last_word; ++word) {
-      int pixels[32];
-      raster_.ListPixels(g_, raster_.phases[phase], word * 32, 32, pixels);
-      for (int w = 0; w < group_words; w += 4) {
-        u32x4 rows[32];
-        const int lanes = std::min(4, group_words - w);
-        for (int k = 0; k < 32; ++k) {
-          rows[k] = u32x4{};
-          if (pixels[k] < 0) continue;
-          const uint32_t* pixel = image + static_cast<size_t>(pixels[k]) * g_.input_words() +
-                                  group * group_words + w;
-          if (lanes == 4) {
-            std::memcpy(&rows[k], pixel, sizeof rows[k]);
-          } else {
-            for (int lane = 0; lane < lanes; ++lane) rows[k][lane] = pixel[lane];
-          }
-        }
-        Transpose32x32_x4(rows);
-        uint8_t* plane = planes +
-                         (static_cast<size_t>(phase) * Raster::PlanesPerPhase(g_) + w * 32) *
-                             raster_.plane_bytes +
-                         word * 4;
-        for (int lane = 0; lane < lanes; ++lane) {
-          for (int i = 0; i < 32; ++i) {
-            const uint32_t bits = rows[i][lane];
-            std::memcpy(plane, &bits, sizeof bits);
-            plane += raster_.plane_bytes;
-          }
-        }
-      }
-    }
-    if (last_word < raster_.words) return;
-    for (int c = 0; c < g_.channels_in_per_group(); ++c) {
-      uint8_t* plane = planes + (static_cast<size_t>(phase) * Raster::PlanesPerPhase(g_) + c) *
-                                    raster_.plane_bytes;
-      std::memset(plane + raster_.words * 4, 0, raster_.plane_bytes - raster_.words * 4);
-    }
-  }
-
   // --- Blocks ---------------------------------------------------------------------------
 
   struct Scratch {
@@ -168,8 +121,15 @@ class CodebookBconv2d : public Bconv2d {
     uint8_t* parities;    // [groups]
     uint8_t* sums;        // [channels, sum planes]
     uint8_t* tile;        // OutputTile's
-    uint8_t* values;      // [kBits, kEpilogueChunk], for an epilogue
+    uint8_t* values;      // [kBits, kEpilogueChunk], for an epilogue; or [kBits, words]
   };
+
+  size_t ValuesBytes(int channels) const {
+    if (TakesEpilogue()) return V::kBits * kEpilogueChunk * sizeof(float);
+    return transform_.type == OutputType::kBitpacked
+               ? V::kBits * static_cast<size_t>(WordsFor(channels)) * sizeof(uint32_t)
+               : 0;
+  }
 
   static size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -181,7 +141,7 @@ class CodebookBconv2d : public Bconv2d {
                             (groups + 1) * kBytes,
                             static_cast<size_t>(channels) * sum_stride_,
                             OutputTile<V>::kScratchBytes,
-                            TakesEpilogue() ? V::kBits * kEpilogueChunk * sizeof(float) : 0};
+                            ValuesBytes(channels)};
     size_t offsets[7] = {0};
     for (int i = 0; i < 6; ++i) offsets[i + 1] = offsets[i] + RoundUp(sizes[i]);
     if (scratch != nullptr) {
@@ -238,7 +198,12 @@ class CodebookBconv2d : public Bconv2d {
     // Where the channels of each place of the block begin in the output, -1 for nowhere.
     const bool packed = transform_.type == OutputType::kBitpacked;
     const int stride = packed ? g_.output_words() : g_.channels_out;
+    // Words of a pixel that threads share, for then they have a cache line in common: they come to
+    // the output at once in the end.
+    const int words = WordsFor(last - first);
+    const bool apart = packed && last - first < g_.channels_out_per_group();
     int64_t offsets[V::kBits];
+    int64_t pixels[V::kBits];
     PixelRun runs[V::kBits];
     int run_count = 0;
     int y = block * V::kBits / raster_.pitch, x = block * V::kBits % raster_.pitch;
@@ -246,7 +211,8 @@ class CodebookBconv2d : public Bconv2d {
       const bool inside = y < g_.output_height && x < g_.output_width && i < V::kBits / halves;
       const int64_t pixel =
           (static_cast<int64_t>(b) * g_.output_height + y) * g_.output_width + x;
-      offsets[i] = inside ? pixel * stride : -1;
+      pixels[i] = inside ? pixel : -1;
+      offsets[i] = !inside ? -1 : apart ? static_cast<int64_t>(i) * words : pixel * stride;
       if (inside && output.epilogue != nullptr) {
         offsets[i] = i * kEpilogueChunk;
         PixelRun* last_run = runs + std::max(run_count - 1, 0);
@@ -264,7 +230,7 @@ class CodebookBconv2d : public Bconv2d {
     const bool in_chunks = output.epilogue != nullptr;
     float* const values = reinterpret_cast<float*>(scratch.values);
     OutputTile<V> tile(transform_, vector_transform_, plan.sum_planes + 1, offsets,
-                       in_chunks ? values : output.data, scratch.tile);
+                       in_chunks || apart ? values : output.data, scratch.tile);
     const Register parity = V::Load(scratch.parities + plan.last_group * (kBytes / halves));
     const Register parities[2] = {parity, V::Not(parity)};
     const int step = packed ? 32 : 8;
@@ -278,13 +244,25 @@ class CodebookBconv2d : public Bconv2d {
         tile.SetPopcounts(i, first_channel + o + i, parities[plan.last_parities[o + i]], sum);
       }
       const int column = (o - first) % kEpilogueChunk;
-      tile.Store(first_channel + o, count, in_chunks ? column : first_channel + o);
+      tile.Store(first_channel + o, count,
+                 in_chunks ? column
+                 : apart   ? o - first
+                           : first_channel + o);
       if (!in_chunks || (column + step < kEpilogueChunk && o + step < last)) continue;
       for (int r = 0; r < run_count; ++r) {
         output.epilogue->Run({values + runs[r].place * kEpilogueChunk, kEpilogueChunk,
                               runs[r].pixel, runs[r].count, first_channel + o - column,
                               column + count});
       }
+    }
+    if (!apart) return;
+    uint32_t* const output_words =
+        static_cast<uint32_t*>(output.data) + (first_channel + first) / 32;
+    for (int i = 0; i < V::kBits; ++i) {
+      if (pixels[i] < 0) continue;
+      std::memcpy(output_words + pixels[i] * stride,
+                  scratch.values + static_cast<size_t>(i) * words * sizeof(uint32_t),
+                  words * sizeof(uint32_t));
     }
   }
 

@@ -29,7 +29,6 @@ Raster::Raster(const Geometry& g, int block_bits) {
       lead = std::max(lead, phase.padding - column / g.stride_width);
     }
   }
-  int last_shift = 0;
   for (int t = 0; t < g.taps(); ++t) {
     const int row = t / g.filter_width * g.dilation_height / g.stride_height;
     const int column = t % g.filter_width * g.dilation_width / g.stride_width;

@@ -45,6 +45,7 @@ struct Raster {
   int pitch = 0;
   int rows = 0;             // of a plane
   int lead = 0;             // bits of a plane before its first row, for taps left of it
+  int last_shift = 0;       // the greatest of a tap
   int blocks = 0;           // of block_bits places
   bool half_block = false;  // whether a half block follows them
   int pixels = 0;       // of the output that lie in blocks; the dense kernel does the others
