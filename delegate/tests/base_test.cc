@@ -1,5 +1,6 @@
 // What stands in for parts of the C++ library does what they do.
 #include <sched.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cfloat>
@@ -77,6 +78,28 @@ int CheckMutex() {
   return (total != 1000) + (Nanoseconds() < start);
 }
 
+// Threads fall asleep when nothing comes, and are there again some time after a call of Wake.
+bool WakesSleepers(ThreadPool* pool) {
+  const auto comes = [&](int expected) {
+    for (const uint64_t start = Nanoseconds(); Nanoseconds() - start < 10'000'000'000;) {
+      if (pool->ThreadsFor(50) == expected) return true;
+      usleep(100);
+    }
+    return false;
+  };
+  if (!comes(1)) return false;
+  if (pool->threads() == 1) return true;
+  // They stay for a moment only, and this thread may miss it.
+  for (int i = 0; i < 1000; ++i) {
+    pool->Wake();
+    for (const uint64_t start = Nanoseconds(); Nanoseconds() - start < 1'000'000;) {
+      if (pool->ThreadsFor(50) > 1) return true;
+      sched_yield();
+    }
+  }
+  return false;
+}
+
 // Each of a loop's parts once, and a thread's own first: here nobody takes a second before all have
 // one.
 int CheckThreadPool() {
@@ -100,6 +123,7 @@ int CheckThreadPool() {
     failures += pool.ThreadsFor(1) != 1 || pool.ThreadsFor(1e6) != all;
     const int awake = pool.ThreadsFor(50);
     failures += awake < 1 || awake > all;
+    failures += !WakesSleepers(&pool);
   }
   return failures;
 }

@@ -63,8 +63,9 @@ class Op {
   // What runs, e.g. "xnor avx2"; for the profile.
   virtual std::string Description() const = 0;
 
-  // After Prepare. Whether Run is long enough for more threads than the caller's.
-  virtual bool PaysForThreads() const { return true; }
+  // After Prepare. About how long Run takes the caller alone, by which the partition decides whether
+  // it gets more threads; 0 if it decides itself.
+  virtual double Microseconds() const { return 0; }
 
   // After Prepare. Whether RunEpilogue can be called: a convolution that makes floats.
   virtual bool TakesEpilogue() const { return false; }

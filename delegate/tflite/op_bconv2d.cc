@@ -19,9 +19,8 @@ constexpr int kMaxExtent = 65535;  // of a side of an image, and of batch and ch
 constexpr int kMaxFilter = 31;     // of a side of a filter
 constexpr int kMaxStride = 256;    // and dilation
 constexpr int kMaxDepth = (1 << 23) - 1;
-// Words of 32 bits that are combined, some 10 to 50 us on any core: less than that is over before
-// another thread has come.
-constexpr int64_t kLeastWordsForThreads = 1 << 18;
+// Words of 32 bits that are combined in a microsecond, for each lane of the vectors.
+constexpr double kWordsPerLane = 640;
 constexpr int kFormatVersion = 1;  // of SparsebnnBconv2d
 
 // As the schema of .tflite files numbers them.
@@ -69,11 +68,11 @@ class Bconv2dOp : public Op {
     return bconv_ == nullptr ? "" : bconv_->description();
   }
 
-  bool PaysForThreads() const override {
+  double Microseconds() const override {
     const Geometry& g = geometry_;
-    const int64_t outputs =
-        int64_t{g.batch} * g.output_height * g.output_width * g.channels_out;
-    return outputs * g.taps() * g.group_words() >= kLeastWordsForThreads;
+    const double outputs =
+        static_cast<double>(g.batch) * g.output_height * g.output_width * g.channels_out;
+    return outputs * g.taps() * g.group_words() / (kWordsPerLane * FloatLanes(isa_));
   }
 
   bool TakesEpilogue() const override { return bconv_ != nullptr && bconv_->TakesEpilogue(); }
@@ -121,6 +120,7 @@ class Bconv2dOp : public Op {
   Geometry geometry_;
   bool leaves_image_ = false;
   int threads_ = 0;
+  Isa isa_ = Isa::kScalar;
   std::unique_ptr<Bconv2d> bconv_;
 };
 
@@ -249,6 +249,7 @@ bool Bconv2dOp::PrepareKernel(const OpSettings& settings, const Geometry& geomet
   bconv_ = nullptr;
   geometry_ = geometry;
   threads_ = settings.threads;
+  isa_ = settings.isa;
   OutputTransform transform;
   std::vector<float> multiplier;
   Bconv2dOptions options;

@@ -302,6 +302,10 @@ bool Partition::PrepareShapes(TfLiteContext* context) {
   for (size_t n = 0; n < nodes_.size(); ++n) {
     if (!PrepareNode(context, n)) return false;
   }
+  microseconds_ = 0;
+  for (const Node& node : nodes_) {
+    if (node.op != nullptr) microseconds_ += node.op->Microseconds();
+  }
   MakeGroups();
   if (!PlanMemory(context) || !ResizeOutputs(context)) return false;
   prepared_ = true;
@@ -385,8 +389,10 @@ bool Partition::Bind(TfLiteContext* context, FusedGroup* group) {
 }
 
 ThreadPool* Partition::ThreadsFor(const Node& node) {
-  if (node.op != nullptr && !node.op->PaysForThreads()) return &resources_->caller;
-  return resources_->Threads(settings_.threads);
+  ThreadPool* threads = resources_->Threads(settings_.threads);
+  const double microseconds = node.op != nullptr ? node.op->Microseconds() : 0;
+  const bool alone = microseconds > 0 && threads->ThreadsFor(microseconds) == 1;
+  return alone ? &resources_->caller : threads;
 }
 
 // The pool that runs with the convolution before it, if there is one.
@@ -447,6 +453,9 @@ TfLiteStatus Partition::Invoke(TfLiteContext* context) {
     context->ReportError(context, "sparsebnn: Expected allocated tensors, got none.");
     return kTfLiteError;
   }
+  // None of its ops may be worth waking threads for, but all of them together.
+  ThreadPool* threads = resources_->Threads(settings_.threads);
+  if (threads->ThreadsFor(microseconds_) > 1) threads->Wake();
   for (FusedGroup& group : groups_) {
     if (!RunGroup(context, &group)) return kTfLiteError;
   }

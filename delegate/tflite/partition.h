@@ -99,6 +99,7 @@ class Partition {
   std::vector<FusedGroup> groups_;  // in the order in which they run
   OpSettings settings_;
   AlignedBytes arena_;
+  double microseconds_ = 0;  // of the ops that say so
   size_t arena_bytes_ = 0;
   bool shapes_in_invoke_ = false;  // an input's shape is only known then
   bool prepared_ = false;

@@ -47,6 +47,16 @@ class ThreadPool::Workers {
 
   int awake() const { return std::max(1, threads() - sleeping_.load()); }
 
+  // Who is about to sleep may miss it.
+  void Wake() {
+    if (sleeping_.load() == 0) return;
+    {
+      MutexLock lock(&mutex_);
+      ++wakes_;
+    }
+    start_.WakeAll();
+  }
+
   void Run(int count, Body body, const void* context) {
     body_ = body;
     context_ = context;
@@ -131,14 +141,17 @@ class ThreadPool::Workers {
 
   // False when the pool ends.
   bool WaitForLoop(unsigned long seen) {
-    for (Wait wait; wait.Spin();) {
-      if (HasLoop(seen)) return !stop_.load();
+    for (;;) {
+      for (Wait wait; wait.Spin();) {
+        if (HasLoop(seen)) return !stop_.load();
+      }
+      MutexLock lock(&mutex_);
+      sleeping_.fetch_add(1);
+      for (const unsigned long wakes = wakes_; !HasLoop(seen) && wakes_ == wakes;) {
+        start_.Wait(&mutex_);
+      }
+      sleeping_.fetch_sub(1);
     }
-    MutexLock lock(&mutex_);
-    sleeping_.fetch_add(1);
-    while (!HasLoop(seen)) start_.Wait(&mutex_);
-    sleeping_.fetch_sub(1);
-    return !stop_.load();
   }
 
   // Of a loop's i's: [next, end) are not taken yet. No two in one cache line.
@@ -164,7 +177,8 @@ class ThreadPool::Workers {
   std::vector<std::unique_ptr<Worker>> workers_;
   Mutex mutex_;
   Condition start_;
-  unsigned long loop_ = 0;  // counts loops; a worker takes part in each at most once
+  unsigned long wakes_ = 0;  // guarded by mutex_
+  unsigned long loop_ = 0;   // counts loops; a worker takes part in each at most once
   // The loop that workers may join, 0 for none; what follows is its, and does not change as long
   // as it is open or a worker is active.
   std::atomic<unsigned long> open_{0};
@@ -185,6 +199,10 @@ int ThreadPool::threads() {
   Workers* workers = workers_.get();
   workers->Start(asked_ - 1);
   return workers->threads();
+}
+
+void ThreadPool::Wake() {
+  if (threads() > 1) workers_->Wake();
 }
 
 int ThreadPool::ThreadsFor(double microseconds) {

@@ -29,6 +29,9 @@ class ThreadPool {
   // awake if it is short.
   int ThreadsFor(double microseconds);
 
+  // Those that sleep come, for there will soon be a loop.
+  void Wake();
+
   // Calls body(context, i, thread) for each i in [0, count), each once, thread in
   // [0, threads()), and returns when all have returned. Not reentrant.
   using Body = void (*)(const void* context, int i, int thread);

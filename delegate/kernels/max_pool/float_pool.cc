@@ -6,7 +6,7 @@ namespace sparsebnn {
 namespace {
 
 // Of the map, for each lane of the vectors.
-constexpr double kValuesPerMicrosecond = 375;
+constexpr double kValuesPerMicrosecond = 250;
 
 }  // namespace
 
