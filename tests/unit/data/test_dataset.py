@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 
 from keras_sparsebnn import data
 from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn.data.digits import read
 from keras_sparsebnn.errors import SparseBNNError
 from tests.unit.data.batches import arrays
 
@@ -35,6 +37,20 @@ class TestDigits:
             np.bincount(test_labels),
             (np.bincount(train_labels) + np.bincount(test_labels)) // 5,
         )
+
+    def test_another_scikit_learn_reads_its_own_file(self, monkeypatch):
+        (images, labels), (held_out, _) = read()
+        monkeypatch.setattr("keras_sparsebnn.data.digits.find_spec", lambda name: None)
+        (theirs, their_labels), (their_held_out, _) = read()
+        np.testing.assert_array_equal(images, theirs)
+        np.testing.assert_array_equal(labels, their_labels)
+        np.testing.assert_array_equal(held_out, their_held_out)
+
+    def test_without_scikit_learn(self, monkeypatch):
+        for name in ("sklearn", "sklearn.datasets"):
+            monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(SparseBNNError, match=r"Expected scikit-learn, .* found none"):
+            read()
 
     def test_no_image_twice_in_an_epoch(self, digits):
         indexed = dataclasses.replace(digits, half_range=1.0)
