@@ -86,15 +86,22 @@ def kernel_cost_program(folder: Path = FOLDER) -> Path:
 def static_program(
     source: Path, folder: Path, options: Sequence[str] = (), libraries: Sequence[str] = ()
 ) -> Path:
-    """An AArch64 program of one C++ source, with line tables."""
+    """An AArch64 program of one C++ source, with line tables, that needs no C library."""
+    return program(source, folder, TARGET, [*libraries, "-static"], options)
+
+
+def program(
+    source: Path, folder: Path, target: str, link: Sequence[str], options: Sequence[str] = ()
+) -> Path:
+    """The same for a target of zig's, linked with further arguments."""
     folder.mkdir(parents=True, exist_ok=True)
-    program = folder / source.stem
-    command = [_zig(), "c++", "-target", TARGET]
+    linked = folder / source.stem
+    command = [_zig(), "c++", "-target", target]
     options = ["-gline-tables-only", "-D_LIBCPP_VERBOSE_ABORT(...)=__builtin_abort()", *options]
     objects = []
     for part in (source, ROOT / "delegate" / "standalone" / "cxx_runtime.cc"):
         objects.append(str(folder / f"{part.stem}.o"))
         _run([*command, *COMPILE, *options, "-c", str(part), "-o", objects[-1]])
     # As the delegate: with its C++ library zig would first compile that, which takes a minute.
-    _run([*command, "-static", "-nostdlib++", *objects, *libraries, "-o", str(program)])
-    return program
+    _run([*command, "-nostdlib++", *objects, *link, "-o", str(linked)])
+    return linked

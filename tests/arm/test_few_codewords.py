@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import subprocess
 
 import pytest
 
-from benchmarks.arm.build import static_program
+from benchmarks.arm.build import program
 from benchmarks.arm.few_codewords import SOURCE, Case, PairSums, cases
+from delegate.arm import emulate
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory):
+def command(sysroot, tmp_path_factory):
+    """What runs the prototype, with the sysroot's C library: zig would compile one first."""
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("needs the package ziglang")
-    if shutil.which("qemu-aarch64-static") is None:
-        pytest.skip("needs qemu-aarch64-static")
-    return static_program(SOURCE, tmp_path_factory.mktemp("program"))
+    folder = tmp_path_factory.mktemp("program")
+    return emulate.program_command(
+        sysroot, program(SOURCE, folder, "aarch64-linux-gnu.2.17", [])
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,9 +34,10 @@ def program(tmp_path_factory):
     ],
     ids=lambda case: " ".join(case.arguments),
 )
-def test_the_sums_are_those_of_the_convolution(program, case):
-    command = ["qemu-aarch64-static", program, *case.arguments, "check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_the_sums_are_those_of_the_convolution(command, case):
+    done = subprocess.run(
+        [*command, *case.arguments, "check"], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
