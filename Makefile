@@ -159,15 +159,18 @@ test-runtimes: wheel
 	$(BIN)/python tests/packaging/runtimes.py dist/keras_sparsebnn-*_$$(uname -m).whl --tensorflow \
 	  $(BIN)/python $(wildcard $(VENV)-tf215/bin/python)
 
+# Few of its modules are used: Python compiles those when it comes to them.
+PIP_TF215 = $(VENV)-tf215/bin/pip install --quiet --disable-pip-version-check --no-compile
 $(VENV)-tf215/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-tf215
-	$(VENV)-tf215/bin/pip install --quiet --disable-pip-version-check --upgrade pip wheel 'setuptools>=77'
-	SPARSEBNN_TARGET=none $(VENV)-tf215/bin/pip install --quiet --disable-pip-version-check \
-	  --no-build-isolation --editable '.[convert,test]' --constraint constraints-tf215.txt
+	$(PIP_TF215) --upgrade pip wheel 'setuptools>=77'
+	SPARSEBNN_TARGET=none $(PIP_TF215) --no-build-isolation --editable '.[convert,test]' \
+	  --constraint constraints-tf215.txt
 	@touch $@
 
 test-oldest: $(VENV)-tf215/ready delegate
-	env -u TF_USE_LEGACY_KERAS $(VENV)-tf215/bin/pytest -m smoke --numprocesses 2 --dist loadfile
+	env -u TF_USE_LEGACY_KERAS -u PYTHONDONTWRITEBYTECODE $(VENV)-tf215/bin/pytest -m smoke \
+	  --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
