@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -45,6 +46,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.partition("[")[0] in slow:
             item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not look at all of TensorFlow again."""
+    gc.freeze()
 
 
 @pytest.fixture
