@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: the garbage collector need not look at all of TensorFlow again."""
+    """What was imported stays: the garbage collector need not look at TensorFlow again."""
     gc.freeze()
 
 
