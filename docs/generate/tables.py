@@ -15,6 +15,7 @@ from docs.generate import (
     search,
     speed,
     systems,
+    thread_gain,
     whole_networks,
 )
 from docs.generate.pages import ROOT, Tables, names, pages, rewritten
@@ -27,6 +28,7 @@ TABLES: Tables = {
     **speed.TABLES,
     **networks.TABLES,
     **oblivious.TABLES,
+    **thread_gain.TABLES,
     **whole_networks.TABLES,
     **arm_networks.TABLES,
     **few_codewords.TABLES,
