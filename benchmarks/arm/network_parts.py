@@ -46,6 +46,8 @@ class Pass:
         if self.is_binary:
             *_, height, width, _ = self.output
             return f"binary {height}x{width}"
+        if self.op == "AVERAGE_POOL_2D" or self.kernel.startswith("1x1 "):
+            return "shortcut"
         names = {"LceQuantize": "quantize", "LceBMaxPool2d": "max pool", "CONV_2D": "stem"}
         return names.get(self.op, "glue")
 

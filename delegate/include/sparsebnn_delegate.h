@@ -48,8 +48,8 @@ typedef struct sparsebnn_delegate_options {
 } sparsebnn_delegate_options;
 
 /* The structure stays as it is; `glue`, whether float elementwise ops beside binary ones are
- * run too, and `stem`, whether float convolutions of few channels are (1, the default), are set by
- * name: tflite_plugin_create_delegate below. */
+ * run too, and `stem`, whether float convolutions are (of few channels, and with `glue` of 1x1; 1, the
+ * default), are set by name: tflite_plugin_create_delegate below. */
 
 /* All automatic, no profile, quiet. */
 SPARSEBNN_EXPORT sparsebnn_delegate_options sparsebnn_delegate_options_default(void);

@@ -99,7 +99,9 @@ class FuzzModel {
         std::vector<uint8_t> options = node.raw_options;
         // A runtime has the structure of the op.
         if (node.builtin_code == kConv2d) options.resize(sizeof(TfLiteConvParams));
-        if (node.builtin_code == kMaxPool2d) options.resize(sizeof(TfLitePoolParams));
+        if (node.builtin_code == kMaxPool2d || node.builtin_code == kAveragePool2d) {
+          options.resize(sizeof(TfLitePoolParams));
+        }
         runtime_.AddBuiltin(node.builtin_code, node.inputs, node.outputs, options);
         continue;
       }
@@ -125,7 +127,8 @@ class FuzzModel {
   }
 
  private:
-  static constexpr int32_t kConv2d = 3, kDequantize = 6, kMaxPool2d = 17, kQuantize = 114;
+  static constexpr int32_t kAveragePool2d = 1, kConv2d = 3, kDequantize = 6, kMaxPool2d = 17,
+                           kQuantize = 114;
 
   static int Words(int channels) { return (channels + 31) / 32; }
 
@@ -166,11 +169,40 @@ class FuzzModel {
       shape_[3] = channels_;
     } else if (runtime_.tensor(last_)->type != kTfLiteFloat32 || b_.Byte() < 60) {
       AddQuantize();
-    } else if (b_.Byte() < 30) {
-      AddFloatPool();
     } else {
-      AddElementwise();
+      AddFloat(b_.Byte());
     }
+  }
+
+  void AddFloat(uint8_t kind) {
+    if (kind < 30) return AddFloatPool();
+    if (kind >= 235) return AddAveragePool();
+    if (kind >= 215) return AddPointwise();
+    AddElementwise();
+  }
+
+  void AddAveragePool() {
+    const TfLitePoolParams params = {
+        b_.Int(1, 2),           b_.Int(1, 3), b_.Int(1, 3), b_.Byte() < 240 ? 2 : 3, 2,
+        b_.Byte() < 240 ? 0 : 1};
+    SlideOver(params.padding, 2, params.filter_width, params.stride_height,
+              params.stride_width);
+    AddBuiltin(kAveragePool2d, {last_}, runtime_.AddTensor(kTfLiteFloat32, shape_), params);
+  }
+
+  void AddPointwise() {
+    const TfLiteConvParams params = {b_.Int(1, 2), 1, b_.Byte() < 240 ? 1 : 2,
+                                     b_.Int(0, 3), 1, 1};
+    const int channels_in = channels_;
+    channels_ = b_.Byte() < 240 ? 8 * b_.Int(1, 12) : b_.Int(1, 99);
+    const size_t weights = static_cast<size_t>(channels_) * static_cast<size_t>(channels_in);
+    const int filter = runtime_.AddConstant(kTfLiteFloat32, {channels_, 1, 1, channels_in},
+                                            b_.Noise(sizeof(float) * weights));
+    const int bias = runtime_.AddConstant(
+        kTfLiteFloat32, {channels_}, b_.Noise(sizeof(float) * static_cast<size_t>(channels_)));
+    const std::vector<int> inputs = {last_, filter, bias};
+    shape_[3] = channels_;
+    AddBuiltin(kConv2d, inputs, runtime_.AddTensor(kTfLiteFloat32, shape_), params);
   }
 
   void AddFloatPool() { AddPool(runtime_.AddTensor(kTfLiteFloat32, shape_)); }

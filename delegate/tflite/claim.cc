@@ -90,6 +90,10 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
       candidates.push_back({index, true, {node->inputs->data[0]}, writes});
     } else if (options.glue && MakeFloatPool(context, *node, *registration) != nullptr) {
       candidates.push_back({index, false, Tensors(node->inputs), writes});
+    } else if (options.glue && stems &&
+               (MakeAveragePool(context, *node, *registration) != nullptr ||
+                MakePointwise(context, *node, *registration) != nullptr)) {
+      candidates.push_back({index, false, {node->inputs->data[0]}, writes});
     } else if (const auto op =
                    options.glue ? Elementwise::Make(context, *node, *registration) : nullptr) {
       candidates.push_back({index, false, op->inputs(), writes});

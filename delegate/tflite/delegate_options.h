@@ -18,7 +18,7 @@ struct DelegateOptions {
   bool profile = false;
   bool verbose = false;
   bool glue = true;  // whether float ops beside binary ones are claimed and fused
-  bool stem = true;  // whether float convolutions of few channels are claimed
+  bool stem = true;  // whether float convolutions are claimed: the first; with glue of 1x1
 
   // Sets one option. False, with one line in `error`, for an unknown key or value.
   bool Set(const char* key, const char* value, std::string* error);

@@ -41,7 +41,7 @@ class Planner {
       FusedNode& last = nodes->back();
       const size_t n = static_cast<size_t>(last.node);
       FusedNode next;
-      if (!FindPool(*nodes, &next) && !FindNext(last.node, group, &next)) return;
+      if (!FindSecond(*nodes, &next) && !FindNext(last.node, group, &next)) return;
       last.stored = nodes_[n].leaves_partition || readers_[n].size() > 1;
       group_of_[static_cast<size_t>(next.node)] = group;
       nodes->push_back(next);
@@ -49,12 +49,14 @@ class Planner {
     }
   }
 
-  // A pool of rows that nobody else reads.
-  bool FindPool(const Group& group, FusedNode* next) const {
+  // A pool of rows, or a convolution of averages, that nobody else reads.
+  bool FindSecond(const Group& group, FusedNode* next) const {
     const size_t n = static_cast<size_t>(group.back().node);
-    if (group.size() > 1 || nodes_[n].role != FusionRole::kRows || nodes_[n].leaves_partition ||
-        readers_[n].size() != 1 ||
-        nodes_[static_cast<size_t>(readers_[n][0])].role != FusionRole::kPool) {
+    if (group.size() > 1 || nodes_[n].leaves_partition || readers_[n].size() != 1) return false;
+    const FusionRole first = nodes_[n].role,
+                     second = nodes_[static_cast<size_t>(readers_[n][0])].role;
+    if (!(first == FusionRole::kRows && second == FusionRole::kPool) &&
+        !(first == FusionRole::kAveragePool && second == FusionRole::kPixels)) {
       return false;
     }
     next->node = readers_[n][0];

@@ -5,8 +5,9 @@
 //     its group is the node, and then, as long as there is one, the first reader of the last
 //     node's output that is fusible and whose other input is there before the group runs
 //
-// A pool joins a group as its second node, of a convolution that makes rows for nobody else;
-// otherwise it begins one. A value that somebody else reads, too, is stored, and the group goes on with it. Groups run in
+// A max pool joins a group as its second node, of a convolution that makes rows for nobody else, and
+// a convolution that takes pixels that of an average pool, likewise; otherwise they begin one. A
+// value that somebody else reads, too, is stored, and the group goes on with it. Groups run in
 // order; what a group reads was stored by an earlier one or comes from the runtime.
 #ifndef SPARSEBNN_TFLITE_FUSION_H_
 #define SPARSEBNN_TFLITE_FUSION_H_
@@ -20,6 +21,8 @@ enum class FusionRole {
   kConvolution,  // whose floats an epilogue takes: can begin a group
   kRows,         // likewise, and a pool takes them, too
   kPool,         // of floats: can begin a group, or go on with one that is a kRows
+  kAveragePool,  // can begin a group
+  kPixels,  // a convolution that can begin a group, or go on with one that is a kAveragePool
   kElementwise,  // can begin a group or go on with one
   kQuantize,     // of floats: can end a group
 };

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/average_pool/average_pool.h"
 #include "kernels/bconv2d/bconv2d.h"
 #include "kernels/epilogue/epilogue.h"
 #include "kernels/max_pool/float_pool.h"
@@ -82,6 +83,16 @@ class Op {
   }
   // After Prepare. The max pool of floats that the op is; null for any other.
   virtual const FloatPool* float_pool() const { return nullptr; }
+  // After Prepare. The average pool that the op is; null for any other.
+  virtual const AveragePool* average_pool() const { return nullptr; }
+  // After Prepare. Whether RunAveraged can be called: a convolution that takes its input pixel by
+  // pixel.
+  virtual bool TakesAverages() const { return false; }
+  // As RunEpilogue, of what the pool makes of its map.
+  virtual bool RunAveraged(const void*, const AveragePool&, const Epilogue&, Workspace*,
+                           ThreadPool*) const {
+    return false;
+  }
   // After Prepare. Whether the op makes signs of floats, as an epilogue can.
   virtual bool QuantizesFloats() const { return false; }
 };

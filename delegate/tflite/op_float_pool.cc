@@ -14,18 +14,7 @@ class FloatPoolOp : public Op {
   bool Prepare(const OpSettings& settings, const std::vector<Operand>& inputs, Operand* output,
                OpError* error) override {
     PoolGeometry g;
-    if (!ExpectInputs(inputs, 1, error) || !ExpectType(inputs[0], kTfLiteFloat32, error) ||
-        !ExpectType(*output, kTfLiteFloat32, error)) {
-      return false;
-    }
-    if (!ReadPool(inputs[0].shape, params_, &g)) {
-      return error->Set("Expected a map that the window fits into, got " +
-                            inputs[0].shape.ToString() + ". Use option glue=0",
-                        inputs[0].tensor);
-    }
-    output->shape = inputs[0].shape;
-    output->shape.dims[1] = g.output_height;
-    output->shape.dims[2] = g.output_width;
+    if (!PrepareFloatPool(inputs, params_, &g, output, error)) return false;
     isa_ = settings.isa;
     pool_ = std::make_unique<FloatPool>(g, isa_);
     return true;
@@ -33,11 +22,8 @@ class FloatPoolOp : public Op {
 
   bool Run(const void* input, void* output, Workspace* workspace,
            ThreadPool* threads) const override {
-    Epilogue epilogue;
-    epilogue.channels = pool_->geometry().values;
-    epilogue.kernel = EpilogueKernelFor(isa_);
-    epilogue.steps = {{StepKind::kStore}};
-    epilogue.steps[0].values = static_cast<float*>(output);
+    const Epilogue epilogue =
+        StoringEpilogue(pool_->geometry().values, isa_, static_cast<float*>(output));
     return RunEpilogue(input, epilogue, workspace, threads);
   }
 
@@ -66,18 +52,7 @@ class FloatPoolOp : public Op {
 std::unique_ptr<Op> MakeFloatPool(const TfLiteContext* context, const TfLiteNode& node,
                                   const TfLiteRegistration& registration) {
   TfLitePoolParams params;
-  if (!IsBuiltin(node, registration, kBuiltinMaxPool2d, 1) || !ReadPoolOptions(node, &params)) {
-    return nullptr;
-  }
-  const TfLiteTensor* const map = TensorAt(context, node.inputs->data[0]);
-  const TfLiteTensor* const output = TensorAt(context, node.outputs->data[0]);
-  Shape shape, output_shape;
-  PoolGeometry g;
-  if (!ReadFloatShape(map, &shape) || IsConstant(*map) ||
-      !ReadFloatShape(output, &output_shape) || IsConstant(*output) ||
-      !ReadPool(shape, params, &g)) {
-    return nullptr;
-  }
+  if (!ReadFloatPool(context, node, registration, kBuiltinMaxPool2d, &params)) return nullptr;
   return std::make_unique<FloatPoolOp>(params);
 }
 

@@ -11,10 +11,6 @@
 namespace sparsebnn {
 namespace {
 
-// Below, XNNPACK has kernels with more than one sum for an output, which are added up last, for a
-// single output of each image.
-constexpr int kMinOutputs = 8;
-
 class StemOp : public Op {
  public:
   StemOp(const StemGeometry& geometry, const TfLiteConvParams& params)
@@ -96,28 +92,11 @@ class StemOp : public Op {
 std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& node,
                              const TfLiteRegistration& registration) {
   TfLiteConvParams params;
-  if (!IsBuiltin(node, registration, kBuiltinConv2d, 3) || !ReadStemOptions(node, &params)) {
-    return nullptr;
-  }
-  const TfLiteTensor* const tensors[] = {
-      TensorAt(context, node.inputs->data[0]), TensorAt(context, node.inputs->data[1]),
-      TensorAt(context, node.inputs->data[2]), TensorAt(context, node.outputs->data[0])};
   Shape shapes[4];
-  for (int i = 0; i < 4; ++i) {
-    const bool constant = i == 1 || i == 2;
-    if (!ReadFloatShape(tensors[i], &shapes[i]) || IsConstant(*tensors[i]) != constant ||
-        (constant && tensors[i]->data == nullptr)) {
-      return nullptr;
-    }
-  }
   StemGeometry g;
-  if (!ReadStemFilter(shapes[1], params, &g) || shapes[2].rank != 1 ||
-      shapes[2].dims[0] != g.channels_out) {
+  if (!ReadConvolution(context, node, registration, &params, shapes) ||
+      !ReadStemFilter(shapes[1], params, &g)) {
     return nullptr;
-  }
-  for (int i = 1; i < 3; ++i) {
-    size_t bytes;
-    if (!shapes[i].Bytes(kTfLiteFloat32, &bytes) || tensors[i]->bytes < bytes) return nullptr;
   }
   StemGeometry image = g;
   if (!ReadStemImage(shapes[0], params, &image) ||

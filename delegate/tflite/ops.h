@@ -1,5 +1,5 @@
 // The ops, one file each: op_quantize.cc, op_max_pool.cc, op_bconv2d.cc,
-// op_stem.cc, op_int8_stem.cc, op_float_pool.cc.
+// op_stem.cc, op_int8_stem.cc, op_float_pool.cc, op_average_pool.cc, op_pointwise.cc.
 #ifndef SPARSEBNN_TFLITE_OPS_H_
 #define SPARSEBNN_TFLITE_OPS_H_
 
@@ -34,6 +34,14 @@ std::unique_ptr<Op> MakeInt8Stem(TfLiteContext* context, const Int8StemNodes& st
 
 // MAX_POOL_2D of float32 without an activation, likewise.
 std::unique_ptr<Op> MakeFloatPool(const TfLiteContext* context, const TfLiteNode& node,
+                                  const TfLiteRegistration& registration);
+
+// AVERAGE_POOL_2D of float32, 2x2, without an activation, likewise.
+std::unique_ptr<Op> MakeAveragePool(const TfLiteContext* context, const TfLiteNode& node,
+                                    const TfLiteRegistration& registration);
+
+// CONV_2D of float32, 1x1, stride 1, likewise; of more channels than a stem has, or as many.
+std::unique_ptr<Op> MakePointwise(const TfLiteContext* context, const TfLiteNode& node,
                                   const TfLiteRegistration& registration);
 
 }  // namespace sparsebnn

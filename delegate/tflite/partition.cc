@@ -86,6 +86,10 @@ bool Partition::ReadNode(TfLiteContext* context, int node_index,
     read.name = "CONV_2D";
   } else if ((read.op = MakeFloatPool(context, *node, *registration)) != nullptr) {
     read.name = "MAX_POOL_2D";
+  } else if ((read.op = MakeAveragePool(context, *node, *registration)) != nullptr) {
+    read.name = "AVERAGE_POOL_2D";
+  } else if ((read.op = MakePointwise(context, *node, *registration)) != nullptr) {
+    read.name = "CONV_2D";
   } else {
     read.elementwise = Elementwise::Make(context, *node, *registration);
     if (read.elementwise == nullptr) return false;
@@ -212,6 +216,10 @@ void Partition::MakeGroups() {
       role = FusionRole::kElementwise;
     } else if (node.op->float_pool() != nullptr) {
       role = FusionRole::kPool;
+    } else if (node.op->average_pool() != nullptr) {
+      role = FusionRole::kAveragePool;
+    } else if (node.op->TakesAverages()) {
+      role = FusionRole::kPixels;
     } else if (node.op->TakesPool()) {
       role = FusionRole::kRows;
     } else if (node.op->TakesEpilogue()) {
@@ -232,7 +240,8 @@ Partition::FusedGroup Partition::MakeGroup(const Group& nodes) const {
   group.nodes = nodes;
   const Node& head = nodes_[static_cast<size_t>(nodes[0].node)];
   if (nodes.size() == 1 && head.elementwise == nullptr) return group;
-  group.epilogue.channels = head.output_shape.last();
+  const Node* const second = SecondOf(nodes);
+  group.epilogue.channels = (second == nullptr ? head : *second).output_shape.last();
   group.epilogue.kernel = EpilogueKernelFor(settings_.isa);
   std::vector<EpilogueStep>& steps = group.epilogue.steps;
   for (const FusedNode& fused : nodes) {
@@ -395,19 +404,24 @@ ThreadPool* Partition::ThreadsFor(const Node& node) {
   return alone ? &resources_->caller : threads;
 }
 
-// The pool that runs with the convolution before it, if there is one.
-const FloatPool* Partition::PoolOf(const FusedGroup& group) const {
-  if (group.nodes.size() < 2) return nullptr;
-  const Node& second = nodes_[static_cast<size_t>(group.nodes[1].node)];
-  return second.op == nullptr ? nullptr : second.op->float_pool();
+// The pool that runs with the convolution before it, or the convolution with the pool before it, if
+// there is one.
+const Partition::Node* Partition::SecondOf(const Group& nodes) const {
+  if (nodes.size() < 2) return nullptr;
+  const Node& second = nodes_[static_cast<size_t>(nodes[1].node)];
+  return second.op == nullptr || second.op->QuantizesFloats() ? nullptr : &second;
 }
 
 bool Partition::RunEpilogue(FusedGroup* group, const void* input) {
   const Node& head = nodes_[static_cast<size_t>(group->nodes[0].node)];
   ThreadPool* threads = ThreadsFor(head);
   const Epilogue& epilogue = group->epilogue;
-  if (const FloatPool* pool = PoolOf(*group)) {
-    return head.op->RunPooled(input, *pool, epilogue, &resources_->workspace, threads);
+  if (const Node* second = SecondOf(group->nodes)) {
+    Workspace* const workspace = &resources_->workspace;
+    if (const AveragePool* pool = head.op->average_pool()) {
+      return second->op->RunAveraged(input, *pool, epilogue, workspace, threads);
+    }
+    return head.op->RunPooled(input, *second->op->float_pool(), epilogue, workspace, threads);
   }
   if (head.op != nullptr) {
     return head.op->RunEpilogue(input, epilogue, &resources_->workspace, threads);

@@ -80,7 +80,7 @@ class Partition {
   bool ResizeOutputs(TfLiteContext* context);
   bool HasDynamicInput(const TfLiteContext* context) const;
   bool RunGroup(TfLiteContext* context, FusedGroup* group);
-  const FloatPool* PoolOf(const FusedGroup& group) const;
+  const Node* SecondOf(const Group& nodes) const;
   bool RunEpilogue(FusedGroup* group, const void* input);
   ThreadPool* ThreadsFor(const Node& node);
   bool Bind(TfLiteContext* context, FusedGroup* group);

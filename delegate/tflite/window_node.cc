@@ -14,11 +14,12 @@ namespace {
 constexpr int kMaxChannelsIn = 4;
 constexpr int kMaxFilter = 11;
 constexpr int kMaxStride = 4;
-// Below, XNNPACK has kernels for AArch64 with more than one sum for each output, which are added up
-// last, of few output channels.
-constexpr int kMinChannelsOut = 8;
 constexpr int kMaxExtent = 65535;  // of a side of an image, and of batch and channels
 constexpr int kMaxWindow = 255;    // of a side of a pool's window or stride
+constexpr int kMaxPointwiseChannels = 4096;
+// Of the channels of a convolution of 1x1, which XNNPACK runs as a fully connected layer: of others it
+// has kernels for AArch64 with four sums for each output.
+constexpr int kPointwiseChannelsOut = 8;
 
 bool IsBetween(int first, int value, int last) { return value >= first && value <= last; }
 
@@ -63,6 +64,28 @@ bool IsBuiltin(const TfLiteNode& node, const TfLiteRegistration& registration, i
          node.outputs->size == 1;
 }
 
+bool ReadConvolution(const TfLiteContext* context, const TfLiteNode& node,
+                     const TfLiteRegistration& registration, TfLiteConvParams* params,
+                     Shape shapes[4]) {
+  if (!IsBuiltin(node, registration, kBuiltinConv2d, 3) || !ReadStemOptions(node, params)) {
+    return false;
+  }
+  const TfLiteTensor* const tensors[] = {
+      TensorAt(context, node.inputs->data[0]), TensorAt(context, node.inputs->data[1]),
+      TensorAt(context, node.inputs->data[2]), TensorAt(context, node.outputs->data[0])};
+  for (int i = 0; i < 4; ++i) {
+    const bool constant = i == 1 || i == 2;
+    size_t bytes;
+    if (!ReadFloatShape(tensors[i], &shapes[i]) || IsConstant(*tensors[i]) != constant ||
+        (constant && (tensors[i]->data == nullptr || !shapes[i].Bytes(kTfLiteFloat32, &bytes) ||
+                      tensors[i]->bytes < bytes))) {
+      return false;
+    }
+  }
+  return shapes[0].rank == 4 && shapes[1].rank == 4 && shapes[2].rank == 1 &&
+         shapes[2].dims[0] == shapes[1].dims[0];
+}
+
 bool ReadStemOptions(const TfLiteNode& node, TfLiteConvParams* params) {
   if (node.builtin_data == nullptr) return false;
   std::memcpy(params, node.builtin_data, sizeof *params);
@@ -100,6 +123,13 @@ Shape StemOutputShape(const StemGeometry& g) {
   return ShapeOf4(g.batch, g.output_height, g.output_width, g.channels_out);
 }
 
+bool ReadPointwise(const Shape& filter, const TfLiteConvParams& params) {
+  return filter.rank == 4 && filter.dims[1] == 1 && filter.dims[2] == 1 &&
+         params.stride_height == 1 && params.stride_width == 1 &&
+         std::max(filter.dims[0], filter.dims[3]) <= kMaxPointwiseChannels &&
+         filter.dims[0] % kPointwiseChannelsOut == 0;
+}
+
 bool ReadPoolOptions(const TfLiteNode& node, TfLitePoolParams* params) {
   if (node.builtin_data == nullptr) return false;
   std::memcpy(params, node.builtin_data, sizeof *params);
@@ -118,6 +148,36 @@ bool ReadPool(const Shape& map, const TfLitePoolParams& params, PoolGeometry* g)
   if (!SlideOver(map, params.padding, g)) return false;
   g->values = map.dims[3];
   return FloatPool::ScratchFloats(*g) <= kMaxScratchBytes / sizeof(float);
+}
+
+bool ReadFloatPool(const TfLiteContext* context, const TfLiteNode& node,
+                   const TfLiteRegistration& registration, int32_t code,
+                   TfLitePoolParams* params) {
+  if (!IsBuiltin(node, registration, code, 1) || !ReadPoolOptions(node, params)) return false;
+  const TfLiteTensor* const map = TensorAt(context, node.inputs->data[0]);
+  const TfLiteTensor* const output = TensorAt(context, node.outputs->data[0]);
+  Shape shape, output_shape;
+  PoolGeometry g;
+  return ReadFloatShape(map, &shape) && !IsConstant(*map) &&
+         ReadFloatShape(output, &output_shape) && !IsConstant(*output) &&
+         ReadPool(shape, *params, &g);
+}
+
+bool PrepareFloatPool(const std::vector<Operand>& inputs, const TfLitePoolParams& params,
+                      PoolGeometry* g, Operand* output, OpError* error) {
+  if (!ExpectInputs(inputs, 1, error) || !ExpectType(inputs[0], kTfLiteFloat32, error) ||
+      !ExpectType(*output, kTfLiteFloat32, error)) {
+    return false;
+  }
+  if (!ReadPool(inputs[0].shape, params, g)) {
+    return error->Set("Expected a map that the window fits into, got " +
+                          inputs[0].shape.ToString() + ". Use option glue=0",
+                      inputs[0].tensor);
+  }
+  output->shape = inputs[0].shape;
+  output->shape.dims[1] = g->output_height;
+  output->shape.dims[2] = g->output_width;
+  return true;
 }
 
 }  // namespace sparsebnn

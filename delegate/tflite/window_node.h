@@ -1,19 +1,23 @@
 // What the nodes of TFLite's own with a sliding window have in common: CONV_2D of few input channels,
-// as networks begin with, and MAX_POOL_2D. Everything comes from the file and is checked here.
+// as networks begin with, or of 1x1, MAX_POOL_2D and AVERAGE_POOL_2D. Everything comes from the file
+// and is checked here.
 #ifndef SPARSEBNN_TFLITE_WINDOW_NODE_H_
 #define SPARSEBNN_TFLITE_WINDOW_NODE_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/max_pool/max_pool.h"
 #include "kernels/stem/stem_geometry.h"
+#include "op.h"
 #include "shape.h"
 #include "sliding_window.h"
 #include "tflite_abi.h"
 
 namespace sparsebnn {
 
+constexpr int32_t kBuiltinAveragePool2d = 1;
 constexpr int32_t kBuiltinConv2d = 3;
 constexpr int32_t kBuiltinMaxPool2d = 17;
 constexpr size_t kMaxScratchBytes = 16 << 20;  // of one thread
@@ -21,6 +25,17 @@ constexpr size_t kMaxScratchBytes = 16 << 20;  // of one thread
 // Whether the node is that op of TFLite's own, with so many inputs and one output.
 bool IsBuiltin(const TfLiteNode& node, const TfLiteRegistration& registration, int32_t code,
                int inputs);
+
+// Below, XNNPACK has kernels with more than one sum for an output, which are added up last: for a
+// single output of each image and, for AArch64, of few channels.
+constexpr int kMinOutputs = 8;
+constexpr int kMinChannelsOut = 8;
+
+// A CONV_2D of float32: its options, and the shapes of image, filter, bias and output. False for any
+// other node, and if filter or bias are no constants, or not all there.
+bool ReadConvolution(const TfLiteContext* context, const TfLiteNode& node,
+                     const TfLiteRegistration& registration, TfLiteConvParams* params,
+                     Shape shapes[4]);
 
 // A CONV_2D's options, and everything of `g` but what depends on the image. False if there are none,
 // or they are not those of a stem.
@@ -32,10 +47,21 @@ bool ReadStemImage(const Shape& image, const TfLiteConvParams& params, StemGeome
 Shape StemFilterShape(const StemGeometry& g);
 Shape StemOutputShape(const StemGeometry& g);
 
-// A MAX_POOL_2D's options, and what they make of a map. False if there are none, or they are
+// [channels_out, 1, 1, channels_in] of a CONV_2D with these options of 1x1, stride 1. False for any
+// other, and for channels that XNNPACK may not take one after another.
+bool ReadPointwise(const Shape& filter, const TfLiteConvParams& params);
+
+// A pool's options, and what they make of a map. False if there are none, or they are
 // not those of a pool without an activation; or if the window does not fit, or is too large.
 bool ReadPoolOptions(const TfLiteNode& node, TfLitePoolParams* params);
 bool ReadPool(const Shape& map, const TfLitePoolParams& params, PoolGeometry* g);
+// Of float32, and that op of TFLite's own.
+bool ReadFloatPool(const TfLiteContext* context, const TfLiteNode& node,
+                   const TfLiteRegistration& registration, int32_t code,
+                   TfLitePoolParams* params);
+// Of that, as Op::Prepare.
+bool PrepareFloatPool(const std::vector<Operand>& inputs, const TfLitePoolParams& params,
+                      PoolGeometry* g, Operand* output, OpError* error);
 
 }  // namespace sparsebnn
 

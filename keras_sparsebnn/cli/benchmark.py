@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-stem",
         action="store_true",
-        help="the delegate leaves the first float convolution to the runtime",
+        help="the delegate leaves float convolutions to the runtime: the first, of shortcuts",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     devices = parser.add_argument_group(

@@ -104,7 +104,8 @@ class Interpreter:
             and max pools that lie beside binary ones, in the same pass where it can;
             the results are the same.
         stem: whether the delegate also runs float convolutions of at most four input channels,
-            as networks begin with; the results are XNNPACK's.
+            as networks begin with, and with `glue` average pools of 2x2 and float convolutions
+            of 1x1, as shortcuts have; the results are XNNPACK's.
 
     Not thread-safe: one interpreter per thread. A forked process may go on with its copy.
 

@@ -1,4 +1,4 @@
-"""Stems on AArch64, float and int8, and a pool behind = XNNPACK's ops there, bit for bit."""
+"""Stems on AArch64, float and int8, and shortcuts = XNNPACK's ops there, bit for bit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from delegate.arm import emulate
 from delegate.arm.architecture import AARCH64
 from keras_sparsebnn.converters.int8_stem import Range, quantize_stem
 from tests.arm.conftest import finish
-from tests.stem_model import RELU6, STEMS, Stem, values
+from tests.shortcut_model import Shortcut
+from tests.stem_model import RELU6, SAME, STEMS, VALID, Stem, values
 
 SCRIPT = Path(__file__).with_name("run_stems.py")
 
@@ -62,6 +63,31 @@ def test_equals_xnnpack(guest, tmp_path):
         (tmp_path / f"{name}.tflite").write_bytes(stem.bytes())
         np.save(tmp_path / f"{name}.npy", x)
     assert guest(tmp_path) == ["stem neon"] * len(STEMS)
+    check(tmp_path)
+
+
+def test_shortcuts_equal_xnnpacks(guest, tmp_path):
+    """Of odd maps, whose last windows leave them, too; and without a pool."""
+    for shape, channels, padding in (
+        ((1, 28, 28, 64), 128, VALID),
+        ((2, 15, 9, 33), 24, SAME),
+        ((1, 7, 6, 256), 8, SAME),
+        ((1, 9, 8, 5), 40, VALID),
+    ):
+        for window in ((2, 2), None):
+            shortcut = Shortcut(
+                shape,
+                channels,
+                padding=padding,
+                window=window,
+                activation=RELU6 * (channels > 40),
+            )
+            x = values(shape)
+            x[..., ::3] = np.maximum(x[..., ::3], -0.0)
+            name = f"{channels}-{'pooled' if window else 'alone'}"
+            (tmp_path / f"{name}.tflite").write_bytes(shortcut.bytes())
+            np.save(tmp_path / f"{name}.npy", x)
+    assert sorted(guest(tmp_path)) == ["1x1 neon"] * 4 + ["in node 0"] * 4
     check(tmp_path)
 
 

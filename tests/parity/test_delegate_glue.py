@@ -1,7 +1,7 @@
 """Float ops that the delegate claims = the runtime's own, by XNNPACK and built in, bit for bit.
 
 What differs between these two is left out: signs of zeros (which compare equal here), NaN and
-denormal numbers.
+denormal numbers; and convolutions and average pools, built in.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from keras_sparsebnn.tflite_file import Table
 BINARY = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}
 EXTREME = {"MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions"}
 UNARY = ("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "MAX_POOL_2D")
+SHORTCUT = ("AVERAGE_POOL_2D", "CONV_2D")
 RELU, RELU6 = 1, 3
 
 
@@ -76,13 +77,34 @@ class Graph:
         self.model.operator(name, inputs, [y], options)
         self.maps.append(y)
 
+    def shortcut(self, name: str, activation: int) -> None:
+        """One of `SHORTCUT`, of the last map, which keeps the shape."""
+        x, y = self.maps[-1], self.map()
+        options = {"padding": 0, "stride_h": 1, "stride_w": 1}
+        if name == "CONV_2D":
+            inputs = [x, self.constant((self.channels, 1, 1, self.channels))]
+            inputs.append(self.constant((self.channels,)))
+            options |= {"dilation_h_factor": 1, "dilation_w_factor": 1}
+            table = Table("Conv2DOptions", **options, fused_activation_function=activation)
+        else:
+            inputs = [x]
+            table = Table("Pool2DOptions", **options, filter_height=2, filter_width=2)
+        self.model.operator(name, inputs, [y], table)
+        self.maps.append(y)
+
     def bytes(self, outputs: list[int]) -> bytes:
         return self.model.to_bytes([self.maps[0]], outputs)
 
 
-def check(runner, flat: bytes, x: np.ndarray, claimed: int, **options) -> None:
-    """Same outputs as without glue, and that many float ops are the delegate's."""
-    for xnnpack in (True, False):
+def check(
+    runner, flat: bytes, x: np.ndarray, claimed: int, resolvers=(True, False), **options
+) -> None:
+    """Same outputs as without glue, and that many float ops are the delegate's.
+
+    Args:
+        resolvers: with XNNPACK, without.
+    """
+    for xnnpack in resolvers:
         delegate = runner.load(glue=0, **options)
         plain = runner.run_on(runner.interpreter(flat, delegate, xnnpack=xnnpack), x)
         delegate = runner.load(glue=1, **options)
@@ -131,16 +153,35 @@ def test_ops_of_one_input(runner, op_model, name):
 @given(data=st.data())
 def test_random_graphs(runner, op_model, data):
     """Chains with shortcuts of any length, some maps read outside, on every instruction set."""
-    draw = data.draw
+    draw_graph(runner, op_model, data.draw, shortcuts=False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_random_graphs_with_pools_and_convolutions(runner, op_model, data):
+    """Likewise, with average pools and convolutions of 1x1 among them."""
+    if runner.isas[-1] == "scalar":
+        pytest.skip("needs fused multiply-add")
+    draw_graph(runner, op_model, data.draw, shortcuts=True)
+
+
+def draw_graph(runner, op_model, draw, *, shortcuts: bool) -> None:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    channels = draw(st.sampled_from([1, 8, 16, 20, 32, 64, 70]))
-    shape = draw(st.integers(1, 9)), draw(st.integers(1, 9)), channels
+    # Of what the delegate leaves to the runtime there is another test.
+    some = [8, 16, 24, 64] if shortcuts else [1, 8, 16, 20, 32, 64, 70]
+    channels = draw(st.sampled_from(some))
+    shape = draw(st.integers(1, 9)), draw(st.integers(8 if shortcuts else 1, 9)), channels
     graph = Graph(op_model, shape, rng)
     claimed = 0
     for _ in range(draw(st.integers(1, 14))):
-        name = draw(st.sampled_from(["conv", *BINARY, *EXTREME, "PRELU", *UNARY]))
+        names = ["conv", *BINARY, *EXTREME, "PRELU", *UNARY, *(2 * shortcuts * SHORTCUT)]
+        name = draw(st.sampled_from(names))
         if name == "conv":
             graph.convolution()
+            continue
+        if name in SHORTCUT:
+            graph.shortcut(name, draw(st.sampled_from([0, RELU, 2, RELU6])))
+            claimed += 1
             continue
         constant = name == "PRELU" or draw(st.booleans())
         forms = st.sampled_from([(channels,), (1, 1, channels), (1,)])
@@ -153,9 +194,13 @@ def test_random_graphs(runner, op_model, data):
     graph.convolution()
     outputs = [m for m in graph.maps[1:-1] if draw(st.booleans())] + [graph.maps[-1]]
     options = {
-        "isa": draw(st.sampled_from(runner.isas)),
+        "isa": draw(
+            st.sampled_from([i for i in runner.isas if not shortcuts or i != "scalar"])
+        ),
         "num_threads": draw(st.integers(1, 4)),
     }
+    if shortcuts:
+        options["resolvers"] = (True,)
     check(runner, graph.bytes(outputs), values(rng, shape), claimed, **options)
 
 

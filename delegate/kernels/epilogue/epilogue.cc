@@ -18,4 +18,14 @@ EpilogueKernel EpilogueKernelFor(Isa isa) {
   }
 }
 
+Epilogue StoringEpilogue(int channels, Isa isa, float* output) {
+  Epilogue epilogue;
+  epilogue.channels = channels;
+  epilogue.kernel = EpilogueKernelFor(isa);
+  EpilogueStep store = {StepKind::kStore};
+  store.values = output;
+  epilogue.steps.assign(1, store);
+  return epilogue;
+}
+
 }  // namespace sparsebnn

@@ -72,6 +72,8 @@ struct Epilogue {
 
 // For an available `isa`.
 EpilogueKernel EpilogueKernelFor(Isa isa);
+// One that only stores.
+Epilogue StoringEpilogue(int channels, Isa isa, float* output);
 
 void RunEpilogue__scalar(const Epilogue& epilogue, const FloatTile& tile);
 void RunEpilogue__avx2(const Epilogue& epilogue, const FloatTile& tile);

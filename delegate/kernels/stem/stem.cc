@@ -9,28 +9,6 @@
 namespace sparsebnn {
 namespace {
 
-// Multiplications in a microsecond.
-constexpr double kProductsPerLane = 4000;
-
-// [channels_out, depth] and bias to what StemRow says.
-std::vector<float> Packed(const StemGeometry& g, int lanes, const float* filter,
-                          const float* bias) {
-  const int depth = g.filter_height * g.run();
-  std::vector<float> packed;
-  for (int first = 0; first < g.channels_out;) {
-    const int channels = g.channels_out - first > lanes ? 2 * lanes : lanes;
-    for (int k = -1; k < depth; ++k) {
-      for (int o = first; o < first + channels; ++o) {
-        const bool there = o < g.channels_out;
-        const size_t at = static_cast<size_t>(o) * static_cast<size_t>(depth);
-        packed.push_back(!there ? 0.0f : k < 0 ? bias[o] : filter[at + static_cast<size_t>(k)]);
-      }
-    }
-    first += channels;
-  }
-  return packed;
-}
-
 // Of a row in the ring: a kernel may compute outputs beyond the row's end.
 size_t RowFloats(const StemGeometry& g) {
   return g.padded_row(static_cast<size_t>(g.output_width) + kMaxStemPixels - 1);
@@ -48,16 +26,33 @@ StemTile StemTileFor(Isa isa, int channels) {
   switch (isa) {
 #if defined(__x86_64__)
     case Isa::kAvx2:
-      return {RunStemRow__avx2, 8};
+      return {RunStemRow__avx2, 8, 6};
     case Isa::kAvx512:
-      return {RunStemRow__avx512, 16};
+      return {RunStemRow__avx512, 16, 14};
 #elif defined(__aarch64__)
     case Isa::kNeon:
-      return {RunStemRow__neon, 4};
+      return {RunStemRow__neon, 4, 8};
 #endif
     default:
-      return {nullptr, 1};
+      return {nullptr, 1, 1};
   }
+}
+
+std::vector<float> PackStemWeights(int channels, int depth, int lanes, const float* filter,
+                                   const float* bias) {
+  std::vector<float> packed;
+  for (int first = 0; first < channels;) {
+    const int block = channels - first > lanes ? 2 * lanes : lanes;
+    for (int k = -1; k < depth; ++k) {
+      for (int o = first; o < first + block; ++o) {
+        const bool there = o < channels;
+        const size_t at = static_cast<size_t>(o) * static_cast<size_t>(depth);
+        packed.push_back(!there ? 0.0f : k < 0 ? bias[o] : filter[at + static_cast<size_t>(k)]);
+      }
+    }
+    first += block;
+  }
+  return packed;
 }
 
 Stem::Stem(const StemGeometry& geometry, const float* filter, const float* bias, float minimum,
@@ -66,7 +61,8 @@ Stem::Stem(const StemGeometry& geometry, const float* filter, const float* bias,
       tile_(StemTileFor(isa, geometry.channels_out)),
       minimum_(minimum),
       maximum_(maximum),
-      weights_(Packed(geometry, tile_.lanes, filter, bias)) {}
+      weights_(PackStemWeights(geometry.channels_out, geometry.filter_height * geometry.run(),
+                               tile_.lanes, filter, bias)) {}
 
 // The ring and a row of outputs.
 size_t Stem::WorkspaceBytes(const StemGeometry& g) {
@@ -125,14 +121,14 @@ class Stem::Rows {
 bool Stem::Run(const float* input, float* output, const Epilogue* epilogue,
                Workspace* workspace, ThreadPool* threads) const {
   const auto rows = [&](uint8_t* scratch) { return Rows(*this, input, scratch); };
-  return RunStem(geometry_, RingBytes(geometry_), kProductsPerLane * tile_.lanes, rows, output,
-                 epilogue, workspace, threads);
+  return RunStem(geometry_, RingBytes(geometry_), tile_.products_per_microsecond(), rows,
+                 output, epilogue, workspace, threads);
 }
 
 bool Stem::RunPooled(const float* input, const FloatPool& pool, const Epilogue& epilogue,
                      Workspace* workspace, ThreadPool* threads) const {
   const auto rows = [&](uint8_t* scratch) { return Rows(*this, input, scratch); };
-  return RunStemPooled(geometry_, RingBytes(geometry_), kProductsPerLane * tile_.lanes, rows,
+  return RunStemPooled(geometry_, RingBytes(geometry_), tile_.products_per_microsecond(), rows,
                        pool, epilogue, workspace, threads);
 }
 

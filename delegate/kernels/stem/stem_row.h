@@ -3,6 +3,7 @@
 #define SPARSEBNN_KERNELS_STEM_STEM_ROW_H_
 
 #include <cstddef>
+#include <vector>
 
 #include "kernels/cpu/isa.h"
 
@@ -30,11 +31,19 @@ struct StemRow {
 struct StemTile {
   void (*run)(const StemRow& row);
   int lanes;  // channels of a vector; weights of 2 * lanes channels lie together, as long as there are
+  int pixels;  // outputs that are computed at once
+
+  // Multiplications, about.
+  double products_per_microsecond() const { return 4000.0 * lanes; }
 };
 
 // Of an available `isa`, for that many output channels; `run` is null if it has no fused
 // multiply-add.
 StemTile StemTileFor(Isa isa, int channels);
+
+// `filter` [channels, depth] and `bias` to what StemRow says.
+std::vector<float> PackStemWeights(int channels, int depth, int lanes, const float* filter,
+                                   const float* bias);
 
 void RunStemRow__avx2(const StemRow& row);
 void RunStemRow__avx512(const StemRow& row);
