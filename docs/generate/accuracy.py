@@ -1,4 +1,4 @@
-"""The recorded runs in benchmarks/accuracy/, and the two short tables made from them."""
+"""The recorded runs in benchmarks/accuracy/, and the short table made from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from keras_sparsebnn.experiments.comparison import Comparison, Row, compare
 from keras_sparsebnn.experiments.tables import as_markdown, budget, power_note
 
 RECORDS = ROOT / "benchmarks" / "accuracy"
-MOST_ROWS = 3  # of one n in a short table
 
 
 @functools.cache
@@ -141,19 +140,4 @@ def accuracy() -> str:
     return f"{table}\n\n{_about(comparison, 'fashion_mnist.json')}"
 
 
-def restrict() -> str:
-    """A trained 1-bit network, restricted to n codewords when 80 % of the budget is spent."""
-    comparison = comparison_of("fashion_mnist", ["random_late"])
-    labels = {
-        "one_bit": "all 512, plain 1-bit to the end",
-        "facility_location_late": "n nearest to the trained kernels (`restrict`)",
-        "random_late": "n at random",
-    }
-    table = _short(comparison, labels, (512, 32, 16), "random_late")
-    return (
-        f"{table}\n\nRestricted after 80 % of the training, then trained on. "
-        f"{_about(comparison, 'late_choice.json')}"
-    )
-
-
-TABLES: Tables = {"accuracy": accuracy, "restrict": restrict}
+TABLES: Tables = {"accuracy": accuracy}

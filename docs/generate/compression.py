@@ -45,7 +45,9 @@ def difference(way: str, rival: str, n: int) -> Difference:
 
 
 def _points(d: Difference) -> str:
-    low, high = (100 * (d.mean + sign * (d.half_width or 0)) for sign in (-1, 1))
+    if d.half_width is None:
+        return f"{100 * d.mean:+.2f}"
+    low, high = (100 * (d.mean + sign * d.half_width) for sign in (-1, 1))
     text = f"{100 * d.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
     return f"**{text}**" if d.separated else text
 
@@ -61,7 +63,8 @@ def _line(way: str, n: int) -> list[str]:
         LABELS[way],
         str(n) if way != "allocate" else f"the bits of {n}",
         f"{statistics.mean(bits):.2f}",
-        f"{statistics.mean(found):.2f} ± {statistics.stdev(found):.2f}",
+        f"{statistics.mean(found):.2f}"
+        + (f" ± {statistics.stdev(found):.2f}" if found[1:] else ""),
         against,
     ]
 
@@ -81,7 +84,7 @@ def table() -> str:
         f"CIFAR-10, network `small`, widths {', '.join(map(str, setting['widths']))}: "
         f"{setting['epochs']} epochs of plain 1-bit ({statistics.mean(before):.2f} %), then "
         f"{setting['epochs_after']} more of each way at a rate of "
-        f"{setting['learning_rate_after']:g}; {len(before)} seeds. Bits with codebooks. Mean ± "
+        f"{setting['learning_rate_after']:g}; seeds: {len(before)}. Bits with codebooks. Mean ± "
         "standard deviation; differences are paired by seed, and their intervals hold at 95 % "
         "together (Bonferroni); bold excludes 0. `python -m benchmarks.accuracy.compress`, "
         f"{environment['date']}, {environment['machine']['cpu']}, "

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
-from docs.generate import regimes, replica
+from docs.generate import compression, regimes, replica
 from docs.generate.accuracy import comparison_of
 from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure, saved, tidy
 from keras_sparsebnn.experiments.comparison import Comparison
 from keras_sparsebnn.experiments.statistics import paired_difference
 
 SIZES = (16, 32)
+COLUMNS = 3
 METHODS = {
     "one_bit": "all 512 (1-bit)",
     "structured": "structured logits",
     "structured_fl": "structured logits after f. l.",
     "facility_location": "facility location (f. l.)",
+    "allocate": "f. l., n of each layer by allocate",
     "free": "free logits",
 }
 REPLICA = {
@@ -29,6 +32,9 @@ LATE = {
     "one_bit": "one_bit",
     "facility_location": "facility_location_late",
     "free": "learned_late",
+}
+RESTRICTED = {"one_bit": "one_bit", "structured_fl": "structured"} | {
+    way: way for way in ("facility_location", "allocate", "random")
 }
 Runs = dict[tuple[str, int], dict[int, float]]
 """(method or "random", n) -> seed -> accuracy; the 1-bit runs at every n."""
@@ -56,21 +62,35 @@ def of_replica() -> Runs:
     return runs
 
 
+def of_restricted() -> Runs:
+    found = {
+        (method, n): compression.accuracies(way, 512 if method == "one_bit" else n)
+        for method, way in RESTRICTED.items()
+        for n in SIZES
+    }
+    return {key: runs for key, runs in found.items() if runs}
+
+
 def panels() -> dict[str, Runs]:
     own = {method: method for method in METHODS}
-    found = {"trained long: CIFAR-10, 16 epochs,\nlayers of 128 to 512 channels": of_replica()}
+    found = {"on a GPU: CIFAR-10, 16 epochs,\nlayers of 128 to 512 channels": of_replica()}
     for name, regime in regimes.REGIMES.items():
         runs = of_comparison(regimes.comparison(name), own, "random")
-        found[f"trained briefly: {regime.title},\nlayers of 16 to 64 channels"] = runs
+        found[f"{regime.title},\nlayers of {regime.layers} channels"] = runs
     late = of_comparison(comparison_of("fashion_mnist"), LATE, "random_late")
     found["compressed: Fashion-MNIST,\nn codewords for the last 20 %"] = late
+    found["compressed: CIFAR-10, `restrict`\nand 2 epochs more"] = of_restricted()
     return found
 
 
 def draw(path: Path) -> None:
     drawn = panels()
-    figure = new_figure(4 * len(drawn), 3.4)
-    axes_of = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    rows = math.ceil(len(drawn) / COLUMNS)
+    figure = new_figure(4 * COLUMNS, 3.4 * rows)
+    every = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).ravel()
+    axes_of = every[: len(drawn)]
+    for axes in every[len(drawn) :]:
+        axes.remove()
     for axes, (title, runs) in zip(axes_of, drawn.items(), strict=True):
         for y, method in enumerate(METHODS):
             for n, colour, marker, shift in zip(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from docs.generate import (
     accuracy,
     arm_networks,
+    compression,
     few_codewords,
     networks,
     oblivious,
@@ -32,6 +33,7 @@ TABLES: Tables = {
     **whole_networks.TABLES,
     **arm_networks.TABLES,
     **few_codewords.TABLES,
+    **compression.TABLES,
     **pretrained.TABLES,
     **search.TABLES,
     **systems.TABLES,

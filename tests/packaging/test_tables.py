@@ -20,7 +20,7 @@ def test_tables_are_up_to_date():
 
 def test_readme_has_the_measured_tables():
     text = (ROOT / "README.md").read_text("utf-8")
-    assert {"restrict", "size", "network_speed"} <= set(pages.names(text))
+    assert {"selection", "size", "network_speed"} <= set(pages.names(text))
 
 
 @pytest.fixture
