@@ -79,7 +79,7 @@ def panels() -> dict[str, Runs]:
         found[f"{regime.title},\nlayers of {regime.layers} channels"] = runs
     late = of_comparison(comparison_of("fashion_mnist"), LATE, "random_late")
     found["compressed: Fashion-MNIST,\nn codewords for the last 20 %"] = late
-    found["compressed: CIFAR-10, `restrict`\nand 2 epochs more"] = of_restricted()
+    found["compressed: CIFAR-10,\nrestrict and 2 epochs more"] = of_restricted()
     return found
 
 
