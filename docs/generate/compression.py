@@ -85,8 +85,8 @@ def table() -> str:
         f"{setting['epochs']} epochs of plain 1-bit ({statistics.mean(before):.2f} %), then "
         f"{setting['epochs_after']} more of each way at a rate of "
         f"{setting['learning_rate_after']:g}; seeds: {len(before)}. Bits with codebooks. Mean "
-        "± standard deviation; differences are paired by seed, and their intervals hold at 95 % "
-        "together (Bonferroni); bold excludes 0. `python -m benchmarks.accuracy.compress`, "
+        "± standard deviation; differences are paired by seed, and their intervals hold at 95 "
+        "% together (Bonferroni); bold excludes 0. `python -m benchmarks.accuracy.compress`, "
         f"{environment['date']}, {environment['machine']['cpu']}, "
         f"{commit(environment['commit'])}."
     )
