@@ -22,7 +22,7 @@ constexpr int32_t kBuiltinConv2d = 3;
 constexpr int32_t kBuiltinMaxPool2d = 17;
 constexpr size_t kMaxScratchBytes = 16 << 20;  // of one thread
 
-// Whether the node is that op of TFLite's own, with so many inputs and one output.
+// Whether the node is that op of TFLite's own, with that many inputs and one output.
 bool IsBuiltin(const TfLiteNode& node, const TfLiteRegistration& registration, int32_t code,
                int inputs);
 

@@ -118,8 +118,9 @@ def draw(path: Path) -> None:
         tidy(axes)
         axes.grid(visible=False, axis="y")
     axes_of[0].invert_yaxis()
+    legend = axes_of[2]  # where there is room
     for n, colour, marker in zip(SIZES, COLOURS, "os", strict=False):
-        axes_of[-1].plot([], [], marker, color=colour, label=f"n = {n}")
-    axes_of[-1].plot([], [], "o", color=GREY, mfc="white", label="one seed")
-    axes_of[-1].legend(frameon=False, fontsize=8, loc="lower right")
+        legend.plot([], [], marker, color=colour, label=f"n = {n}")
+    legend.plot([], [], "o", color=GREY, mfc="white", label="one seed")
+    legend.legend(frameon=False, fontsize=8, loc="lower right")
     saved(figure, path)

@@ -11,7 +11,7 @@
 
 namespace sparsebnn {
 
-// Several for each of so many threads, for one may come late.
+// Parts to share out: two for each thread, for one may come late.
 inline size_t PartsFor(size_t workers) { return workers == 1 ? 1 : 2 * workers; }
 
 // Calls body(first, count, scratch) for blocks of `block` pixels of [0, pixels), the last of what is

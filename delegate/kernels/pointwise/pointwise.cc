@@ -36,7 +36,7 @@ bool Pointwise::RunAveraged(const float* map, const AveragePool& pool, const Epi
   return RunBlocks(map, &pool, pool.pixels(), nullptr, &epilogue, workspace, threads);
 }
 
-// Whole tiles, for so many threads.
+// Whole tiles; less for each thread the more threads there are.
 size_t Pointwise::BlockPixels(size_t pixels, size_t workers) const {
   const size_t floats = static_cast<size_t>(channels_in_) + static_cast<size_t>(channels_out_);
   const size_t parts = PartsFor(workers);

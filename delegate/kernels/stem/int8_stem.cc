@@ -8,7 +8,7 @@
 namespace sparsebnn {
 namespace {
 
-// Samples are copied so many bytes at a time, and may be read and written as many too far.
+// Samples are copied in runs of that many bytes, and may be read and written as far beyond.
 constexpr size_t kCopied = 16;
 // Multiplications in a microsecond.
 constexpr double kProductsPerLane = 12000;
