@@ -6,6 +6,7 @@
 #ifndef SPARSEBNN_TESTING_FUZZ_MODEL_H_
 #define SPARSEBNN_TESTING_FUZZ_MODEL_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <random>
@@ -97,7 +98,8 @@ class FuzzModel {
     for (const PlannedNode& node : nodes_) {
       if (node.name == nullptr) {
         std::vector<uint8_t> options = node.raw_options;
-        // A runtime has the structure of the op.
+        // A runtime has the structure of the op; that of elementwise ones begins with four bytes.
+        options.resize(std::max(options.size(), sizeof(int32_t)));
         if (node.builtin_code == kConv2d) options.resize(sizeof(TfLiteConvParams));
         if (node.builtin_code == kMaxPool2d || node.builtin_code == kAveragePool2d) {
           options.resize(sizeof(TfLitePoolParams));
