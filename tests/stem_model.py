@@ -74,6 +74,15 @@ class Stem:
         return model.to_bytes([x], [y, bits])
 
 
+def assert_same_bits(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """Equal types and bits, signs of zeros too; NaNs in the same places, of any bits."""
+    assert ours.dtype == theirs.dtype
+    nan = np.isnan(theirs)
+    np.testing.assert_array_equal(np.isnan(ours), nan)
+    bits = np.dtype(f"i{theirs.dtype.itemsize}")
+    np.testing.assert_array_equal(ours[~nan].view(bits), theirs[~nan].view(bits))
+
+
 def same_as_xnnpack(
     runner: Any, flat: bytes, x: np.ndarray, claimed: int = 1, **options: Any
 ) -> list[np.ndarray]:
@@ -86,11 +95,7 @@ def same_as_xnnpack(
     nodes = [n for p in runner.profile(delegate)["partitions"] for n in p["nodes"]]
     assert sum(n["op"] == "CONV_2D" for n in nodes) == claimed
     for our, their in zip(ours, theirs, strict=True):
-        assert our.dtype == their.dtype
-        nan = np.isnan(their)
-        np.testing.assert_array_equal(np.isnan(our), nan)
-        bits = np.dtype(f"i{their.dtype.itemsize}")
-        np.testing.assert_array_equal(our[~nan].view(bits), their[~nan].view(bits))
+        assert_same_bits(our, their)
     return ours
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.shortcut_model import Shortcut
-from tests.stem_model import RELU, RELU6, RELU_N1_TO_1, SAME, VALID, values
+from tests.stem_model import RELU, RELU6, RELU_N1_TO_1, SAME, VALID, assert_same_bits, values
 
 FLOAT = ("AVERAGE_POOL_2D", "CONV_2D")
 
@@ -23,11 +23,7 @@ def same_as_xnnpack(runner, flat, x, claimed, **options):
     nodes = [n for p in runner.profile(delegate)["partitions"] for n in p["nodes"]]
     assert sorted(n["op"] for n in nodes if n["op"] in FLOAT) == sorted(claimed)
     for our, their in zip(ours, theirs, strict=True):
-        assert our.dtype == their.dtype
-        nan = np.isnan(their)
-        np.testing.assert_array_equal(np.isnan(our), nan)
-        bits = np.dtype(f"i{their.dtype.itemsize}")
-        np.testing.assert_array_equal(our[~nan].view(bits), their[~nan].view(bits))
+        assert_same_bits(our, their)
     return nodes
 
 
