@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import result_files
+from benchmarks.errors import one_line_errors
 from keras_sparsebnn.cli.process import import_keras
 
 OUT = Path(__file__).with_name("codeword_usage.json")
@@ -23,6 +24,7 @@ def counts(model: Any) -> dict[str, list[int]]:
     return {layer.name: codeword_counts(layer).tolist() for layer in binary_layers(model)}
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run of method one_bit")

@@ -26,6 +26,7 @@ from typing import Any
 
 from benchmarks import result_files
 from benchmarks.environment import environment
+from benchmarks.errors import one_line_errors
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.data import Dataset, load
 from keras_sparsebnn.models import small
@@ -134,6 +135,7 @@ def runs_of(dataset: Dataset, seed: int) -> list[dict[str, Any]]:
     return found
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from benchmarks import result_files
 from benchmarks.environment import environment
+from benchmarks.errors import one_line_errors
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.data import Dataset, load
 from keras_sparsebnn.estimators import clipped_identity
@@ -221,6 +222,7 @@ def branches(
     return found
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data-dir", type=Path, help="where TFDS's fashion_mnist lies")

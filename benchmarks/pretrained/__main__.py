@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import environment  # noqa: F401  sets what TensorFlow reads
+from benchmarks.errors import one_line_errors
 from benchmarks.pretrained.make import RECIPES, add_samples, make
 from benchmarks.result_files import ROOT
 from keras_sparsebnn._files import read_json
@@ -21,6 +22,7 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.pretrained.model import FOLDER, PretrainedModel
 
 
+@one_line_errors()
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.pretrained",

@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks import result_files
 from benchmarks.environment import environment
+from benchmarks.errors import one_line_errors
 
 NETWORK: dict[str, Any] = {
     "dataset": "fashion_mnist",
@@ -41,6 +42,7 @@ def uniform(space: Mapping[str, tuple[int, ...]], groups: int) -> tuple[int, ...
     return tuple(max(g for g in choices if g <= groups) for choices in space.values())
 
 
+@one_line_errors()
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.search.groups", description=(__doc__ or "").splitlines()[0]

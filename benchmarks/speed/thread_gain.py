@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks import result_files
 from benchmarks.environment import environment
+from benchmarks.errors import one_line_errors
 from keras_sparsebnn.runtime.benchmark import BLOCK
 from keras_sparsebnn.runtime.worker_process import WorkerProcess
 
@@ -96,6 +97,7 @@ def gains(times: Row) -> str:
     return ", ".join(f"{count}: {t:.4g} ({first / t:.2f}x)" for count, t in times.items())
 
 
+@one_line_errors()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("models", nargs="+", help=".tflite files with binary layers")

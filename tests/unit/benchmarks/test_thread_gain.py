@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 import keras_sparsebnn
 from benchmarks.speed import thread_gain
 
@@ -34,3 +36,9 @@ def test_a_file_is_timed_op_by_op(tmp_path, monkeypatch, capsys):
         times = [op["us"][threads] for op in ops]
         assert all(time > 0 for time in times)
         assert sum(times) < 3e3 * milliseconds
+
+
+def test_a_missing_file_is_one_line(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["thread_gain", "/nowhere.tflite"])
+    with pytest.raises(SystemExit, match=r"^No such file or directory \(/nowhere\.tflite\)$"):
+        thread_gain.main()
