@@ -7,8 +7,11 @@ could be checked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.activations.per_channel import PerChannel
+from keras_sparsebnn.activations.per_channel import PerChannel, channel_sums
 
 __all__ = ["HardTanh", "TwoSidedPReLU"]
 
@@ -62,4 +65,17 @@ class TwoSidedPReLU(PerChannel):
     parameters = (("right", 1.0), ("left", 0.25))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return self.right * tf.nn.relu(inputs) + -self.left * tf.nn.relu(-inputs)
+        @tf.custom_gradient
+        def bent(
+            x: tf.Tensor, right: tf.Tensor, left: tf.Tensor
+        ) -> tuple[tf.Tensor, Callable[..., Any]]:
+            above, below = tf.nn.relu(x), tf.nn.relu(-x)
+
+            def gradients(g: tf.Tensor) -> tuple[tf.Tensor, ...]:
+                g_above = tf.raw_ops.ReluGrad(gradients=g, features=x)
+                g_x = right * g_above + left * (g - g_above)
+                return g_x, channel_sums(g * above), -channel_sums(g * below)
+
+            return right * above + -left * below, gradients
+
+        return bent(inputs, tf.convert_to_tensor(self.right), tf.convert_to_tensor(self.left))

@@ -7,8 +7,11 @@ shifts at 0, as in the authors' code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.activations.per_channel import PerChannel
+from keras_sparsebnn.activations.per_channel import PerChannel, channel_sums
 
 __all__ = ["LearnableShift", "RPReLU"]
 
@@ -39,7 +42,11 @@ class LearnableShift(PerChannel):
     parameters = (("shift", 0.0),)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return inputs + self.shift
+        @tf.custom_gradient
+        def shifted(x: tf.Tensor, shift: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+            return x + shift, lambda g: (g, channel_sums(g))
+
+        return shifted(inputs, tf.convert_to_tensor(self.shift))
 
 
 @lq.utils.register_keras_custom_object
@@ -67,7 +74,22 @@ class RPReLU(PerChannel):
     parameters = (("gamma", 0.0), ("beta", 0.25), ("zeta", 0.0))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        x = inputs - self.gamma
-        # Keras's own form of PReLU, slopes of rank 3 included: TFLite's converter knows it.
-        beta = tf.reshape(self.beta, [1] * (inputs.shape.rank - 2) + [-1])
-        return tf.nn.relu(x) + -beta * tf.nn.relu(-x) + self.zeta
+        @tf.custom_gradient
+        def bent(
+            inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, zeta: tf.Tensor
+        ) -> tuple[tf.Tensor, Callable[..., Any]]:
+            x = inputs - gamma
+            below = tf.nn.relu(-x)
+            # Keras's own form of PReLU, slopes of rank 3 included: TFLite's converter knows it.
+            slopes = tf.reshape(beta, [1] * (inputs.shape.rank - 2) + [-1])
+            y = tf.nn.relu(x) + -slopes * below + zeta
+
+            def gradients(g: tf.Tensor) -> tuple[tf.Tensor, ...]:
+                above = tf.raw_ops.ReluGrad(gradients=g, features=x)
+                g_x = above + beta * (g - above)
+                return g_x, -channel_sums(g_x), -channel_sums(g * below), channel_sums(g)
+
+            return y, gradients
+
+        parameters = (tf.convert_to_tensor(p) for p in (self.gamma, self.beta, self.zeta))
+        return bent(inputs, *parameters)
