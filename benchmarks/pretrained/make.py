@@ -28,7 +28,7 @@ RECIPES = Path(__file__).parent
 
 def config_of(recipe: Mapping[str, Any], data_dir: str | None = None) -> RunConfig:
     """The run of a recipe."""
-    return RunConfig.from_dict({"version": 3, **recipe["run"], "data_dir": data_dir}, "recipe")
+    return RunConfig.from_dict({"version": 4, **recipe["run"], "data_dir": data_dir}, "recipe")
 
 
 def make(name: str, data_dir: str | None, runs: Path, to: Path) -> PretrainedModel:

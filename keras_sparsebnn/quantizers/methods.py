@@ -95,7 +95,7 @@ def _staged(choose_after: float | None = None) -> dict[str, Option]:
     """Options of a method that can start as a 1-bit or float network."""
     return {
         **_SUBSET,
-        "choose_after": Option(strictly_between(0, 1), choose_after, scheduled=True),
+        "choose_after": Option(or_none(strictly_between(0, 1)), choose_after, scheduled=True),
         "starts_as": Option(one_of("sign", "float"), "sign", scheduled=True),
     }
 
@@ -106,7 +106,9 @@ def _of(logits: str, rule: Rule, default: object, *, scheduled: bool = False) ->
 
 _LEARNED = {
     "logits": Option(one_of("structured", "free"), "structured"),
-    "initial_selection": Option(one_of("random", "covering", "facility_location"), "random"),
+    "initial_selection": Option(
+        or_none(one_of("random", "covering", "facility_location")), None
+    ),
     "freeze_after": Option(or_none(positive(1)), None, scheduled=True),
     "refresh_interval": Option(or_none(integer(0, 10**9)), None),
     "travel": _of("structured", or_none(number(0, 1e6)), None),
@@ -140,7 +142,7 @@ METHODS: dict[str, Method] = {
         Method("facility_location", "FacilityLocation", _staged(0.3)),
         Method("frequent", "Frequent", _staged(0.3)),
         Method("incremental", "Incremental", {**_staged(0.2), **_SETTLE}),
-        Method("learned", "SparseKernel", {**_staged(), **_LEARNED}),
+        Method("learned", "SparseKernel", {**_staged(0.3), **_LEARNED}),
         Method("one_bit", "OneBit", _SUBSET),
         Method("product_quantization", "ProductQuantization", _staged(0.3)),
         Method("random", "FixedSubset", _staged()),
@@ -216,10 +218,17 @@ def _fraction(name: str, method: str, options: Mapping[str, Any]) -> float | Non
 def choose_after(method: str, options: Mapping[str, Any]) -> float | None:
     """The fraction of training at which kernels are restricted; None: from the start.
 
+    Codewords that need no trained kernels are there from the start, unless the options say
+    when.
+
     Example:
-        >>> choose_after("facility_location", {}), choose_after("learned", {})
-        (0.3, None)
+        >>> choose_after("learned", {})
+        0.3
+        >>> choose_after("learned", {"initial_selection": "random"}) is None
+        True
     """
+    if options.get("initial_selection") in ("random", "covering"):
+        options = {"choose_after": None, **options}
     return _fraction("choose_after", method, options)
 
 

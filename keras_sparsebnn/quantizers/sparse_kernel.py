@@ -45,7 +45,8 @@ class SparseKernel(LearnedSubset):
         logits: "structured" or "free".
         initial_selection: "random" starts from any codewords, "covering" from some that lie
             close to every kernel (`codebook.covering`), "facility_location" from those close to
-            the latent kernels on entering the stage "codewords" (see `FacilityLocation`).
+            the latent kernels on entering the stage "codewords" (see `FacilityLocation`). None:
+            "facility_location" where there is such a stage, else "random".
         refresh_interval: updates between two matchings, 1 = each; 0 freezes the selection.
             None: 4 with structured logits, 1 with free ones.
         travel: how far an entry of `p` moves in all, >= 0; an exchange of neighbouring
@@ -95,7 +96,7 @@ class SparseKernel(LearnedSubset):
         codewords: int = 32,
         *,
         logits: str = "structured",
-        initial_selection: str = "random",
+        initial_selection: str | None = None,
         refresh_interval: int | None = None,
         travel: float | None = None,
         freeze_step: int = 500,
@@ -135,6 +136,8 @@ class SparseKernel(LearnedSubset):
                 '"facility_location", got "codewords": there are no trained kernels at the '
                 'start. Use "covering".'
             )
+        if initial_selection is None:
+            initial_selection = "facility_location" if self.has_stages else "random"
         self.initial_selection = initial_selection
         structured = logits == "structured"
         if refresh_interval is None:
@@ -166,6 +169,7 @@ class SparseKernel(LearnedSubset):
         """
         setting = {
             "logits": "free",
+            "initial_selection": "random",
             "formulation": "full",
             "temperature": 0.01,
             "noise_scale": 1.0,
@@ -213,5 +217,5 @@ class SparseKernel(LearnedSubset):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SparseKernel:
-        # Before structured logits there were free ones only.
-        return cls(**{"logits": "free", **config})
+        # Before structured logits there were free ones only, from random codewords.
+        return cls(**{"logits": "free", "initial_selection": "random", **config})

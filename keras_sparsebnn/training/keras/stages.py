@@ -12,7 +12,7 @@ from keras_sparsebnn.training.keras.callbacks import Logs, total_steps_of
 from keras_sparsebnn.transforms.kernels import latent_kernel
 from keras_sparsebnn.transforms.walk import all_layers
 
-__all__ = ["StageSchedule"]
+__all__ = ["StageSchedule", "has_stages"]
 
 
 def _staged(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, SubsetKernel]]:
@@ -21,6 +21,11 @@ def _staged(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, SubsetKern
         quantizer = sparse_quantizer(layer)
         if quantizer is not None and quantizer.built and quantizer.has_stages:
             yield layer, quantizer
+
+
+def has_stages(model: keras.Model) -> bool:
+    """Whether a layer's kernel quantizer was made with `starts_as`."""
+    return any(True for _ in _staged(model))
 
 
 class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
@@ -72,7 +77,7 @@ class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._entered = None
-        if not any(_staged(self.model)):
+        if not has_stages(self.model):
             raise SparseBNNError(
                 "Expected a layer whose kernel quantizer has stages, got none. "
                 'Make the quantizers with starts_as="sign" or "float".'

@@ -15,6 +15,7 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.keras.callbacks import CodewordUsage, selections
 from keras_sparsebnn.training.keras.event_log import write_epoch
 from keras_sparsebnn.training.keras.random_groups import RandomGroups, searchable_layers
+from keras_sparsebnn.training.keras.stages import has_stages
 from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
 from keras_sparsebnn.training.run.job import Job
 from keras_sparsebnn.training.run.progress import RunCheckpoints
@@ -43,7 +44,9 @@ class Loop:
         self.model = model
         self.dataset = dataset
         self.steps = dataset.steps(job.config.batch_size)
-        self.schedules = selection_schedules(job.config, job.config.epochs * self.steps)
+        self.schedules = selection_schedules(
+            job.config, job.config.epochs * self.steps, staged=has_stages(model)
+        )
         self.first_selection = selections(model)
         self.checkpoints = RunCheckpoints(job, model, self.steps)
         self.progress = self.checkpoints.restore()

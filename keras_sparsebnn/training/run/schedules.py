@@ -31,10 +31,20 @@ def part_starts(config: RunConfig, steps: int) -> tuple[int, ...]:
     return (0, first * steps) if first else (0,)
 
 
-def selection_schedules(config: RunConfig, total_steps: int) -> list[keras.callbacks.Callback]:
-    """The callbacks that change the quantizers of a run's model over its steps."""
+def selection_schedules(
+    config: RunConfig, total_steps: int, *, staged: bool = True
+) -> list[keras.callbacks.Callback]:
+    """The callbacks that change the quantizers of a run's model over its steps.
+
+    Args:
+        config: of the run.
+        total_steps: of all its epochs.
+        staged: whether the model has stages. A network of the user's own may have none: then
+            there is a schedule of them only if the settings ask for one, and it says so.
+    """
     options = config.options
-    stages = stage_starts(config)
+    asked = config.first_step or options.get("choose_after") is not None
+    stages = stage_starts(config) if staged or asked else {}
     structured = config.method == "learned" and logits_of(options) == "structured"
     since = max((start for start, stage in stages.items() if stage == "codewords"), default=0.0)
     halfway = since + 0.5 * (1 - since)

@@ -35,7 +35,7 @@ from keras_sparsebnn.training.settings.choices import (
 
 __all__ = ["RunConfig", "upgraded"]
 
-VERSION = 3
+VERSION = 4
 
 
 def _is_codewords(value: object) -> bool:
@@ -54,14 +54,16 @@ def upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
 
     Version 1 had one-step training with Adam only, which is what the defaults of the later
     settings mean. Its finished runs can be read; its unfinished runs cannot go on, because
-    their checkpoints hold another optimizer. Versions 1 and 2 had free logits only.
+    their checkpoints hold another optimizer. Versions 1 and 2 had free logits only; in version
+    3 the method "learned" started from random codewords.
     """
     version = data.get("version")
     if not is_int(version) or not 1 <= version < VERSION:
         return dict(data)
     options = data.get("options", {})
     if data.get("method", "learned") == "learned" and isinstance(options, dict):
-        options = {"logits": "free", **options}
+        old: dict[str, Any] = {} if version == 3 else {"logits": "free"}
+        options = {**old, "initial_selection": "random", **options}
     return {**data, "version": VERSION, "options": options}
 
 

@@ -82,7 +82,7 @@ def finished(tmp_path_factory):
 class TestRecord:
     def test_run_json_says_that_the_network_is_the_users_own(self, finished):
         settings = json.loads((finished / "run.json").read_text())
-        assert settings["version"] == 3
+        assert settings["version"] == 4
         assert settings["model"] == "own"
         assert list(settings["model_options"]) == ["architecture"]
         assert len(settings["model_options"]["architecture"]) == 64

@@ -38,7 +38,7 @@ class TestConfig:
         )
         config.save(tmp_path / "run.json")
         assert RunConfig.load(tmp_path / "run.json") == config
-        assert json.loads((tmp_path / "run.json").read_text())["version"] == 3
+        assert json.loads((tmp_path / "run.json").read_text())["version"] == 4
 
     def test_a_run_without_younger_settings_is_as_earlier_versions_wrote_it(self, tmp_path):
         assert "holdout" not in RunConfig().to_dict()
@@ -62,16 +62,22 @@ class TestConfig:
             *("teacher_epochs", "devices"),
         }
         old = {k: v for k, v in RunConfig(codewords=16).to_dict().items() if k not in new}
-        free = RunConfig(codewords=16, options={"logits": "free"})
+        random = {"initial_selection": "random"}
+        free = RunConfig(codewords=16, options={"logits": "free", **random})
         for version in (1, 2):
             assert RunConfig.from_dict({**old, "version": version}) == free
+        third = {**RunConfig(codewords=16).to_dict(), "version": 3}
+        assert RunConfig.from_dict(third) == RunConfig(codewords=16, options=random)
+        chosen = {"initial_selection": "facility_location", "choose_after": 0.2}
+        config = RunConfig.from_dict({**third, "options": chosen})
+        assert config == RunConfig(codewords=16, options=chosen)
         fixed = {**old, "version": 2, "method": "random"}
         assert RunConfig.from_dict(fixed) == RunConfig(codewords=16, method="random")
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"version": 4}, "`version` to be 3, got 4"),
+            ({"version": 5}, "`version` to be 4, got 5"),
             ({"codewords": {}}, "or an object of them"),
             ({"codewords": {"*": 48}}, "or an object of them"),
             (
@@ -154,6 +160,7 @@ class TestRecipe:
     def test_options_reach_the_quantizers(self, digits):
         options = {
             "logits": "free",
+            "initial_selection": "random",
             "formulation": "full",
             "temperature": 3.0,
             "temperature_end": 0.5,
@@ -173,11 +180,17 @@ class TestRecipe:
         assert schedule.value("temperature", 25) == pytest.approx(1.75)
         assert schedule.value("temperature", 60) == pytest.approx(0.5)
         assert [schedule.value("refresh_interval", t) for t in (49, 50)] == [3, 0]
-        assert selection_schedules(RunConfig(options={"logits": "free"}), 100) == []
+        fixed = {"logits": "free", "initial_selection": "random"}
+        assert selection_schedules(RunConfig(options=fixed), 100) == []
 
     @pytest.mark.parametrize(
         ("options", "step"),
-        [({}, 50), ({"freeze_after": 0.3}, 30), ({"choose_after": 0.2}, 60)],
+        [
+            ({}, 65),
+            ({"initial_selection": "random"}, 50),
+            ({"freeze_after": 0.4}, 40),
+            ({"choose_after": 0.2}, 60),
+        ],
     )
     def test_structured_logits_freeze_halfway(self, options, step):
         schedule, *_ = selection_schedules(RunConfig(options=options), 100)
@@ -244,7 +257,13 @@ class TestRecipe:
         def stages(**settings):
             return stage_starts(RunConfig(**settings))
 
-        assert stages() == {}
+        assert stages() == {0.3: "codewords"}
+        assert stages(options={"choose_after": None}) == {}
+        for selection in ("random", "covering"):
+            assert stages(options={"initial_selection": selection}) == {}
+        late = {"initial_selection": "random", "choose_after": 0.8}
+        assert stages(options=late) == {0.8: "codewords"}
+        assert stages(options={"initial_selection": "facility_location"}) == {0.3: "codewords"}
         assert stages(first_step=0.52) == {0.5: "codewords"}  # whole epochs of 10
         assert stages(method="frequent") == {0.3: "codewords"}
         assert stages(method="frequent", first_step=0.4) == {0.4: "codewords"}
