@@ -193,18 +193,33 @@ class FuzzModel {
   }
 
   void AddPointwise() {
-    const TfLiteConvParams params = {b_.Int(1, 2), 1, b_.Byte() < 240 ? 1 : 2,
-                                     b_.Int(0, 3), 1, 1};
+    const int padding = b_.Int(1, 2);
+    const uint8_t kind = b_.Byte();
+    const TfLiteConvParams params = {padding, 1, kind < 240 ? 1 : 2, b_.Int(0, 3), 1, 1};
     const int channels_in = channels_;
     channels_ = b_.Byte() < 240 ? 8 * b_.Int(1, 12) : b_.Int(1, 99);
-    const size_t weights = static_cast<size_t>(channels_) * static_cast<size_t>(channels_in);
-    const int filter = runtime_.AddConstant(kTfLiteFloat32, {channels_, 1, 1, channels_in},
-                                            b_.Noise(sizeof(float) * weights));
+    const int filter = AddFloatFilter({channels_, 1, 1, channels_in}, channels_ * channels_in,
+                                      kind >= 200 && kind < 240);
     const int bias = runtime_.AddConstant(
         kTfLiteFloat32, {channels_}, b_.Noise(sizeof(float) * static_cast<size_t>(channels_)));
     const std::vector<int> inputs = {last_, filter, bias};
     shape_[3] = channels_;
     AddBuiltin(kConv2d, inputs, runtime_.AddTensor(kTfLiteFloat32, shape_), params);
+  }
+
+  // Of float32, or what a DEQUANTIZE makes of int8.
+  int AddFloatFilter(const std::vector<int>& dims, int count, bool dequantized) {
+    const size_t values = static_cast<size_t>(count);
+    if (!dequantized) {
+      return runtime_.AddConstant(kTfLiteFloat32, dims, b_.Noise(sizeof(float) * values));
+    }
+    const int constant = runtime_.AddConstant(kTfLiteInt8, dims, b_.Noise(values));
+    const size_t channels = static_cast<size_t>(dims[0]);
+    runtime_.Quantize(constant, std::vector<float>(channels, 0.01f),
+                      std::vector<int>(channels));
+    const int filter = runtime_.AddTensor(kTfLiteFloat32, dims);
+    nodes_.push_back({nullptr, {constant}, {filter}, {}, {0}, kDequantize});
+    return filter;
   }
 
   void AddFloatPool() { AddPool(runtime_.AddTensor(kTfLiteFloat32, shape_)); }
@@ -239,15 +254,17 @@ class FuzzModel {
 
   void AddStem(bool int8) {
     const int height = b_.Int(1, 5), width = b_.Int(1, 5);
-    const TfLiteConvParams params = {
-        b_.Int(1, 2), b_.Int(1, 4), b_.Int(1, 4), b_.Int(0, 4), 1, b_.Byte() < 240 ? 1 : 2};
+    TfLiteConvParams params = {b_.Int(1, 2), b_.Int(1, 4), b_.Int(1, 4), b_.Int(0, 4), 1, 1};
+    const uint8_t kind = b_.Byte();
+    if (kind >= 240) params.dilation_height_factor = 2;
     const auto constant = [&](TfLiteType type, const std::vector<int>& dims, int count) {
       const size_t bytes = type == kTfLiteInt8 ? 1 : sizeof(float);
       return runtime_.AddConstant(type, dims, b_.Noise(bytes * static_cast<size_t>(count)));
     };
-    const int filter = constant(int8 ? kTfLiteInt8 : kTfLiteFloat32,
-                                {channels_, height, width, stem_channels_},
-                                channels_ * height * width * stem_channels_);
+    const std::vector<int> dims = {channels_, height, width, stem_channels_};
+    const int count = channels_ * height * width * stem_channels_;
+    const int filter = int8 ? constant(kTfLiteInt8, dims, count)
+                            : AddFloatFilter(dims, count, kind >= 200 && kind < 240);
     const int bias = constant(int8 ? kTfLiteInt32 : kTfLiteFloat32, {channels_}, channels_);
     if (int8) {
       const size_t channels = static_cast<size_t>(channels_);

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "dequantized_filters.h"
 #include "elementwise.h"
 #include "int8_stems.h"
 #include "kernels/stem/stem_row.h"
@@ -68,8 +69,19 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
   const std::vector<int> planned(plan->data, plan->data + plan->size);
   const bool stems = options.stem && StemTileFor(options.isa, INT_MAX).run != nullptr;
   const Int8Stems int8_stems(context, stems ? planned : std::vector<int>());
+  const DequantizedFilters filters(context, stems ? planned : std::vector<int>());
   bool any_binary = false;
   std::vector<Candidate> candidates;
+  // With what makes its filter, if that is a node.
+  const auto add_convolution = [&](int index, bool claimed, const TfLiteNode& node) {
+    const int filter = node.inputs->data[1];
+    std::vector<int> reads = {node.inputs->data[0]};
+    if (filters.Node(filter) >= 0) {
+      reads.push_back(filter);
+      candidates.push_back({filters.Node(filter), false, {}, {filter}});
+    }
+    candidates.push_back({index, claimed, reads, Tensors(node.outputs)});
+  };
   for (const int index : planned) {
     TfLiteNode* node = nullptr;
     TfLiteRegistration* registration = nullptr;
@@ -86,14 +98,16 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
       if (index == stem->nodes.front()) image = {stem->inputs[0]};
       if (index == stem->nodes.back()) map = writes;
       candidates.push_back({index, true, image, map});
-    } else if (stems && MakeStem(context, *node, *registration) != nullptr) {
-      candidates.push_back({index, true, {node->inputs->data[0]}, writes});
+    } else if (stems && MakeStem(context, *node, *registration, filters) != nullptr) {
+      add_convolution(index, true, *node);
     } else if (options.glue && MakeFloatPool(context, *node, *registration) != nullptr) {
       candidates.push_back({index, false, Tensors(node->inputs), writes});
     } else if (options.glue && stems &&
-               (MakeAveragePool(context, *node, *registration) != nullptr ||
-                MakePointwise(context, *node, *registration) != nullptr)) {
-      candidates.push_back({index, false, {node->inputs->data[0]}, writes});
+               MakeAveragePool(context, *node, *registration) != nullptr) {
+      candidates.push_back({index, false, Tensors(node->inputs), writes});
+    } else if (options.glue && stems &&
+               MakePointwise(context, *node, *registration, filters) != nullptr) {
+      add_convolution(index, false, *node);
     } else if (const auto op =
                    options.glue ? Elementwise::Make(context, *node, *registration) : nullptr) {
       candidates.push_back({index, false, op->inputs(), writes});
@@ -101,8 +115,12 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
   }
   if (!any_binary) return true;
   ClaimLinked(&candidates);
-  for (const Candidate& candidate : candidates) {
-    if (candidate.claimed) nodes->push_back(candidate.index);
+  std::map<int, std::vector<size_t>> claimed;  // by node
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (candidates[i].claimed) claimed[candidates[i].index].push_back(i);
+  }
+  for (const int index : planned) {
+    if (claimed.count(index) > 0) nodes->push_back(index);
   }
   return true;
 }

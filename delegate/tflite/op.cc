@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "constant.h"
 #include "kernels/base/decimal.h"
 #include "ops.h"
 
@@ -115,6 +116,26 @@ bool ReadConstant(const Operand& operand, int elements, std::vector<float>* valu
 bool ReadConstant(const Operand& operand, int elements, std::vector<int32_t>* values,
                   OpError* error) {
   return ReadVector(operand, kTfLiteInt32, elements, values, error);
+}
+
+bool ReadFilter(const Operand& operand, const Shape& shape, std::vector<float>* values,
+                OpError* error) {
+  const bool int8 = operand.tensor != nullptr && operand.type() == kTfLiteInt8;
+  if (!ExpectConstant(operand, int8 ? kTfLiteInt8 : kTfLiteFloat32, shape, error)) return false;
+  const size_t count = shape.Rows() * static_cast<size_t>(shape.last());
+  values->resize(count);
+  if (!int8) {
+    std::memcpy(values->data(), operand.tensor->data, count * sizeof(float));
+    return true;
+  }
+  const float* const scales = FilterScales(operand.tensor, shape.dims[0]);
+  if (scales == nullptr) {
+    return error->Expected("a scale for each output channel", "others", operand.tensor);
+  }
+  const size_t channels = static_cast<size_t>(shape.dims[0]);
+  ScaleFilter(static_cast<const int8_t*>(operand.tensor->data), {scales, scales + channels},
+              count / channels, values->data());
+  return true;
 }
 
 }  // namespace sparsebnn

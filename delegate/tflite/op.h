@@ -119,6 +119,10 @@ bool ReadConstant(const Operand& operand, int elements, std::vector<float>* valu
                   OpError* error);
 bool ReadConstant(const Operand& operand, int elements, std::vector<int32_t>* values,
                   OpError* error);
+// A convolution's filter, copied likewise: a constant of float32, or one of int8 with a scale for each
+// output channel, which it is multiplied by.
+bool ReadFilter(const Operand& operand, const Shape& shape, std::vector<float>* values,
+                OpError* error);
 
 }  // namespace sparsebnn
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "constant.h"
 #include "float_node.h"
 #include "int8_stems.h"
 #include "kernels/stem/int8_stem.h"
@@ -19,38 +20,11 @@ namespace {
 constexpr float kMinMultiplier = 0x1p-32f;
 constexpr float kMaxMultiplier = 256.0f;
 
-bool IsScale(float value) { return value > 0.0f && std::isnormal(value); }
-
-// What an int8 tensor says of its quantization; null if that is not `scales` scales, and as many zero
-// points or one for all: some runtimes leave out the others.
-const TfLiteAffineQuantization* ReadQuantization(const TfLiteTensor* tensor, bool constant,
-                                                 int scales) {
-  if (tensor == nullptr || tensor->type != kTfLiteInt8 || tensor->sparsity != nullptr ||
-      tensor->is_variable || IsConstant(*tensor) != constant ||
-      tensor->quantization.type != kTfLiteAffineQuantization ||
-      tensor->quantization.params == nullptr) {
-    return nullptr;
-  }
-  const auto* params =
-      static_cast<const TfLiteAffineQuantization*>(tensor->quantization.params);
-  const bool complete = params->scale != nullptr && params->zero_point != nullptr &&
-                        params->scale->size == scales &&
-                        (params->zero_point->size == scales || params->zero_point->size == 1);
-  return complete ? params : nullptr;
-}
-
 bool ReadRange(const TfLiteTensor* tensor, Int8Range* range) {
   const TfLiteAffineQuantization* params = ReadQuantization(tensor, false, 1);
   if (params == nullptr) return false;
   *range = {params->scale->data[0], params->zero_point->data[0]};
   return IsScale(range->scale) && range->zero_point >= -128 && range->zero_point <= 127;
-}
-
-bool IsDenseConstant(const TfLiteTensor* tensor, TfLiteType type, Shape* shape) {
-  size_t bytes;
-  return tensor != nullptr && tensor->type == type && tensor->sparsity == nullptr &&
-         !tensor->is_variable && IsConstant(*tensor) && tensor->data != nullptr &&
-         ShapeOf(tensor->dims, shape) && shape->Bytes(type, &bytes) && tensor->bytes >= bytes;
 }
 
 // A bound of the activation in steps, as XNNPACK rounds it: to the nearest, the even one of two. What
@@ -73,25 +47,19 @@ struct Int8StemOptions {
   int end;  // how many of the nodes run
 };
 
-bool ReadFilter(const TfLiteTensor* filter, Int8StemOptions* options) {
+bool ReadInt8Filter(const TfLiteTensor* filter, Int8StemOptions* options) {
   StemGeometry* g = &options->geometry;
   Shape shape;
   if (!IsDenseConstant(filter, kTfLiteInt8, &shape) ||
       !ReadStemFilter(shape, options->convolution, g)) {
     return false;
   }
-  const TfLiteAffineQuantization* params = ReadQuantization(filter, true, g->channels_out);
-  if (params == nullptr || params->quantized_dimension != 0) return false;
+  const float* const scales = FilterScales(filter, g->channels_out);
+  if (scales == nullptr) return false;
   for (int o = 0; o < g->channels_out; ++o) {
-    const float scale = params->scale->data[o];
-    const float multiplier = options->image.scale * scale / options->output.scale;
-    if (!IsScale(scale) || !(multiplier >= kMinMultiplier && multiplier < kMaxMultiplier)) {
-      return false;
-    }
+    const float multiplier = options->image.scale * scales[o] / options->output.scale;
+    if (!(multiplier >= kMinMultiplier && multiplier < kMaxMultiplier)) return false;
     options->multipliers.push_back(multiplier);
-  }
-  for (int o = 0; o < params->zero_point->size; ++o) {
-    if (params->zero_point->data[o] != 0) return false;
   }
   // -128 is no weight in TFLite, and two products with it are more than a kernel can hold.
   const auto* weights = static_cast<const int8_t*>(filter->data);
@@ -254,7 +222,7 @@ std::unique_ptr<Op> MakeInt8Stem(TfLiteContext* context, const Int8StemNodes& st
   }
   StemGeometry* g = &options.geometry;
   PoolGeometry pool;
-  if (!ReadFilter(TensorAt(context, stem.inputs[1]), &options) ||
+  if (!ReadInt8Filter(TensorAt(context, stem.inputs[1]), &options) ||
       !IsDenseConstant(TensorAt(context, stem.inputs[2]), kTfLiteInt32, &bias_shape) ||
       bias_shape.rank != 1 || bias_shape.dims[0] != g->channels_out ||
       !ReadStemImage(image_shape, options.convolution, g) ||

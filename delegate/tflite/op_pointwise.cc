@@ -1,6 +1,4 @@
 // CONV_2D of 1x1.
-#include <cstring>
-
 #include "float_node.h"
 #include "kernels/base/decimal.h"
 #include "kernels/pointwise/pointwise.h"
@@ -60,14 +58,11 @@ class PointwiseOp : public Op {
  private:
   bool PrepareKernel(const OpSettings& settings, const std::vector<Operand>& inputs,
                      OpError* error) {
-    std::vector<float> bias;
-    if (!ExpectConstant(inputs[1], kTfLiteFloat32, filter_, error) ||
+    std::vector<float> filter, bias;
+    if (!ReadFilter(inputs[1], filter_, &filter, error) ||
         !ReadConstant(inputs[2], filter_.dims[0], &bias, error)) {
       return false;
     }
-    // Copied because a damaged file may misalign it.
-    std::vector<float> filter(filter_.Rows() * static_cast<size_t>(filter_.last()));
-    std::memcpy(filter.data(), inputs[1].tensor->data, filter.size() * sizeof(float));
     float minimum, maximum;
     ActivationBounds(activation_, &minimum, &maximum);
     isa_ = settings.isa;
@@ -86,10 +81,11 @@ class PointwiseOp : public Op {
 }  // namespace
 
 std::unique_ptr<Op> MakePointwise(const TfLiteContext* context, const TfLiteNode& node,
-                                  const TfLiteRegistration& registration) {
+                                  const TfLiteRegistration& registration,
+                                  const DequantizedFilters& filters) {
   TfLiteConvParams params;
   Shape shapes[4];
-  if (!ReadConvolution(context, node, registration, &params, shapes) ||
+  if (!ReadConvolution(context, node, registration, filters, &params, shapes) ||
       !ReadPointwise(shapes[1], params) || shapes[0].last() != shapes[1].last() ||
       shapes[0].dims[1] * static_cast<int64_t>(shapes[0].dims[2]) < kMinOutputs) {
     return nullptr;

@@ -1,5 +1,4 @@
 // CONV_2D with few input channels.
-#include <cstring>
 #include <utility>
 
 #include "float_node.h"
@@ -63,15 +62,11 @@ class StemOp : public Op {
                      OpError* error) {
     stem_ = nullptr;
     const StemGeometry& g = geometry_;
-    const Shape shape = StemFilterShape(g);
-    std::vector<float> bias;
-    if (!ExpectConstant(inputs[1], kTfLiteFloat32, shape, error) ||
+    std::vector<float> filter, bias;
+    if (!ReadFilter(inputs[1], StemFilterShape(g), &filter, error) ||
         !ReadConstant(inputs[2], g.channels_out, &bias, error)) {
       return false;
     }
-    // Copied because a damaged file may misalign it.
-    std::vector<float> filter(shape.Rows() * static_cast<size_t>(g.channels_in));
-    std::memcpy(filter.data(), inputs[1].tensor->data, filter.size() * sizeof(float));
     float minimum, maximum;
     ActivationBounds(params_.activation, &minimum, &maximum);
     isa_ = settings.isa;
@@ -90,11 +85,12 @@ class StemOp : public Op {
 }  // namespace
 
 std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& node,
-                             const TfLiteRegistration& registration) {
+                             const TfLiteRegistration& registration,
+                             const DequantizedFilters& filters) {
   TfLiteConvParams params;
   Shape shapes[4];
   StemGeometry g;
-  if (!ReadConvolution(context, node, registration, &params, shapes) ||
+  if (!ReadConvolution(context, node, registration, filters, &params, shapes) ||
       !ReadStemFilter(shapes[1], params, &g)) {
     return nullptr;
   }

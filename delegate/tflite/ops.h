@@ -1,5 +1,5 @@
 // The ops, one file each: op_quantize.cc, op_max_pool.cc, op_bconv2d.cc,
-// op_stem.cc, op_int8_stem.cc, op_float_pool.cc, op_average_pool.cc, op_pointwise.cc.
+// op_stem.cc, op_int8_stem.cc, op_float_pool.cc, op_average_pool.cc, op_pointwise.cc, op_filter.cc.
 #ifndef SPARSEBNN_TFLITE_OPS_H_
 #define SPARSEBNN_TFLITE_OPS_H_
 
@@ -21,12 +21,15 @@ std::unique_ptr<Op> MakeLceBconv2d(const void* options, size_t options_size);
 // SparsebnnBconv2d, whose filter is stored as a codebook and indices into it.
 std::unique_ptr<Op> MakeCodebookBconv2d(const void* options, size_t options_size);
 
-// CONV_2D of float32 with few input channels, as a network begins with (kernels/stem/stem.h). Null
-// for every node that is not one; reads what the file says.
-std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& node,
-                             const TfLiteRegistration& registration);
-
+class DequantizedFilters;
 struct Int8StemNodes;
+
+// CONV_2D of float32 with few input channels, as a network begins with (kernels/stem/stem.h). Null
+// for every node that is not one; reads what the file says. Where the filter is one of `filters`, the
+// op's second input is to be the constant that it is made of.
+std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& node,
+                             const TfLiteRegistration& registration,
+                             const DequantizedFilters& filters);
 
 // The first `end` nodes of a first layer in 8 bits (int8_stems.h), as one op of image, filter and
 // bias. Null if one of them is not what it should be, likewise.
@@ -42,7 +45,12 @@ std::unique_ptr<Op> MakeAveragePool(const TfLiteContext* context, const TfLiteNo
 
 // CONV_2D of float32, 1x1, stride 1, likewise; of more channels than a stem has, or as many.
 std::unique_ptr<Op> MakePointwise(const TfLiteContext* context, const TfLiteNode& node,
-                                  const TfLiteRegistration& registration);
+                                  const TfLiteRegistration& registration,
+                                  const DequantizedFilters& filters);
+
+// DEQUANTIZE of a convolution's filter (dequantized_filters.h), likewise.
+std::unique_ptr<Op> MakeFilter(const TfLiteContext* context, const TfLiteNode& node,
+                               const TfLiteRegistration& registration);
 
 }  // namespace sparsebnn
 

@@ -1,6 +1,7 @@
 #include "partition.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "kernels/base/clock.h"
@@ -51,11 +52,15 @@ Partition::Partition(TfLiteContext* context, Shared<DelegateState> delegate,
   const TfLiteIntArray& claimed = *params.nodes_to_replace;
   const std::vector<int> nodes(claimed.data, claimed.data + claimed.size);
   const Int8Stems int8_stems(context, nodes);
+  // A node of another partition may make a filter of this one.
+  std::vector<int> known(nodes.empty() ? 0 : *std::max_element(nodes.begin(), nodes.end()) + 1);
+  std::iota(known.begin(), known.end(), 0);
+  const DequantizedFilters filters(context, known);
   for (const int node_index : nodes) {
     const Int8StemNodes* const stem = int8_stems.Of(node_index);
     // Read at its last node: all that it needs is there by then.
     if (stem != nullptr && node_index != stem->nodes.back()) continue;
-    if (!(stem == nullptr ? ReadNode(context, node_index, params)
+    if (!(stem == nullptr ? ReadNode(context, node_index, filters, params)
                           : ReadInt8Stem(context, *stem, params))) {
       init_error_ = "Expected a delegated node with inputs and one output, got node " +
                     Decimal(node_index);
@@ -67,6 +72,7 @@ Partition::Partition(TfLiteContext* context, Shared<DelegateState> delegate,
 Partition::~Partition() { delegate_->Leave(this, resources_); }
 
 bool Partition::ReadNode(TfLiteContext* context, int node_index,
+                         const DequantizedFilters& filters,
                          const TfLiteDelegateParams& params) {
   TfLiteNode* node = nullptr;
   TfLiteRegistration* registration = nullptr;
@@ -77,17 +83,24 @@ bool Partition::ReadNode(TfLiteContext* context, int node_index,
   }
   Node read;
   read.index = node_index;
+  const int output = node->outputs->data[0];
+  // Its convolution takes the constant.
+  if (filters.Node(output) == node_index && !Contains(params.output_tensors, output)) {
+    return true;
+  }
   read.op = MakeOp(registration->custom_name, node->custom_initial_data,
                    static_cast<size_t>(std::max(0, node->custom_initial_data_size)));
   if (read.op != nullptr) {
     read.name = registration->custom_name;
-  } else if ((read.op = MakeStem(context, *node, *registration)) != nullptr) {
+  } else if ((read.op = MakeFilter(context, *node, *registration)) != nullptr) {
+    read.name = "DEQUANTIZE";
+  } else if ((read.op = MakeStem(context, *node, *registration, filters)) != nullptr) {
     read.name = "CONV_2D";
   } else if ((read.op = MakeFloatPool(context, *node, *registration)) != nullptr) {
     read.name = "MAX_POOL_2D";
   } else if ((read.op = MakeAveragePool(context, *node, *registration)) != nullptr) {
     read.name = "AVERAGE_POOL_2D";
-  } else if ((read.op = MakePointwise(context, *node, *registration)) != nullptr) {
+  } else if ((read.op = MakePointwise(context, *node, *registration, filters)) != nullptr) {
     read.name = "CONV_2D";
   } else {
     read.elementwise = Elementwise::Make(context, *node, *registration);
@@ -99,9 +112,21 @@ bool Partition::ReadNode(TfLiteContext* context, int node_index,
   if (read.op != nullptr) {
     read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
     read.producers = {-1};
+    TakeConstant(filters, params, &read);
   }
-  Add(std::move(read), node->outputs->data[0], params);
+  Add(std::move(read), output, params);
   return true;
+}
+
+// The constant in place of a filter that is made of it.
+void Partition::TakeConstant(const DequantizedFilters& filters,
+                             const TfLiteDelegateParams& params, Node* node) {
+  if (node->inputs.size() < 2 || filters.Node(node->inputs[1]) < 0) return;
+  const int filter = std::exchange(node->inputs[1], filters.Constant(node->inputs[1]));
+  if (Contains(params.nodes_to_replace, filters.Node(filter)) &&
+      !Contains(params.output_tensors, filter)) {
+    node->also.emplace_back(filters.Node(filter), "DEQUANTIZE");
+  }
 }
 
 // As a node of its own whatever is read outside, too: each begins with the image.

@@ -12,6 +12,7 @@
 
 #include "arena.h"
 #include "delegate_state.h"
+#include "dequantized_filters.h"
 #include "elementwise.h"
 #include "fusion.h"
 #include "int8_stems.h"
@@ -66,9 +67,12 @@ class Partition {
     std::vector<Binding> bindings;
   };
 
-  bool ReadNode(TfLiteContext* context, int node_index, const TfLiteDelegateParams& params);
+  bool ReadNode(TfLiteContext* context, int node_index, const DequantizedFilters& filters,
+                const TfLiteDelegateParams& params);
   bool ReadInt8Stem(TfLiteContext* context, const Int8StemNodes& stem,
                     const TfLiteDelegateParams& params);
+  void TakeConstant(const DequantizedFilters& filters, const TfLiteDelegateParams& params,
+                    Node* node);
   void Add(Node node, int output, const TfLiteDelegateParams& params);
   bool PrepareShapes(TfLiteContext* context);
   bool PrepareNode(TfLiteContext* context, size_t n);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "constant.h"
 #include "float_node.h"
 #include "kernels/max_pool/float_pool.h"
 #include "kernels/stem/stem.h"
@@ -65,24 +66,21 @@ bool IsBuiltin(const TfLiteNode& node, const TfLiteRegistration& registration, i
 }
 
 bool ReadConvolution(const TfLiteContext* context, const TfLiteNode& node,
-                     const TfLiteRegistration& registration, TfLiteConvParams* params,
-                     Shape shapes[4]) {
+                     const TfLiteRegistration& registration, const DequantizedFilters& filters,
+                     TfLiteConvParams* params, Shape shapes[4]) {
   if (!IsBuiltin(node, registration, kBuiltinConv2d, 3) || !ReadStemOptions(node, params)) {
     return false;
   }
-  const TfLiteTensor* const tensors[] = {
-      TensorAt(context, node.inputs->data[0]), TensorAt(context, node.inputs->data[1]),
-      TensorAt(context, node.inputs->data[2]), TensorAt(context, node.outputs->data[0])};
-  for (int i = 0; i < 4; ++i) {
-    const bool constant = i == 1 || i == 2;
-    size_t bytes;
-    if (!ReadFloatShape(tensors[i], &shapes[i]) || IsConstant(*tensors[i]) != constant ||
-        (constant && (tensors[i]->data == nullptr || !shapes[i].Bytes(kTfLiteFloat32, &bytes) ||
-                      tensors[i]->bytes < bytes))) {
-      return false;
-    }
-  }
-  return shapes[0].rank == 4 && shapes[1].rank == 4 && shapes[2].rank == 1 &&
+  const int* const inputs = node.inputs->data;
+  const int integers = filters.Constant(inputs[1]);
+  const TfLiteTensor* const image = TensorAt(context, inputs[0]);
+  const TfLiteTensor* const output = TensorAt(context, node.outputs->data[0]);
+  return ReadFloatShape(image, &shapes[0]) && !IsConstant(*image) &&
+         ReadFloatShape(output, &shapes[3]) && !IsConstant(*output) &&
+         IsDenseConstant(TensorAt(context, integers < 0 ? inputs[1] : integers),
+                         integers < 0 ? kTfLiteFloat32 : kTfLiteInt8, &shapes[1]) &&
+         IsDenseConstant(TensorAt(context, inputs[2]), kTfLiteFloat32, &shapes[2]) &&
+         shapes[0].rank == 4 && shapes[1].rank == 4 && shapes[2].rank == 1 &&
          shapes[2].dims[0] == shapes[1].dims[0];
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "dequantized_filters.h"
 #include "kernels/max_pool/max_pool.h"
 #include "kernels/stem/stem_geometry.h"
 #include "op.h"
@@ -19,7 +20,9 @@ namespace sparsebnn {
 
 constexpr int32_t kBuiltinAveragePool2d = 1;
 constexpr int32_t kBuiltinConv2d = 3;
+constexpr int32_t kBuiltinDequantize = 6;
 constexpr int32_t kBuiltinMaxPool2d = 17;
+constexpr int32_t kBuiltinQuantize = 114;
 constexpr size_t kMaxScratchBytes = 16 << 20;  // of one thread
 
 // Whether the node is that op of TFLite's own, with that many inputs and one output.
@@ -32,10 +35,11 @@ constexpr int kMinOutputs = 8;
 constexpr int kMinChannelsOut = 8;
 
 // A CONV_2D of float32: its options, and the shapes of image, filter, bias and output. False for any
-// other node, and if filter or bias are no constants, or not all there.
+// other node, and if filter or bias are no constants, or not all there; a filter may be one of
+// `filters`.
 bool ReadConvolution(const TfLiteContext* context, const TfLiteNode& node,
-                     const TfLiteRegistration& registration, TfLiteConvParams* params,
-                     Shape shapes[4]);
+                     const TfLiteRegistration& registration, const DequantizedFilters& filters,
+                     TfLiteConvParams* params, Shape shapes[4]);
 
 // A CONV_2D's options, and everything of `g` but what depends on the image. False if there are none,
 // or they are not those of a stem.

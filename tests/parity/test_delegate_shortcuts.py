@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_sparsebnn.converters.int8_weights import quantize_weights
+from keras_sparsebnn.tflite_file import ModelBuilder, Table
 from tests.shortcut_model import Shortcut
 from tests.stem_model import RELU, RELU6, RELU_N1_TO_1, SAME, VALID, assert_same_bits, values
 
 FLOAT = ("AVERAGE_POOL_2D", "CONV_2D")
+TAKEN = (*FLOAT, "DEQUANTIZE")
 
 
 def same_as_xnnpack(runner, flat, x, claimed, **options):
@@ -21,7 +24,7 @@ def same_as_xnnpack(runner, flat, x, claimed, **options):
     interpreter = runner.interpreter(flat, delegate)  # or its profile would go
     ours = runner.run_on(interpreter, x)
     nodes = [n for p in runner.profile(delegate)["partitions"] for n in p["nodes"]]
-    assert sorted(n["op"] for n in nodes if n["op"] in FLOAT) == sorted(claimed)
+    assert sorted(n["op"] for n in nodes if n["op"] in TAKEN) == sorted(claimed)
     for our, their in zip(ours, theirs, strict=True):
         assert_same_bits(our, their)
     return nodes
@@ -73,6 +76,37 @@ def test_resnet18s(runner, shape, threads):
         )
         kernels = [n["kernel"] for n in nodes if n["op"] in FLOAT]
         assert kernels == ([f"2x2 {isa}", "in node 0"] if claimed else [])
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28, 64), (2, 7, 9, 40)])
+def test_filters_in_8_bits(runner, shape):
+    """Of `--weights int8`: what XNNPACK makes of the same integers."""
+    flat = quantize_weights(Shortcut(shape, 2 * shape[-1]).bytes())
+    for isa in runner.isas:
+        claimed = TAKEN if isa != "scalar" else ()
+        same_as_xnnpack(runner, flat, values(shape), claimed, isa=isa)
+
+
+def test_filters_in_8_bits_of_a_later_partition(runner, rng):
+    """The runtime moves their DEQUANTIZE, which waits for nothing, into the first one."""
+    model = ModelBuilder()
+    shape = (1, 6, 5, 32)
+    x, *maps = (model.activation(shape, "float32") for _ in range(4))
+    bits = model.activation((1, 6, 5, 1), "int32")
+    options = Table(
+        "Conv2DOptions", stride_w=1, stride_h=1, dilation_w_factor=1, dilation_h_factor=1
+    )
+    for source, made in ((x, maps[0]), (maps[1], maps[2])):
+        kernel = rng.normal(size=(32, 1, 1, 32)).astype(np.float32)
+        constants = model.constant(kernel), model.constant(np.zeros(32, np.float32))
+        model.operator("CONV_2D", [source, *constants], [made], options)
+        model.operator("LceQuantize", [made], [bits])
+        if made == maps[0]:
+            model.operator("TANH", [made], [maps[1]])
+            bits = model.activation((1, 6, 5, 1), "int32")
+    flat = quantize_weights(model.to_bytes([x], [*maps, bits]))
+    expected = claims(runner, "CONV_2D", "CONV_2D", "DEQUANTIZE", "DEQUANTIZE")
+    same_as_xnnpack(runner, flat, values(shape), expected)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, -0.0, 3e38])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_sparsebnn.converters.int8_weights import quantize_weights
 from tests.stem_model import (
     RELU,
     RELU6,
@@ -44,6 +45,17 @@ def test_random_geometry(runner, data):
         pytest.skip("needs fused multiply-add")
     options = {"isa": draw(st.sampled_from(isas)), "num_threads": draw(st.integers(1, 4))}
     same_as_xnnpack(runner, stem.bytes(), values(shape), **options)
+
+
+@pytest.mark.parametrize("name", STEMS)
+def test_filters_in_8_bits(runner, name):
+    """Of `--weights int8`: what XNNPACK makes of the same integers."""
+    shape, filters, stride = STEMS[name]
+    flat = Stem(shape, filters, stride=(stride, stride), pool=(3, 2)).bytes()
+    smaller = quantize_weights(flat)
+    assert smaller is not flat
+    for isa in runner.isas:
+        same_as_xnnpack(runner, smaller, values(shape), int(isa != "scalar"), isa=isa)
 
 
 @pytest.mark.parametrize("threads", [1, 4])
