@@ -2,10 +2,13 @@
 #ifndef SPARSEBNN_TESTING_ONE_OP_GRAPH_H_
 #define SPARSEBNN_TESTING_ONE_OP_GRAPH_H_
 
+#include <climits>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <vector>
 
+#include "expect.h"
 #include "fake_runtime.h"
 #include "sparsebnn_delegate.h"
 
@@ -24,6 +27,8 @@ struct OneOpGraph {
     return std::vector<uint8_t>(bytes, bytes + sizeof params);
   }
   void AddOp() { runtime.AddBuiltin(op, inputs, outputs, Options()); }
+  // What its nodes read and write.
+  std::vector<std::vector<int>*> Lists() { return {&inputs, &outputs}; }
 
   FakeRuntime runtime;
   const int op;            // its number among the built-in ones
@@ -76,6 +81,32 @@ bool Claims(const std::function<void(Graph*)>& change) {
   Graph graph;
   change(&graph);
   return Applied<Graph>(&graph).Claims();
+}
+
+// Any index, and any number of them, in what a node reads or writes: the graph runs or is refused.
+template <typename Graph>
+void DamagedGraphsRunOrAreRefused() {
+  int graphs = 0, refused = 0;
+  const auto run = [&](Graph* graph) {
+    ++graphs;
+    refused += !Applied<Graph>(graph).Run();
+  };
+  for (size_t list = 0; list < Graph().Lists().size(); ++list) {
+    for (size_t i = 0; i < Graph().Lists()[list]->size(); ++i) {
+      for (const int index : {INT_MIN, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 1 << 20, INT_MAX}) {
+        Graph graph;
+        (*graph.Lists()[list])[i] = index;
+        run(&graph);
+      }
+    }
+    for (size_t count = 0; count < 5; ++count) {
+      Graph graph;
+      graph.Lists()[list]->resize(count, 1);
+      run(&graph);
+    }
+  }
+  std::printf("%d of %d damaged graphs refused\n", refused, graphs);
+  EXPECT(refused > 0);
 }
 
 }  // namespace sparsebnn

@@ -109,27 +109,6 @@ void ResizedMapsGiveWhatTheyShould() {
   EXPECT(GivesWhatItShould(&graph, &applied, {1, 8, 7, 40}));
 }
 
-void DamagedGraphsRunOrAreRefused() {
-  int refused = 0;
-  for (const int index : {INT_MIN, -2, -1, 0, 1, 2, 3, 1 << 20, INT_MAX}) {
-    Graph graph;
-    graph.inputs = {index};
-    refused += !Applied(&graph).Run();
-    Graph other;
-    other.outputs = {index};
-    refused += !Applied(&other).Run();
-  }
-  for (const size_t count : {0, 2}) {
-    Graph graph;
-    graph.inputs.resize(count, graph.input);
-    refused += !Applied(&graph).Run();
-    Graph other;
-    other.outputs.resize(count, other.output);
-    refused += !Applied(&other).Run();
-  }
-  std::printf("%d damaged graphs refused\n", refused);
-}
-
 // How many nodes each group has.
 std::string Sizes(const std::vector<FusionNode>& nodes) {
   std::string text;
@@ -161,7 +140,7 @@ int main() {
   using namespace sparsebnn;
   OnlyPoolsBesideBinaryOpsAreClaimed();
   ResizedMapsGiveWhatTheyShould();
-  DamagedGraphsRunOrAreRefused();
+  DamagedGraphsRunOrAreRefused<Graph>();
   APoolRunsWithTheRowsBeforeIt();
   return Outcome();
 }
