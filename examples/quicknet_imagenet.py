@@ -135,6 +135,7 @@ def read(path: tf.Tensor, label: tf.Tensor, training: bool) -> tuple[tf.Tensor, 
         begin, extent, _ = tf.image.sample_distorted_bounding_box(
             shape,
             tf.zeros([1, 0, 4]),
+            seed=1,  # which deterministic ops need
             min_object_covered=0,
             area_range=(0.08, 1),
             use_image_if_no_bounding_boxes=True,

@@ -47,7 +47,9 @@ def selection_schedules(
     stages = stage_starts(config) if staged or asked else {}
     structured = config.method == "learned" and logits_of(options) == "structured"
     since = max((start for start, stage in stages.items() if stage == "codewords"), default=0.0)
-    halfway = since + 0.5 * (1 - since)
+    # Even the shortest run has an update that moves codewords.
+    earliest = min(1.0, (round(since * total_steps) + 1) / total_steps)
+    halfway = max(since + 0.5 * (1 - since), earliest)
     until = options.get("freeze_after") or (halfway if structured else 1.0)
     schedules: dict[str, Any] = {"freeze_after": until} if structured else {}
     for name in ("temperature", "noise_scale"):

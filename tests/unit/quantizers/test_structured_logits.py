@@ -38,7 +38,12 @@ def test_a_training_against_numpy(start):
     steps, interval, travel, margin = 30, 3, 12.0, 0.1
     options = {"starts_as": "sign"} if start else {}
     quantizer = built(
-        refresh_interval=interval, travel=travel, freeze_step=24, margin=margin, **options
+        initial_selection="random",
+        refresh_interval=interval,
+        travel=travel,
+        freeze_step=24,
+        margin=margin,
+        **options,
     )
     latent = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
     kernels = latent.reshape(9, -1).astype(np.float64)

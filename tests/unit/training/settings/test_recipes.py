@@ -196,6 +196,12 @@ class TestRecipe:
         schedule, *_ = selection_schedules(RunConfig(options=options), 100)
         assert schedule.value("freeze_step", 0) == step
 
+    @pytest.mark.parametrize("steps", [1, 2, 3])
+    def test_codewords_of_the_shortest_runs_move(self, steps):
+        schedule, stages = selection_schedules(RunConfig(), steps)
+        begin = next(t for t in range(steps) if stages.stage_at(t) == "codewords")
+        assert begin < schedule.value("freeze_step", 0) <= steps
+
     def test_learning_rate(self, digits):
         def rates(**settings):
             config = RunConfig(epochs=4, learning_rate=0.1, **settings)
