@@ -19,6 +19,7 @@ import android.view.View;
 import android.view.ViewGroup;
 import android.widget.CompoundButton;
 import android.widget.EditText;
+import android.widget.Spinner;
 import android.widget.TextView;
 import io.github.keras_sparsebnn.demo.R;
 import io.github.keras_sparsebnn.demo.benchmark.ReportJson;
@@ -79,6 +80,9 @@ public class OtherAppsTest {
 
   @Test
   public void anImageIsClassified() throws Exception {
+    int digits = app().models().all().indexOf(app().models().find("digits_lce.tflite"));
+    ((Spinner) activity.findViewById(R.id.classify_model)).setSelection(digits);
+    settle();
     choose(R.id.photo, Intent.ACTION_GET_CONTENT, sample(7));
     ViewGroup scores = activity.findViewById(R.id.scores);
     assertEquals("7", ((TextView) scores.findViewById(R.id.score_label)).getText().toString());
