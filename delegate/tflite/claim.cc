@@ -115,12 +115,8 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
   }
   if (!any_binary) return true;
   ClaimLinked(&candidates);
-  std::map<int, std::vector<size_t>> claimed;  // by node
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    if (candidates[i].claimed) claimed[candidates[i].index].push_back(i);
-  }
-  for (const int index : planned) {
-    if (claimed.count(index) > 0) nodes->push_back(index);
+  for (const Candidate& candidate : candidates) {
+    if (candidate.claimed) nodes->push_back(candidate.index);
   }
   return true;
 }

@@ -9,7 +9,8 @@
 
 namespace sparsebnn {
 
-// Appends the binary ops, in the order of the execution plan; if there are any, with
+// Appends the binary ops, in the order of the execution plan, but for what makes a convolution's
+// filter (dequantized_filters.h), which comes right before it; if there are any, with
 // `options.stem` and an instruction set for it the float convolutions of few channels (op_stem.cc)
 // and those of 8 bits with what makes them float (int8_stems.h); with `options.glue` the elementwise
 // ops (elementwise.h) and float max pools (op_float_pool.cc), and with both the average pools

@@ -1,7 +1,6 @@
 #include "dequantized_filters.h"
 
 #include "constant.h"
-#include "edges.h"
 #include "float_node.h"
 #include "window_node.h"
 
@@ -18,25 +17,20 @@ bool ReadDequantizedFilter(const TfLiteContext* context, const TfLiteNode& node,
          FilterScales(integers, shape.dims[0]) != nullptr;
 }
 
-DequantizedFilters::DequantizedFilters(TfLiteContext* context, const std::vector<int>& nodes) {
-  const Edges edges(context, nodes);
-  for (const int index : nodes) {
-    const auto [node, registration] = edges.Get(index);
-    if (node == nullptr || !ReadDequantizedFilter(context, *node, *registration)) continue;
-    const int filter = edges.Output(index);
-    const int reader = edges.Writer(filter) == index ? edges.Reader(filter) : -1;
-    if (reader < index || !edges.Is(reader, kBuiltinConv2d, 3) ||
-        edges.Get(reader).first->inputs->data[1] != filter) {
-      continue;
-    }
-    source_of_[filter] = sources_.size();
-    sources_.push_back({node->inputs->data[0], index});
+int DequantizedFilters::Node(int filter) const {
+  const int writer = edges_.Writer(filter), reader = edges_.Reader(filter);
+  // Nodes run in their order.
+  if (writer < 0 || reader < writer || !edges_.Is(reader, kBuiltinConv2d, 3) ||
+      edges_.Get(reader).first->inputs->data[1] != filter) {
+    return -1;
   }
+  const auto [node, registration] = edges_.Get(writer);
+  return ReadDequantizedFilter(context_, *node, *registration) ? writer : -1;
 }
 
-const DequantizedFilters::Source* DequantizedFilters::Find(int filter) const {
-  const auto found = source_of_.find(filter);
-  return found == source_of_.end() ? nullptr : &sources_[found->second];
+int DequantizedFilters::Constant(int filter) const {
+  const int node = Node(filter);
+  return node < 0 ? -1 : edges_.Get(node).first->inputs->data[0];
 }
 
 }  // namespace sparsebnn

@@ -8,10 +8,9 @@
 #ifndef SPARSEBNN_TFLITE_DEQUANTIZED_FILTERS_H_
 #define SPARSEBNN_TFLITE_DEQUANTIZED_FILTERS_H_
 
-#include <cstddef>
-#include <map>
 #include <vector>
 
+#include "edges.h"
 #include "tflite_abi.h"
 
 namespace sparsebnn {
@@ -23,23 +22,16 @@ bool ReadDequantizedFilter(const TfLiteContext* context, const TfLiteNode& node,
 class DequantizedFilters {
  public:
   // Of these nodes; of others it knows nothing.
-  DequantizedFilters(TfLiteContext* context, const std::vector<int>& nodes);
+  DequantizedFilters(TfLiteContext* context, const std::vector<int>& nodes)
+      : context_(context), edges_(context, nodes) {}
 
-  // The constant that a filter is made of, and the node that makes it; -1 for any other tensor.
-  int Constant(int filter) const {
-    return Find(filter) == nullptr ? -1 : Find(filter)->constant;
-  }
-  int Node(int filter) const { return Find(filter) == nullptr ? -1 : Find(filter)->node; }
+  // The node that makes a filter, and the constant that it makes it of; -1 for any other tensor.
+  int Node(int filter) const;
+  int Constant(int filter) const;
 
  private:
-  struct Source {
-    int constant, node;
-  };
-
-  const Source* Find(int filter) const;
-
-  std::vector<Source> sources_;
-  std::map<int, size_t> source_of_;  // by filter
+  const TfLiteContext* const context_;
+  const Edges edges_;
 };
 
 }  // namespace sparsebnn

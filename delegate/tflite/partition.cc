@@ -1,12 +1,10 @@
 #include "partition.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "kernels/base/clock.h"
 #include "kernels/base/decimal.h"
-#include "ops.h"
 #include "parallel_rows.h"
 
 namespace sparsebnn {
@@ -14,13 +12,6 @@ namespace {
 
 // That an epilogue of a few steps does in a microsecond.
 constexpr double kValuesPerLane = 200;
-
-bool Contains(const TfLiteIntArray* array, int value) {
-  for (int i = 0; array != nullptr && i < array->size; ++i) {
-    if (array->data[i] == value) return true;
-  }
-  return false;
-}
 
 TfLiteTensor* TensorAt(TfLiteContext* context, int index) {
   if (index < 0 || static_cast<size_t>(index) >= context->tensors_size) return nullptr;
@@ -46,127 +37,7 @@ bool Resize(TfLiteContext* context, TfLiteTensor* tensor, const Shape& shape) {
 
 }  // namespace
 
-Partition::Partition(TfLiteContext* context, Shared<DelegateState> delegate,
-                     const TfLiteDelegateParams& params)
-    : delegate_(delegate), resources_(delegate_->Join(context)) {
-  const TfLiteIntArray& claimed = *params.nodes_to_replace;
-  const std::vector<int> nodes(claimed.data, claimed.data + claimed.size);
-  const Int8Stems int8_stems(context, nodes);
-  // A node of another partition may make a filter of this one.
-  std::vector<int> known(nodes.empty() ? 0 : *std::max_element(nodes.begin(), nodes.end()) + 1);
-  std::iota(known.begin(), known.end(), 0);
-  const DequantizedFilters filters(context, known);
-  for (const int node_index : nodes) {
-    const Int8StemNodes* const stem = int8_stems.Of(node_index);
-    // Read at its last node: all that it needs is there by then.
-    if (stem != nullptr && node_index != stem->nodes.back()) continue;
-    if (!(stem == nullptr ? ReadNode(context, node_index, filters, params)
-                          : ReadInt8Stem(context, *stem, params))) {
-      init_error_ = "Expected a delegated node with inputs and one output, got node " +
-                    Decimal(node_index);
-      break;
-    }
-  }
-}
-
 Partition::~Partition() { delegate_->Leave(this, resources_); }
-
-bool Partition::ReadNode(TfLiteContext* context, int node_index,
-                         const DequantizedFilters& filters,
-                         const TfLiteDelegateParams& params) {
-  TfLiteNode* node = nullptr;
-  TfLiteRegistration* registration = nullptr;
-  if (context->GetNodeAndRegistration(context, node_index, &node, &registration) != kTfLiteOk ||
-      node == nullptr || registration == nullptr || node->inputs == nullptr ||
-      node->inputs->size < 1 || node->outputs == nullptr || node->outputs->size != 1) {
-    return false;
-  }
-  Node read;
-  read.index = node_index;
-  const int output = node->outputs->data[0];
-  // Its convolution takes the constant.
-  if (filters.Node(output) == node_index && !Contains(params.output_tensors, output)) {
-    return true;
-  }
-  read.op = MakeOp(registration->custom_name, node->custom_initial_data,
-                   static_cast<size_t>(std::max(0, node->custom_initial_data_size)));
-  if (read.op != nullptr) {
-    read.name = registration->custom_name;
-  } else if ((read.op = MakeFilter(context, *node, *registration)) != nullptr) {
-    read.name = "DEQUANTIZE";
-  } else if ((read.op = MakeStem(context, *node, *registration, filters)) != nullptr) {
-    read.name = "CONV_2D";
-  } else if ((read.op = MakeFloatPool(context, *node, *registration)) != nullptr) {
-    read.name = "MAX_POOL_2D";
-  } else if ((read.op = MakeAveragePool(context, *node, *registration)) != nullptr) {
-    read.name = "AVERAGE_POOL_2D";
-  } else if ((read.op = MakePointwise(context, *node, *registration, filters)) != nullptr) {
-    read.name = "CONV_2D";
-  } else {
-    read.elementwise = Elementwise::Make(context, *node, *registration);
-    if (read.elementwise == nullptr) return false;
-    read.name = read.elementwise->name();
-    read.inputs = read.elementwise->inputs();
-    read.producers.assign(read.inputs.size(), -1);
-  }
-  if (read.op != nullptr) {
-    read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
-    read.producers = {-1};
-    TakeConstant(filters, params, &read);
-  }
-  Add(std::move(read), output, params);
-  return true;
-}
-
-// The constant in place of a filter that is made of it.
-void Partition::TakeConstant(const DequantizedFilters& filters,
-                             const TfLiteDelegateParams& params, Node* node) {
-  if (node->inputs.size() < 2 || filters.Node(node->inputs[1]) < 0) return;
-  const int filter = std::exchange(node->inputs[1], filters.Constant(node->inputs[1]));
-  if (Contains(params.nodes_to_replace, filters.Node(filter)) &&
-      !Contains(params.output_tensors, filter)) {
-    node->also.emplace_back(filters.Node(filter), "DEQUANTIZE");
-  }
-}
-
-// As a node of its own whatever is read outside, too: each begins with the image.
-bool Partition::ReadInt8Stem(TfLiteContext* context, const Int8StemNodes& stem,
-                             const TfLiteDelegateParams& params) {
-  const size_t last = stem.nodes.size() - 1;
-  const auto name = [&](size_t i) -> std::string {
-    static constexpr const char* kNames[] = {"QUANTIZE", "CONV_2D", "MAX_POOL_2D"};
-    return i == last ? "DEQUANTIZE" : kNames[i];
-  };
-  for (size_t i = 0; i <= last; ++i) {
-    if (i < last && !Contains(params.output_tensors, stem.outputs[i])) continue;
-    Node read;
-    read.op = MakeInt8Stem(context, stem, i + 1);
-    if (read.op == nullptr) return false;
-    const size_t head = i == last ? 1 : i;
-    read.index = stem.nodes[head];
-    read.name = name(head);
-    read.inputs = stem.inputs;
-    read.producers = {-1};
-    for (size_t other = 0; i == last && other <= last; ++other) {
-      const bool alone = other < last && Contains(params.output_tensors, stem.outputs[other]);
-      if (other != head && !alone) read.also.emplace_back(stem.nodes[other], name(other));
-    }
-    Add(std::move(read), stem.outputs[i], params);
-  }
-  return true;
-}
-
-// Who writes what it reads, and who reads what it writes.
-void Partition::Add(Node node, int output, const TfLiteDelegateParams& params) {
-  node.output = output;
-  node.leaves_partition = Contains(params.output_tensors, output);
-  for (size_t i = 0; i < node.producers.size(); ++i) {
-    for (size_t n = 0; n < nodes_.size(); ++n) {
-      if (nodes_[n].output == node.inputs[i]) node.producers[i] = static_cast<int>(n);
-    }
-  }
-  nodes_.push_back(std::move(node));
-}
 
 bool Partition::Report(TfLiteContext* context, const Node& node, const OpError& error) const {
   std::string where = "node " + Decimal(node.index) + " (" + node.name + ")";

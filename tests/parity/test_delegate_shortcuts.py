@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_sparsebnn.converters.int8_weights import quantize_weights
+from keras_sparsebnn.pretrained import load
 from keras_sparsebnn.tflite_file import ModelBuilder, Table
 from tests.shortcut_model import Shortcut
 from tests.stem_model import RELU, RELU6, RELU_N1_TO_1, SAME, VALID, assert_same_bits, values
@@ -85,6 +86,21 @@ def test_filters_in_8_bits(runner, shape):
     for isa in runner.isas:
         claimed = TAKEN if isa != "scalar" else ()
         same_as_xnnpack(runner, flat, values(shape), claimed, isa=isa)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
+def test_a_network_with_int8_weights_is_as_few_partitions(runner, name):
+    """ResNet-18's blocks: everything but the end is one, and the same ops run."""
+    found = []
+    for kind in ("subbit", "subbit_int8"):
+        delegate = runner.load()
+        model = load(name)
+        interpreter = runner.interpreter(model.path(kind).read_bytes(), delegate)
+        runner.run_on(interpreter, model.prepared(model.samples[:1]))
+        (partition,) = runner.profile(delegate)["partitions"]
+        found.append(sorted(n["op"] for n in partition["nodes"] if n["op"] != "DEQUANTIZE"))
+    assert found[0] == found[1]
+    assert found[0].count("CONV_2D") == (3 if claims(runner, "CONV_2D") else 0)
 
 
 def test_filters_in_8_bits_of_a_later_partition(runner, rng):
