@@ -42,15 +42,16 @@ CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, int patte
   }
   const Raster raster(g, kernel.pixels);
   const double blocks = raster.CostInBlocks(g, kernel.pixels) * g.batch * g.groups;
-  const double tap_groups = g.channels_in_per_group() * (g.taps() / kMaxGroupSize);
-  const int pool_size = PoolGroupSize(g.channels_out_per_group());
-  // Each pool group takes its size of positions and gives one back.
-  const double pool_groups = (g.depth() - (kMaxGroupSize - 1) * tap_groups) / (pool_size - 1);
-  const auto chunks = [](double groups) { return std::ceil(groups / kChunkGroups); };
-  terms.entries = blocks * (tap_groups * (patterns + 16) +
-                            pool_groups * std::min<double>(1 << pool_size, channels_out) +
-                            16 * pool_groups);
-  terms.sums = blocks * channels_out * (chunks(tap_groups) + chunks(pool_groups));
+  const int tap_groups = g.channels_in_per_group() * (g.taps() / kMaxGroupSize);
+  const int chunks = (tap_groups + kChunkGroups - 1) / kChunkGroups;
+  terms.entries = blocks * tap_groups * (patterns + 16);
+  PoolSizes pool(g.depth() - (kMaxGroupSize - 1) * tap_groups,
+                 PoolGroupSize(g.channels_out_per_group()), 0);
+  terms.sums = blocks * channels_out * (chunks + pool.chunks());
+  while (pool.chunks() > 0) {
+    terms.entries +=
+        blocks * kChunkGroups * (std::min<double>(1 << pool.Next(1), channels_out) + 16);
+  }
   terms.outputs = blocks * channels_out;
   return terms;
 }

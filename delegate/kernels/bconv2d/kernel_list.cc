@@ -12,6 +12,15 @@ std::string TileName(const KernelEntry& kernel) {
                                               : pixels + "x" + Decimal(kernel.channels);
 }
 
+std::string DescribeXnor(int pixels, int channels, const char* isa) {
+  return "xnor " + Decimal(pixels) + "x" + Decimal(channels) + " " + isa;
+}
+
+std::string DescribeCodebook(int bits, const char* isa, size_t patterns) {
+  return "codebook x" + Decimal(bits) + " " + isa + ", " + Decimal(patterns) +
+         " patterns of 7 taps";
+}
+
 bool KernelSupports(const KernelEntry& kernel, const Geometry& geometry, OutputType output) {
   if (kernel.kind != KernelKind::kCodebook) {
     // The NEON kernel sums 16-bit numbers.

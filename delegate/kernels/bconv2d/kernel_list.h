@@ -79,6 +79,10 @@ static_assert(AllKernelsHaveWeights(), "a kernel lacks weights for a core");
 // "8x32" of a tile, "x256" of a vector.
 std::string TileName(const KernelEntry& kernel);
 
+// What Bconv2d::description says.
+std::string DescribeXnor(int pixels, int channels, const char* isa);
+std::string DescribeCodebook(int bits, const char* isa, size_t patterns);
+
 // Whether the kernel computes such a convolution at all.
 bool KernelSupports(const KernelEntry& kernel, const Geometry& geometry, OutputType output);
 

@@ -108,8 +108,7 @@ class CodebookBconv2d : public Bconv2d {
 
   const char* kernel() const override { return "codebook"; }
   std::string description() const override {
-    return std::string("codebook x") + Decimal(V::kBits) + " " + isa_ + ", " +
-           Decimal(plans_[0].chunks[0].patterns.size()) + " patterns of 7 taps";
+    return DescribeCodebook(V::kBits, isa_, plans_[0].chunks[0].patterns.size());
   }
 
  private:

@@ -38,12 +38,10 @@ class Planner {
     ReadFilter();
     Pool pool = GroupTaps();
     FillChunk();
-    do {
-      pool = GroupPool(pool, PoolGroupSize(count_));
-    } while (pool.positions.size() > 1);
+    GroupPool(&pool);
     FillChunk();
-    plan_.last_group = pool.positions[0].offset;
-    plan_.last_parities = pool.bits[0];
+    plan_.last_group = pool.positions.back().offset;
+    plan_.last_parities = pool.bits.back();
     return Finish();
   }
 
@@ -114,7 +112,7 @@ class Planner {
     return chosen;
   }
 
-  // Adds a group and gives its parity position to `parities`.
+  // Adds a group and gives its parity position to `parities`, which may hold its own.
   void AddGroup(const Position* positions, const uint8_t* const* bits, int size,
                 Pool* parities) {
     PositionGroup group;
@@ -156,20 +154,33 @@ class Planner {
     return pool;
   }
 
-  Pool GroupPool(const Pool& pool, int size) {
-    FillUp(chunks_together_);
-    Pool parities;
-    const int positions = static_cast<int>(pool.positions.size());
-    for (int first = 0; first < positions; first += size) {
-      const int group_size = std::min(size, positions - first);
+  // Groups the positions in order, and the parities of these groups after them, until one is left.
+  void GroupPool(Pool* pool) {
+    // In two chunks at once a group must not need the parity of the one that it is computed with,
+    // which leaves places empty where few positions are left.
+    const int spare = 3 * (chunks_together_ - 1);
+    PoolSizes sizes(static_cast<int>(pool->positions.size()), PoolGroupSize(count_), spare);
+    size_t next = 0;
+    int size = 0;
+    do {
+      if (plan_.groups.size() % (kChunkGroups * chunks_together_) == 0) {
+        size = sizes.Next(chunks_together_);
+      }
+      const bool second = plan_.groups.size() % chunks_together_ == 1;
+      const size_t end = pool->positions.size() - (second ? 1 : 0);
+      const int count = static_cast<int>(std::min<size_t>(size, end - next));
+      if (second && count < 2) {
+        FillUp(chunks_together_);
+        continue;
+      }
       const uint8_t* group_bits[kMaxGroupSize];
-      for (int i = 0; i < group_size; ++i) group_bits[i] = pool.bits[first + i].data();
-      AddGroup(&pool.positions[first], group_bits, group_size, &parities);
-    }
-    return parities;
+      for (int i = 0; i < count; ++i) group_bits[i] = pool->bits[next + i].data();
+      AddGroup(&pool->positions[next], group_bits, count, pool);
+      next += count;
+    } while (next + 1 < pool->positions.size());
   }
 
-  // Groups of different sizes do not share chunks.
+  // Taps and what is left of them do not share chunks.
   void FillChunk() { FillUp(kChunkGroups * chunks_together_); }
 
   // Adds empty groups up to a multiple of `count`.

@@ -25,6 +25,7 @@
 #ifndef SPARSEBNN_KERNELS_CODEBOOK_CODEBOOK_PLAN_H_
 #define SPARSEBNN_KERNELS_CODEBOOK_CODEBOOK_PLAN_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -36,9 +37,38 @@ constexpr int kMaxGroupSize = 7;
 // Tables are built and used in chunks of this many groups, so that they stay in the first-level
 // cache. The number is wired into the adder network of the inner loop.
 constexpr int kChunkGroups = 16;
-// The size of groups of parities and of other positions that are left. A table of 64 entries pays
-// for fewer outputs than one of 128, though it takes more adders.
+// The greatest size of groups of parities and of other positions that are left. A table of 64
+// entries pays for fewer outputs than one of 128, though it takes more adders.
 constexpr int PoolGroupSize(int channels_out) { return channels_out >= 512 ? 7 : 6; }
+
+// How such positions are grouped. A group takes its size of them and gives one back, its parity,
+// until one is left. They fill as many chunks as they must; in these, groups are no larger than
+// they must be, for a smaller group's table has fewer entries.
+class PoolSizes {
+ public:
+  // `spare`: how many places for groups stay empty.
+  PoolSizes(int positions, int greatest_size, int spare)
+      : left_(positions - 1),
+        greatest_(greatest_size - 1),
+        spare_(spare),
+        chunks_(((left_ + greatest_ - 1) / greatest_ + spare + kChunkGroups - 1) /
+                kChunkGroups) {}
+
+  int chunks() const { return chunks_; }  // that are still to be filled
+  // The size of the groups of the next `count` chunks.
+  int Next(int count) {
+    const int places = std::max(chunks_ * kChunkGroups - spare_, 1);
+    const int size = std::clamp((left_ + places - 1) / places, 1, greatest_);
+    left_ = std::max(left_ - count * kChunkGroups * size, 0);
+    chunks_ -= count;
+    return size + 1;
+  }
+
+ private:
+  int left_;  // that groups have to take away
+  const int greatest_, spare_;
+  int chunks_;
+};
 
 // One input of a group: a bit plane of the input, seen through a tap, or a parity.
 struct Position {

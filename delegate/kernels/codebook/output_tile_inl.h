@@ -29,6 +29,45 @@ inline u8x16 InterleaveHigh(u8x16 a, u8x16 b) {
   return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
                                  31);
 }
+
+// PairBytes makes 16 numbers of their low and high bytes, two vectors: number k is that of the
+// bytes PairedByte(k). Transpose8x8 makes columns of rows.
+#if defined(__aarch64__)
+// By TRN1 and TRN2: a Cortex-A72 takes three times as long for ZIP.
+inline void PairBytes(u8x16 low, u8x16 high, u16x8* even, u16x8* odd) {
+  *even = reinterpret_cast<u16x8>(__builtin_shufflevector(low, high, 0, 16, 2, 18, 4, 20, 6, 22,
+                                                          8, 24, 10, 26, 12, 28, 14, 30));
+  *odd = reinterpret_cast<u16x8>(__builtin_shufflevector(low, high, 1, 17, 3, 19, 5, 21, 7, 23,
+                                                         9, 25, 11, 27, 13, 29, 15, 31));
+}
+constexpr int PairedByte(int k) { return k % 8 * 2 + k / 8; }
+constexpr int kNumbersUnrolled = 16;
+
+inline void Transpose8x8(u16x8* rows) {
+  for (int k = 0; k < 8; k += 2) {
+    const u16x8 a = rows[k], b = rows[k + 1];
+    rows[k] = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+    rows[k + 1] = __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+  }
+  for (const int k : {0, 1, 4, 5}) {
+    const u32x4 a = reinterpret_cast<u32x4>(rows[k]), b = reinterpret_cast<u32x4>(rows[k + 2]);
+    rows[k] = reinterpret_cast<u16x8>(__builtin_shufflevector(a, b, 0, 4, 2, 6));
+    rows[k + 2] = reinterpret_cast<u16x8>(__builtin_shufflevector(a, b, 1, 5, 3, 7));
+  }
+  for (int k = 0; k < 4; ++k) {  // compilers would take ZIP
+    const u16x8 a = rows[k], b = rows[k + 4];
+    asm("trn1 %0.2d, %1.2d, %2.2d" : "=w"(rows[k]) : "w"(a), "w"(b));
+    asm("trn2 %0.2d, %1.2d, %2.2d" : "=w"(rows[k + 4]) : "w"(a), "w"(b));
+  }
+}
+#else
+inline void PairBytes(u8x16 low, u8x16 high, u16x8* first, u16x8* last) {
+  *first = reinterpret_cast<u16x8>(InterleaveLow(low, high));
+  *last = reinterpret_cast<u16x8>(InterleaveHigh(low, high));
+}
+constexpr int PairedByte(int k) { return k; }
+constexpr int kNumbersUnrolled = 1;
+
 // Three perfect shuffles.
 inline void Transpose8x8(u16x8* rows) {
   for (int round = 0; round < 3; ++round) {
@@ -40,6 +79,7 @@ inline void Transpose8x8(u16x8* rows) {
     std::memcpy(rows, shuffled, sizeof shuffled);
   }
 }
+#endif
 
 template <class V>
 class OutputTile {
@@ -140,16 +180,17 @@ class OutputTile {
         u16x8 numbers[16];
         for (int i = 0; i < 8; ++i) {
           const uint8_t* low = scratch_ + i * kRowsBytes + j * kRowBytes + first;
-          const u8x16 low_bytes = LoadBytes(low), high_bytes = LoadBytes(low + 8 * kRowsBytes);
-          numbers[i] = reinterpret_cast<u16x8>(InterleaveLow(low_bytes, high_bytes));
-          numbers[8 + i] = reinterpret_cast<u16x8>(InterleaveHigh(low_bytes, high_bytes));
+          PairBytes(LoadBytes(low), LoadBytes(low + 8 * kRowsBytes), &numbers[i],
+                    &numbers[8 + i]);
         }
         Transpose8x8(numbers);
-        if (kBytes > 8) Transpose8x8(numbers + 8);
-        for (int b = 0; b < (kBytes < 16 ? kBytes : 16); ++b) {
-          const int64_t offset = offsets_[8 * (first + b) + j];
+        if (kBytes > 8 || PairedByte(8) < 8) Transpose8x8(numbers + 8);
+#pragma GCC unroll kNumbersUnrolled
+        for (int k = 0; k < 16; ++k) {
+          const int byte = first + PairedByte(k);
+          const int64_t offset = byte < kBytes ? offsets_[8 * byte + j] : -1;
           if (offset < 0) continue;
-          const f32x8 y = vector_transform.ToFloat(numbers[b], multiplier, bias);
+          const f32x8 y = vector_transform.ToFloat(numbers[k], multiplier, bias);
           VectorTransform::StorePixel(y, output + offset, kWhole ? 8 : count);
         }
       }

@@ -9,7 +9,7 @@ namespace {
 struct XnorAvx2 {
   using Count = uint32_t;
   static constexpr int kPixels = 4, kChannels = 16, kStepWords = 1;
-  static constexpr bool kJoinsSteps = false;
+  static constexpr bool kJoinsSteps = false, kHalvesLastStep = false;
   static constexpr int kMaxSteps = 31;  // a byte counts at most 8 bits a step
 
   static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter,

@@ -14,7 +14,7 @@ namespace {
 struct XnorAvx512 {
   using Count = uint32_t;
   static constexpr int kPixels = 8, kChannels = 32, kStepWords = 1;
-  static constexpr bool kJoinsSteps = true;
+  static constexpr bool kJoinsSteps = true, kHalvesLastStep = false;
   // At once: two accumulators each for two vectors of channels.
   static constexpr int kPixelsAtOnce = 4;
 

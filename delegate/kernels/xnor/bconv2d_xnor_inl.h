@@ -10,13 +10,13 @@
 // The filter is packed as [blocks of kChannels][steps][kChannels][kStepWords]: a step of
 // V::Count takes kStepWords words of each row, and rows are filled up with zeros to whole
 // steps. With V::kJoinsSteps, of three steps that follow each other the third is, in rows and in
-// the filter, the exclusive or of all three: what a full adder needs.
+// the filter, the exclusive or of all three: what a full adder needs. With V::kHalvesLastStep, a
+// last step of which at most half is needed has the filter's words twice, for two pixels at once.
 #include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
 
-#include "kernels/base/decimal.h"
 #include "kernels/bconv2d/kernel_list.h"
 #include "kernels/bconv2d/vector_transform_inl.h"
 
@@ -37,7 +37,8 @@ class XnorBconv2d : public Bconv2d {
         vector_transform_(transform_, geometry.depth()),
         channels_(g_.channels_out_per_group()),
         blocks_((channels_ + kChannels - 1) / kChannels),
-        steps_((g_.taps() * g_.group_words() + kStepWords - 1) / kStepWords),
+        words_(g_.taps() * g_.group_words()),
+        steps_((words_ + kStepWords - 1) / kStepWords),
         isa_(isa) {
     PadForVectors(&transform_);
   }
@@ -46,14 +47,18 @@ class XnorBconv2d : public Bconv2d {
     const size_t packed_bytes = g_.groups * blocks_ * BlockWords() * sizeof(uint32_t);
     if (!packed_.Reserve(packed_bytes)) return false;
     std::memset(packed_.data(), 0, packed_bytes);
-    std::vector<uint32_t> words(static_cast<size_t>(g_.taps()) * g_.group_words());
+    std::vector<uint32_t> words(words_);
     for (int o = 0; o < g_.channels_out; ++o) {
       filter.ReadChannel(o, words.data());
       const int in_group = o % channels_;
       uint32_t* block = Block(o / channels_, in_group / kChannels);
       for (size_t w = 0; w < words.size(); ++w) {
-        block[(w / kStepWords * kChannels + in_group % kChannels) * kStepWords +
-              w % kStepWords] = words[w];
+        uint32_t* const step =
+            block + (w / kStepWords * kChannels + in_group % kChannels) * kStepWords;
+        step[w % kStepWords] = words[w];
+        if (HalvesStep(static_cast<int>(w / kStepWords))) {
+          step[w % kStepWords + kStepWords / 2] = words[w];
+        }
       }
     }
     if constexpr (V::kJoinsSteps) {
@@ -107,13 +112,14 @@ class XnorBconv2d : public Bconv2d {
   bool TakesEpilogue() const override { return transform_.type == OutputType::kFloat32; }
 
   const char* kernel() const override { return "xnor"; }
-  std::string description() const override {
-    return "xnor " + Decimal(kPixels) + "x" + Decimal(kChannels) + " " + isa_;
-  }
+  std::string description() const override { return DescribeXnor(kPixels, kChannels, isa_); }
 
  private:
   int pixels() const { return g_.output_height * g_.output_width; }
   size_t RowWords() const { return static_cast<size_t>(steps_) * kStepWords; }
+  bool HalvesStep(int step) const {
+    return V::kHalvesLastStep && (words_ - step * kStepWords) * 2 <= kStepWords;
+  }
   size_t BlockWords() const { return RowWords() * kChannels; }
   uint32_t* Block(int group, int block) const {
     return reinterpret_cast<uint32_t*>(packed_.data()) +
@@ -135,6 +141,14 @@ class XnorBconv2d : public Bconv2d {
     return to;
   }
 
+  static uint32_t* ClearWords(size_t count, uint32_t* to) {
+    for (; count > 0; --count) {
+      *to++ = 0;
+      asm("" : "+r"(to));  // as above: memset
+    }
+    return to;
+  }
+
   // Of words that are `stride` apart, one a step.
   void JoinSteps(uint32_t* words, size_t stride) const {
     static_assert(!V::kJoinsSteps || kStepWords == 1, "a step is a word");
@@ -143,54 +157,55 @@ class XnorBconv2d : public Bconv2d {
     }
   }
 
-  void FillRow(const uint32_t* input, int b, int y, int x, int group, uint32_t* words) const {
+  // `g` and what follows from it are the caller's own, for all the compiler knows a word that is
+  // stored overwrites a member.
+  void FillRow(const Geometry& g, const uint32_t* image, int group_words, int y, int x,
+               uint32_t* words) const {
     uint32_t* const row = words;
-    const int group_words = g_.group_words();
-    const uint32_t* const end = words + RowWords();
-    const int first_x = x * g_.stride_width - g_.padding_left;
+    const size_t pixel_words = g.groups == 1 ? group_words : g.input_words();
+    const int first_x = x * g.stride_width - g.padding_left;
+    const int first_y = y * g.stride_height - g.padding_top;
     // The taps of a row then follow each other in the input.
-    const bool whole_row = g_.groups == 1 && g_.dilation_width == 1 && first_x >= 0 &&
-                           first_x + g_.filter_width <= g_.input_width;
-    for (int ky = 0; ky < g_.filter_height; ++ky) {
-      const int in_y = y * g_.stride_height + ky * g_.dilation_height - g_.padding_top;
-      const bool row_inside = in_y >= 0 && in_y < g_.input_height;
+    const bool whole_row = g.groups == 1 && g.dilation_width == 1 && first_x >= 0 &&
+                           first_x + g.filter_width <= g.input_width;
+    for (int ky = 0, in_y = first_y; ky < g.filter_height; ++ky, in_y += g.dilation_height) {
+      const bool row_inside = in_y >= 0 && in_y < g.input_height;
       const uint32_t* pixels =
-          input +
-          (static_cast<size_t>(b) * g_.input_height + (row_inside ? in_y : 0)) *
-              g_.input_width * g_.input_words() +
-          group * group_words;
+          image + static_cast<size_t>(row_inside ? in_y : 0) * g.input_width * pixel_words;
       if (row_inside && whole_row) {
-        words = CopyWords(pixels + static_cast<size_t>(first_x) * group_words,
-                          g_.filter_width * group_words, words);
+        words = CopyWords(pixels + first_x * pixel_words, g.filter_width * group_words, words);
         continue;
       }
-      for (int kx = 0; kx < g_.filter_width; ++kx) {
-        const int in_x = first_x + kx * g_.dilation_width;
-        if (row_inside && in_x >= 0 && in_x < g_.input_width) {
-          words = CopyWords(pixels + static_cast<size_t>(in_x) * g_.input_words(), group_words,
-                            words);
+      for (int kx = 0; kx < g.filter_width; ++kx) {
+        const int in_x = first_x + kx * g.dilation_width;
+        if (row_inside && in_x >= 0 && in_x < g.input_width) {
+          words = CopyWords(pixels + in_x * pixel_words, group_words, words);
         } else {
-          for (int w = 0; w < group_words; ++w) *words++ = 0;
+          words = ClearWords(group_words, words);
         }
       }
     }
-    while (words != end) *words++ = 0;
+    ClearWords(row + RowWords() - words, words);
     if constexpr (V::kJoinsSteps) JoinSteps(row, 1);
   }
 
   // `output_pixel`: which pixel of the output the tile's first one is.
   void RunTile(const uint32_t* input, int b, int first_pixel, int count, uint32_t* rows,
                size_t output_pixel, void* output) const {
-    for (int group = 0; group < g_.groups; ++group) {
+    const Geometry g = g_;
+    const int group_words = g.group_words();
+    const uint32_t* const image =
+        input + static_cast<size_t>(b) * g.input_height * g.input_width * g.input_words();
+    for (int group = 0; group < g.groups; ++group) {
       // In the last tile some rows may be of the tile before: their results are not used.
-      int y = first_pixel / g_.output_width, x = first_pixel % g_.output_width;
+      int y = first_pixel / g.output_width, x = first_pixel % g.output_width;
       for (int p = 0; p < count; ++p) {
-        FillRow(input, b, y, x, group, rows + p * RowWords());
-        if (++x == g_.output_width) x = 0, ++y;
+        FillRow(g, image + group * group_words, group_words, y, x, rows + p * RowWords());
+        if (++x == g.output_width) x = 0, ++y;
       }
       for (int block = 0; block < blocks_; ++block) {
         alignas(64) Counts counts[kPixels];
-        V::CountTile(rows, RowWords(), Block(group, block), steps_, count, counts);
+        V::CountTile(rows, RowWords(), Block(group, block), words_, count, counts);
         const int first = block * kChannels;
         StoreTile(counts, output_pixel, count, group * channels_ + first,
                   std::min(kChannels, channels_ - first), output);
@@ -224,6 +239,7 @@ class XnorBconv2d : public Bconv2d {
   template <int kWhole, typename T>
   void StoreNumbers(const Counts* counts, int count, int o, int channels, T* output) const {
     const VectorTransform transform = vector_transform_;  // nothing else points to it
+    const size_t stride = g_.channels_out;
     for (int first = 0; first < (kWhole > 0 ? kChannels : channels); first += 8) {
       const f32x8 multiplier = transform.LoadMultiplier(&transform_.multiplier[o + first]);
       const f32x8 bias = VectorTransform::LoadFloats(&transform_.bias[o + first]);
@@ -235,12 +251,12 @@ class XnorBconv2d : public Bconv2d {
         for (int p = 0; p < kWhole; ++p) {
           y[p] = transform.ToFloat(LoadCounts(counts[p] + first), multiplier, bias);
         }
-        for (int p = 0; p < kWhole; ++p, pixel += g_.channels_out) {
+        for (int p = 0; p < kWhole; ++p, pixel += stride) {
           VectorTransform::StorePixel(y[p], pixel, 8);
         }
         continue;
       }
-      for (int p = 0; p < count; ++p, pixel += g_.channels_out) {
+      for (int p = 0; p < count; ++p, pixel += stride) {
         const f32x8 y = transform.ToFloat(LoadCounts(counts[p] + first), multiplier, bias);
         VectorTransform::StorePixel(y, pixel, in_vector);
       }
@@ -293,7 +309,8 @@ class XnorBconv2d : public Bconv2d {
   const VectorTransform vector_transform_;
   const int channels_;  // of the output in a group of the convolution
   const int blocks_;    // of kChannels of them
-  const int steps_;     // of a row
+  const int words_;     // of a row, and in how many steps
+  const int steps_;
   const char* const isa_;
   AlignedBytes packed_;  // the filter
 };

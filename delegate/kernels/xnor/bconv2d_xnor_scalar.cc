@@ -7,7 +7,7 @@ namespace {
 struct XnorScalar {
   using Count = uint32_t;
   static constexpr int kPixels = 2, kChannels = 8, kStepWords = 1;
-  static constexpr bool kJoinsSteps = false;
+  static constexpr bool kJoinsSteps = false, kHalvesLastStep = false;
 
   static void CountTile(const uint32_t* rows, size_t row_words, const uint32_t* filter,
                         int steps, int, Count (*counts)[kChannels]) {
