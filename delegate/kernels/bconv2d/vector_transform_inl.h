@@ -11,7 +11,6 @@ namespace sparsebnn {
 namespace {
 
 typedef uint16_t u16x8 __attribute__((vector_size(16)));
-typedef uint32_t u32x8 __attribute__((vector_size(32)));
 typedef int32_t i32x8 __attribute__((vector_size(32)));
 typedef float f32x8 __attribute__((vector_size(32)));
 
@@ -73,7 +72,16 @@ class VectorTransform {
   // To float, without the conversions that are slow on many cores: as bits, 0x4B000000 + x is
   // the float 2^23 + x.
   static f32x8 Widen(u16x8 x) {
+#if defined(__aarch64__)  // compilers would take two instructions
+    typedef uint32_t u32x4 __attribute__((vector_size(16)));
+    const u32x4 exponent = u32x4{} + 0x4B000000u;
+    u32x4 bits[2];
+    asm("uaddw %0.4s, %1.4s, %2.4h" : "=w"(bits[0]) : "w"(exponent), "w"(x));
+    asm("uaddw2 %0.4s, %1.4s, %2.8h" : "=w"(bits[1]) : "w"(exponent), "w"(x));
+#else
+    typedef uint32_t u32x8 __attribute__((vector_size(32)));
     const u32x8 bits = __builtin_convertvector(x, u32x8) + 0x4B000000u;
+#endif
     f32x8 shifted;
     std::memcpy(&shifted, &bits, sizeof shifted);
     return shifted - 8388608.0f;

@@ -192,23 +192,25 @@ class XnorBconv2d : public Bconv2d {
   // `output_pixel`: which pixel of the output the tile's first one is.
   void RunTile(const uint32_t* input, int b, int first_pixel, int count, uint32_t* rows,
                size_t output_pixel, void* output) const {
+    // Nothing else points to these.
     const Geometry g = g_;
-    const int group_words = g.group_words();
+    const int group_words = g.group_words(), words = words_, channels = channels_;
+    const size_t row_words = RowWords(), block_words = BlockWords();
     const uint32_t* const image =
         input + static_cast<size_t>(b) * g.input_height * g.input_width * g.input_words();
     for (int group = 0; group < g.groups; ++group) {
       // In the last tile some rows may be of the tile before: their results are not used.
       int y = first_pixel / g.output_width, x = first_pixel % g.output_width;
       for (int p = 0; p < count; ++p) {
-        FillRow(g, image + group * group_words, group_words, y, x, rows + p * RowWords());
+        FillRow(g, image + group * group_words, group_words, y, x, rows + p * row_words);
         if (++x == g.output_width) x = 0, ++y;
       }
-      for (int block = 0; block < blocks_; ++block) {
+      const uint32_t* filter = Block(group, 0);
+      for (int first = 0; first < channels; first += kChannels, filter += block_words) {
         alignas(64) Counts counts[kPixels];
-        V::CountTile(rows, RowWords(), Block(group, block), words_, count, counts);
-        const int first = block * kChannels;
-        StoreTile(counts, output_pixel, count, group * channels_ + first,
-                  std::min(kChannels, channels_ - first), output);
+        V::CountTile(rows, row_words, filter, words, count, counts);
+        StoreTile(counts, output_pixel, count, group * channels + first,
+                  std::min(kChannels, channels - first), output);
       }
     }
   }
