@@ -30,7 +30,7 @@ from benchmarks.arm.map_bytes import map_bytes
 from benchmarks.arm.network_parts import Parts
 from benchmarks.arm.op_cost import Case, estimate
 from benchmarks.environment import environment
-from benchmarks.speed.network_files import BINARY, Network, write_files
+from benchmarks.speed.network_files import BINARY, VARIANTS, Network, write_files
 from delegate.arm.architecture import AARCH64
 from delegate.arm.sysroot import default_folder
 from keras_sparsebnn.converters import inspect
@@ -124,7 +124,7 @@ def jobs_of(
         (Path(path), network, form, stream, glue)
         for stream in streams
         for path, (network, form) in files.items()
-        if stream.delegate != "in-order" or form not in ("subbit", "stem")
+        if stream.delegate != "in-order" or form not in VARIANTS
         for glue in ((True, False) if form == "lce" else (True,))
     ]
 

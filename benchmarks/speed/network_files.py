@@ -31,8 +31,8 @@ class Network:
         top1: published top-1 accuracy in per cent, on ImageNet or, of 10 classes, CIFAR-10.
         source: who published it, and of which weights.
         make: `(side, classes) -> Keras model`.
-        forms: files to make: "lce", "subbit", "stem" (an LCE file with an int8 stem), "float",
-            "int8".
+        forms: files to make: "lce", "subbit", "subbit_int8" (other weights in 8 bits), "stem"
+            (an LCE file with an int8 stem), "float", "int8".
     """
 
     name: str
@@ -116,7 +116,9 @@ def _plain_resnet18(side: int, classes: int) -> Any:
     return keras.Model(images, layers.Dense(classes)(x))
 
 
-BINARY = ("lce", "subbit", "stem")
+VARIANTS = ("subbit", "subbit_int8", "stem")
+"""What else an LCE file's network comes in; in figures they would lie on one another."""
+BINARY = ("lce", *VARIANTS)
 NETWORKS = (
     Network("ResNet-18, binary", 224, 1000, 62.1, _SNN, _ours("resnet18"), BINARY),
     Network("QuickNet, binary", 224, 1000, 63.3, _LCE, _ours("quicknet"), BINARY),
@@ -140,6 +142,8 @@ def _binary_file(model: Any, form: str) -> bytes:
 
     if form == "stem":
         return convert_keras_model(model, stem_images=_images(model))
+    if form == "subbit_int8":
+        return convert_keras_model(model, "subbit", weights="int8")
     return convert_keras_model(model, form)
 
 

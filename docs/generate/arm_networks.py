@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.result_files import newest
+from benchmarks.speed.network_files import BINARY, VARIANTS
 from docs.generate.pages import Tables, commit, markdown
 from docs.generate.whole_networks import FORMS
 
-BINARY = ("lce", "subbit", "stem")
 PARTS = ("ResNet-18, binary", "QuickNet, binary")
 RUNTIMES = ("delegate", "LCE, estimated")
 # Cores by the names that the tables have for them.
@@ -147,7 +147,7 @@ def moved() -> str:
     result = newest("arm_network")
     table = []
     for maps in result["maps"]:
-        if maps["form"] in ("subbit", "stem"):
+        if maps["form"] in VARIANTS:
             continue
         totals = [sum(maps[name]["float"].values()) / 1e6 for name in ("apart", "fused")]
         others = sum(maps["fused"]["other"].values()) / 1e6
@@ -220,7 +220,7 @@ def draw(path: Path) -> None:
     ):
         for row in rows:
             # A network's other files lie on one another.
-            if row["side"] != 224 or row["form"] in ("subbit", "stem"):
+            if row["side"] != 224 or row["form"] in VARIANTS:
                 continue
             if row["runtime"] not in styles or core not in row["cycles"]:
                 continue

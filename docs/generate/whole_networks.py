@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.result_files import newest
+from benchmarks.speed.network_files import VARIANTS
 from docs.generate.pages import Tables, markdown
 from docs.generate.speed import source
 
 RUNTIMES = {"lce": "LCE's interpreter", "litert": "LiteRT", "delegate on litert": "delegate"}
 FORMS = {
-    **{"lce": "LCE", "subbit": "sub-bit", "stem": "LCE, int8 stem"},
+    **{"lce": "LCE", "subbit": "sub-bit", "subbit_int8": "sub-bit, int8 weights"},
+    **{"stem": "LCE, int8 stem"},
     **{"int8": "int8", "float": "float"},
 }
 
@@ -98,7 +100,7 @@ def draw(path: Path) -> None:
     axes = figure.subplots()
     for row in rows_of(newest("network_speed")):
         # The files of a binary network lie on one another.
-        if row["side"] != 224 or row["form"] in ("subbit", "stem"):
+        if row["side"] != 224 or row["form"] in VARIANTS:
             continue
         marker, colour = styles.get(row["runtime"], ("^", "#0072B2"))
         axes.plot(row["ms"][1], row["top1"], marker, color=colour, ms=6)

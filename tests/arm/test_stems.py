@@ -12,6 +12,7 @@ import pytest
 from delegate.arm import emulate
 from delegate.arm.architecture import AARCH64
 from keras_sparsebnn.converters.int8_stem import Range, quantize_stem
+from keras_sparsebnn.converters.int8_weights import quantize_weights
 from tests.arm.conftest import finish
 from tests.shortcut_model import Shortcut
 from tests.stem_model import RELU6, SAME, STEMS, VALID, Stem, assert_same_bits, values
@@ -58,14 +59,15 @@ def test_equals_xnnpack(guest, tmp_path):
         if wild % 2:
             x[..., ::5, ::7, :], x[..., 1::5, ::7, :] = np.inf, np.nan
             stem.bias[::2] = -0.0
-        (tmp_path / f"{name}.tflite").write_bytes(stem.bytes())
+        flat = quantize_weights(stem.bytes()) if name == "ResNet-18" else stem.bytes()
+        (tmp_path / f"{name}.tflite").write_bytes(flat)
         np.save(tmp_path / f"{name}.npy", x)
     assert guest(tmp_path) == ["stem neon"] * len(STEMS)
     check(tmp_path)
 
 
 def test_shortcuts_equal_xnnpacks(guest, tmp_path):
-    """Of odd maps, whose last windows leave them, too; and without a pool."""
+    """Of odd maps, whose last windows leave them, too; without a pool; filters in 8 bits."""
     for shape, channels, padding in (
         ((1, 28, 28, 64), 128, VALID),
         ((2, 15, 9, 33), 24, SAME),
@@ -83,9 +85,14 @@ def test_shortcuts_equal_xnnpacks(guest, tmp_path):
             x = values(shape)
             x[..., ::3] = np.maximum(x[..., ::3], -0.0)
             name = f"{channels}-{'pooled' if window else 'alone'}"
-            (tmp_path / f"{name}.tflite").write_bytes(shortcut.bytes())
-            np.save(tmp_path / f"{name}.npy", x)
-    assert sorted(guest(tmp_path)) == ["1x1 neon"] * 4 + ["in node 0"] * 4
+            for form, flat in (
+                ("float", shortcut.bytes()),
+                ("int8", quantize_weights(shortcut.bytes())),
+            ):
+                (tmp_path / f"{name}-{form}.tflite").write_bytes(flat)
+                np.save(tmp_path / f"{name}-{form}.npy", x)
+    ran = sorted(guest(tmp_path))
+    assert ran == ["1x1 neon"] * 8 + ["in node 0"] * 8
     check(tmp_path)
 
 
