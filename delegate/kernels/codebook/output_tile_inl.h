@@ -185,13 +185,19 @@ class OutputTile {
         }
         Transpose8x8(numbers);
         if (kBytes > 8 || PairedByte(8) < 8) Transpose8x8(numbers + 8);
-#pragma GCC unroll kNumbersUnrolled
-        for (int k = 0; k < 16; ++k) {
+        const auto store = [&](int k) {
           const int byte = first + PairedByte(k);
           const int64_t offset = byte < kBytes ? offsets_[8 * byte + j] : -1;
-          if (offset < 0) continue;
+          if (offset < 0) return;
           const f32x8 y = vector_transform.ToFloat(numbers[k], multiplier, bias);
           VectorTransform::StorePixel(y, output + offset, kWhole ? 8 : count);
+        };
+        if constexpr (kWhole && kBytes == 16) {
+#pragma GCC unroll kNumbersUnrolled
+          for (int k = 0; k < 16; ++k) store(k);
+        } else {
+#pragma GCC unroll 1
+          for (int k = 0; k < 16; ++k) store(k);
         }
       }
     }
