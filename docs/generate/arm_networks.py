@@ -226,7 +226,10 @@ def draw(path: Path) -> None:
                 continue
             marker, colour = styles[row["runtime"]]
             place = (row["cycles"][core], row["top1"])
-            axes.plot(*place, marker, color=colour, ms=6)
+            # Ours on top, where it is hardly told from LCE.
+            axes.plot(
+                *place, marker, color=colour, ms=6, zorder=2 + (row["runtime"] == "delegate")
+            )
             if row["runtime"].startswith("LCE"):  # beside ours, which has the name
                 continue
             name = f"{row['network'].removesuffix(', binary')}, {FORMS[row['form']]}"
