@@ -46,7 +46,7 @@ CostTerms CountCostTerms(const KernelEntry& kernel, const Geometry& g, int patte
   const int chunks = (tap_groups + kChunkGroups - 1) / kChunkGroups;
   terms.entries = blocks * tap_groups * (patterns + 16);
   PoolSizes pool(g.depth() - (kMaxGroupSize - 1) * tap_groups,
-                 PoolGroupSize(g.channels_out_per_group()), 0);
+                 PoolGroupSize(g.channels_out_per_group()), raster.half_block ? 2 : 1);
   terms.sums = blocks * channels_out * (chunks + pool.chunks());
   while (pool.chunks() > 0) {
     terms.entries +=

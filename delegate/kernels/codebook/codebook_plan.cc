@@ -156,16 +156,15 @@ class Planner {
 
   // Groups the positions in order, and the parities of these groups after them, until one is left.
   void GroupPool(Pool* pool) {
-    // In two chunks at once a group must not need the parity of the one that it is computed with,
-    // which leaves places empty where few positions are left.
-    const int spare = 3 * (chunks_together_ - 1);
-    PoolSizes sizes(static_cast<int>(pool->positions.size()), PoolGroupSize(count_), spare);
+    PoolSizes sizes(static_cast<int>(pool->positions.size()), PoolGroupSize(count_),
+                    chunks_together_);
     size_t next = 0;
     int size = 0;
     do {
       if (plan_.groups.size() % (kChunkGroups * chunks_together_) == 0) {
         size = sizes.Next(chunks_together_);
       }
+      // Of a pair, whose first group's parity is not there yet.
       const bool second = plan_.groups.size() % chunks_together_ == 1;
       const size_t end = pool->positions.size() - (second ? 1 : 0);
       const int count = static_cast<int>(std::min<size_t>(size, end - next));

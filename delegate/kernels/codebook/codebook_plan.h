@@ -46,12 +46,11 @@ constexpr int PoolGroupSize(int channels_out) { return channels_out >= 512 ? 7 :
 // they must be, for a smaller group's table has fewer entries.
 class PoolSizes {
  public:
-  // `spare`: how many places for groups stay empty.
-  PoolSizes(int positions, int greatest_size, int spare)
-      : left_(positions - 1),
+  PoolSizes(int positions, int greatest_size, int chunks_together)
+      : left_(std::max(positions - 1, 1)),  // a single one makes a group, too
         greatest_(greatest_size - 1),
-        spare_(spare),
-        chunks_(((left_ + greatest_ - 1) / greatest_ + spare + kChunkGroups - 1) /
+        spare_(kSpareOfPairs * (chunks_together - 1)),
+        chunks_(((left_ + greatest_ - 1) / greatest_ + spare_ + kChunkGroups - 1) /
                 kChunkGroups) {}
 
   int chunks() const { return chunks_; }  // that are still to be filled
@@ -65,6 +64,10 @@ class PoolSizes {
   }
 
  private:
+  // With two chunks together a group must not need the parity of the one that it is computed
+  // with, which leaves places empty where few positions are left: at most this many.
+  static constexpr int kSpareOfPairs = 3;
+
   int left_;  // that groups have to take away
   const int greatest_, spare_;
   int chunks_;

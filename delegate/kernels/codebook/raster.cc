@@ -40,7 +40,7 @@ Raster::Raster(const Geometry& g, int block_bits) {
   const int rest = places % block_bits;
   blocks = places / block_bits;
   // The cheapest of dense pixels, a half block with dense pixels, and a whole block, by
-  // kDensePixelPlaces and kHalfBlockCost, to the next eighth.
+  // kDensePixelPlaces and x86's kHalfBlockCost, to the next eighth.
   const bool dense_rest = rest <= block_bits / 4 && blocks > 0;
   half_block = !dense_rest && rest <= block_bits * 5 / 8;
   if (!dense_rest && !half_block) ++blocks;
