@@ -18,6 +18,7 @@ __all__ = [
     "CANDIDATES",
     "FORMATS",
     "GROUPS",
+    "INT8_LAYERS",
     "INTERFACE_TYPES",
     "RUNTIMES",
     "SEARCHED",
@@ -44,6 +45,9 @@ FORMATS = ("lce", "subbit")
 
 WEIGHTS = ("float", "int8")
 """Of a converted file's other layers."""
+
+INT8_LAYERS = ("stem", "shortcuts", "classifier")
+"""Float layers of a converted file that may compute in int8."""
 
 INTERFACE_TYPES = ("float32", "int8")
 """Of a converted file's inputs and outputs."""

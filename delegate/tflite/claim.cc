@@ -7,7 +7,7 @@
 
 #include "dequantized_filters.h"
 #include "elementwise.h"
-#include "int8_stems.h"
+#include "int8_convolutions.h"
 #include "kernels/stem/stem_row.h"
 #include "op.h"
 #include "ops.h"
@@ -68,7 +68,7 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
   // Looking at a node may move the plan, so its indices are copied.
   const std::vector<int> planned(plan->data, plan->data + plan->size);
   const bool stems = options.stem && StemTileFor(options.isa, INT_MAX).run != nullptr;
-  const Int8Stems int8_stems(context, stems ? planned : std::vector<int>());
+  const Int8Convolutions int8_convolutions(context, stems ? planned : std::vector<int>());
   const DequantizedFilters filters(context, stems ? planned : std::vector<int>());
   bool any_binary = false;
   std::vector<Candidate> candidates;
@@ -92,12 +92,11 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
     if (IsSupportedOp(registration->custom_name)) {
       candidates.push_back({index, true, Tensors(node->inputs), writes});
       any_binary = true;
-    } else if (const Int8StemNodes* stem = int8_stems.Of(index)) {
-      // Linked by what it reads first and writes last.
-      std::vector<int> image, map;
-      if (index == stem->nodes.front()) image = {stem->inputs[0]};
-      if (index == stem->nodes.back()) map = writes;
-      candidates.push_back({index, true, image, map});
+    } else if (const Int8ConvolutionNodes* own = int8_convolutions.Of(index)) {
+      // All of them or none, linked by what the first reads and the last writes.
+      if (own->is_stem || options.glue) {
+        candidates.push_back({index, own->is_stem, {own->inputs[0]}, {own->outputs.back()}});
+      }
     } else if (stems && MakeStem(context, *node, *registration, filters) != nullptr) {
       add_convolution(index, true, *node);
     } else if (options.glue && MakeFloatPool(context, *node, *registration) != nullptr) {

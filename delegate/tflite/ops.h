@@ -1,5 +1,5 @@
 // The ops, one file each: op_quantize.cc, op_max_pool.cc, op_bconv2d.cc,
-// op_stem.cc, op_int8_stem.cc, op_float_pool.cc, op_average_pool.cc, op_pointwise.cc, op_filter.cc.
+// op_stem.cc, op_int8_convolution.cc, op_float_pool.cc, op_average_pool.cc, op_pointwise.cc, op_filter.cc.
 #ifndef SPARSEBNN_TFLITE_OPS_H_
 #define SPARSEBNN_TFLITE_OPS_H_
 
@@ -22,7 +22,7 @@ std::unique_ptr<Op> MakeLceBconv2d(const void* options, size_t options_size);
 std::unique_ptr<Op> MakeCodebookBconv2d(const void* options, size_t options_size);
 
 class DequantizedFilters;
-struct Int8StemNodes;
+struct Int8ConvolutionNodes;
 
 // CONV_2D of float32 with few input channels, as a network begins with (kernels/stem/stem.h). Null
 // for every node that is not one; reads what the file says. Where the filter is one of `filters`, the
@@ -31,9 +31,10 @@ std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& nod
                              const TfLiteRegistration& registration,
                              const DequantizedFilters& filters);
 
-// The first `end` nodes of a first layer in 8 bits (int8_stems.h), as one op of image, filter and
+// The first `end` nodes of a convolution in 8 bits (int8_convolutions.h), as one op of map, filter and
 // bias. Null if one of them is not what it should be, likewise.
-std::unique_ptr<Op> MakeInt8Stem(TfLiteContext* context, const Int8StemNodes& stem, size_t end);
+std::unique_ptr<Op> MakeInt8Convolution(TfLiteContext* context,
+                                        const Int8ConvolutionNodes& nodes, size_t end);
 
 // MAX_POOL_2D of float32 without an activation, likewise.
 std::unique_ptr<Op> MakeFloatPool(const TfLiteContext* context, const TfLiteNode& node,

@@ -15,7 +15,7 @@
 #include "dequantized_filters.h"
 #include "elementwise.h"
 #include "fusion.h"
-#include "int8_stems.h"
+#include "int8_convolutions.h"
 #include "op.h"
 #include "tflite_abi.h"
 
@@ -69,8 +69,8 @@ class Partition {
 
   bool ReadNode(TfLiteContext* context, int node_index, const DequantizedFilters& filters,
                 const TfLiteDelegateParams& params);
-  bool ReadInt8Stem(TfLiteContext* context, const Int8StemNodes& stem,
-                    const TfLiteDelegateParams& params);
+  bool ReadInt8Convolution(TfLiteContext* context, const Int8ConvolutionNodes& own,
+                           const TfLiteDelegateParams& params);
   void TakeConstant(const DequantizedFilters& filters, const TfLiteDelegateParams& params,
                     Node* node);
   void Add(Node node, int output, const TfLiteDelegateParams& params);

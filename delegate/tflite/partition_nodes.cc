@@ -24,17 +24,17 @@ Partition::Partition(TfLiteContext* context, Shared<DelegateState> delegate,
     : delegate_(delegate), resources_(delegate_->Join(context)) {
   const TfLiteIntArray& claimed = *params.nodes_to_replace;
   const std::vector<int> nodes(claimed.data, claimed.data + claimed.size);
-  const Int8Stems int8_stems(context, nodes);
+  const Int8Convolutions int8_convolutions(context, nodes);
   // A node of another partition may make a filter of this one.
   std::vector<int> known(nodes.empty() ? 0 : *std::max_element(nodes.begin(), nodes.end()) + 1);
   std::iota(known.begin(), known.end(), 0);
   const DequantizedFilters filters(context, known);
   for (const int node_index : nodes) {
-    const Int8StemNodes* const stem = int8_stems.Of(node_index);
+    const Int8ConvolutionNodes* const own = int8_convolutions.Of(node_index);
     // Read at its last node: all that it needs is there by then.
-    if (stem != nullptr && node_index != stem->nodes.back()) continue;
-    if (!(stem == nullptr ? ReadNode(context, node_index, filters, params)
-                          : ReadInt8Stem(context, *stem, params))) {
+    if (own != nullptr && node_index != own->nodes.back()) continue;
+    if (!(own == nullptr ? ReadNode(context, node_index, filters, params)
+                         : ReadInt8Convolution(context, *own, params))) {
       init_error_ = "Expected a delegated node with inputs and one output, got node " +
                     Decimal(node_index);
       break;
@@ -100,29 +100,29 @@ void Partition::TakeConstant(const DequantizedFilters& filters,
   }
 }
 
-// As a node of its own whatever is read outside, too: each begins with the image.
-bool Partition::ReadInt8Stem(TfLiteContext* context, const Int8StemNodes& stem,
-                             const TfLiteDelegateParams& params) {
-  const size_t last = stem.nodes.size() - 1;
+// As a node of its own whatever is read outside, too: each begins with the map.
+bool Partition::ReadInt8Convolution(TfLiteContext* context, const Int8ConvolutionNodes& own,
+                                    const TfLiteDelegateParams& params) {
+  const size_t last = own.nodes.size() - 1;
   const auto name = [&](size_t i) -> std::string {
     static constexpr const char* kNames[] = {"QUANTIZE", "CONV_2D", "MAX_POOL_2D"};
     return i == last ? "DEQUANTIZE" : kNames[i];
   };
   for (size_t i = 0; i <= last; ++i) {
-    if (i < last && !Contains(params.output_tensors, stem.outputs[i])) continue;
+    if (i < last && !Contains(params.output_tensors, own.outputs[i])) continue;
     Node read;
-    read.op = MakeInt8Stem(context, stem, i + 1);
+    read.op = MakeInt8Convolution(context, own, i + 1);
     if (read.op == nullptr) return false;
     const size_t head = i == last ? 1 : i;
-    read.index = stem.nodes[head];
+    read.index = own.nodes[head];
     read.name = name(head);
-    read.inputs = stem.inputs;
+    read.inputs = own.inputs;
     read.producers = {-1};
     for (size_t other = 0; i == last && other <= last; ++other) {
-      const bool alone = other < last && Contains(params.output_tensors, stem.outputs[other]);
-      if (other != head && !alone) read.also.emplace_back(stem.nodes[other], name(other));
+      const bool alone = other < last && Contains(params.output_tensors, own.outputs[other]);
+      if (other != head && !alone) read.also.emplace_back(own.nodes[other], name(other));
     }
-    Add(std::move(read), stem.outputs[i], params);
+    Add(std::move(read), own.outputs[i], params);
   }
   return true;
 }

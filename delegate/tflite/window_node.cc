@@ -102,11 +102,13 @@ bool ReadStemFilter(const Shape& filter, const TfLiteConvParams& params, StemGeo
   g->channels_in = filter.dims[3];
   g->stride_height = params.stride_height;
   g->stride_width = params.stride_width;
-  return g->channels_in <= kMaxChannelsIn &&
+  return HasStemChannels(g->channels_in) &&
          IsBetween(kMinChannelsOut, g->channels_out, kMaxExtent) &&
          std::max(g->filter_height, g->filter_width) <= kMaxFilter &&
          g->stride_height <= g->filter_height && g->stride_width <= g->filter_width;
 }
+
+bool HasStemChannels(int channels_in) { return channels_in <= kMaxChannelsIn; }
 
 bool ReadStemImage(const Shape& image, const TfLiteConvParams& params, StemGeometry* g) {
   return SlideOver(image, params.padding, g) && image.dims[3] == g->channels_in &&

@@ -45,6 +45,8 @@ bool ReadConvolution(const TfLiteContext* context, const TfLiteNode& node,
 // or they are not those of a stem.
 bool ReadStemOptions(const TfLiteNode& node, TfLiteConvParams* params);
 bool ReadStemFilter(const Shape& filter, const TfLiteConvParams& params, StemGeometry* g);
+// Whether a network begins with so few: of other convolutions only those of 1x1 are run.
+bool HasStemChannels(int channels_in);
 // The rest of it. False if the filter does not fit into the image, or either is too large.
 bool ReadStemImage(const Shape& image, const TfLiteConvParams& params, StemGeometry* g);
 // [channels_out, filter_height, filter_width, channels_in], and of what comes out.

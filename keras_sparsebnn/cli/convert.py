@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_sparsebnn._files import replaced
-from keras_sparsebnn._rules import FORMATS, INTERFACE_TYPES, TARGETS, WEIGHTS
+from keras_sparsebnn._rules import FORMATS, INT8_LAYERS, INTERFACE_TYPES, TARGETS, WEIGHTS
 from keras_sparsebnn._text_table import aligned
 from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.errors import SparseBNNError
@@ -29,6 +29,12 @@ _LCE_OPTIONS = (
     *("target", "experimental_default_int8_range"),
 )
 """Keywords of `convert_keras_model`; those that are given on the command line pass through."""
+
+_INT8_HELP = {
+    "stem": "the float layers before the first binary one compute",
+    "shortcuts": "float convolutions behind the stem compute",
+    "classifier": "fully connected layers compute",
+}
 
 _NOTHING_SAVED = (
     "Note: no filter would be smaller as codebook indices, so the file is an LCE file."
@@ -57,19 +63,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="int8: round weights of layers that are not binary to 8 bits, with a scale per "
         "output channel",
     )
-    parser.add_argument(
-        "--stem",
-        choices=WEIGHTS,
-        default="float",
-        help="int8: the layers before the first binary one compute in 8 bits; needs a run "
-        "folder, for images to calibrate with",
-    )
+    for kind, layers in _INT8_HELP.items():
+        parser.add_argument(
+            f"--{kind}",
+            choices=WEIGHTS,
+            default="float",
+            help=f"int8: {layers} in 8 bits; needs a run folder, for images to calibrate with",
+        )
     parser.add_argument(
         "--calibrate",
         type=int,
         default=256,
         metavar="N",
-        help="training images for --stem int8 (default 256)",
+        help="training images to calibrate int8 layers with (default 256)",
     )
     parser.add_argument(
         "--verify",
@@ -115,10 +121,12 @@ def run(args: argparse.Namespace) -> int:
         raise SparseBNNError(
             f"Expected --calibrate in [1, {MAX_IMAGES}], got {args.calibrate}."
         )
-    if args.stem == "int8" and not Path(args.source).is_dir():
+    layers = _int8_layers(args)
+    if layers and not Path(args.source).is_dir():
         raise SparseBNNError(
-            f"Expected a run folder for --stem int8, got {args.source}: it takes images to "
-            "calibrate. In Python: converters.convert_file(model, stem_images=images)."
+            f"Expected a run folder for --{layers[0]} int8, got {args.source}: it takes images "
+            f"to calibrate. In Python: converters.convert_file(model, int8_layers="
+            f"{layers!r}, calibration_images=images)."
         )
     if "experimental_default_int8_range" in args and args.verify:
         raise SparseBNNError(
@@ -151,8 +159,14 @@ def _convert_model(args: argparse.Namespace, output: Path) -> int:
     for warning in caught:
         if issubclass(warning.category, ConversionWarning):
             print(f"Note: {warning.message}")
-    stem_images = _training_images(args) if args.stem == "int8" else None
-    flat = convert_file(plain, args.format, weights=args.weights, stem_images=stem_images)
+    layers = _int8_layers(args)
+    flat = convert_file(
+        plain,
+        args.format,
+        weights=args.weights,
+        int8_layers=layers,
+        calibration_images=_training_images(args) if layers else None,
+    )
     if inputs is not None:
         report = verify(model, flat, inputs, labels=labels, progress=True)
         print(f"Checked on {len(inputs)} {origin}.\n{report}")
@@ -204,6 +218,10 @@ def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
     return 0
 
 
+def _int8_layers(args: argparse.Namespace) -> list[str]:
+    return [kind for kind in INT8_LAYERS if getattr(args, kind) == "int8"]
+
+
 def _lce_options(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(args).items() if name in _LCE_OPTIONS}
 
@@ -212,7 +230,7 @@ def _print_sizes(sizes: dict[str, int], flat: bytes, args: argparse.Namespace) -
     """The bytes after each step from an LCE file to the one that is written."""
     from keras_sparsebnn.converters import expand
 
-    rounded = [part for part in ("stem", "weights") if getattr(args, part) == "int8"]
+    rounded = [*_int8_layers(args), *(["weights"] if args.weights == "int8" else [])]
     if rounded:
         sizes[f"with int8 {' and '.join(rounded)}"] = len(expand(flat))
     if args.format == "subbit":

@@ -19,9 +19,9 @@ from keras_sparsebnn.converters.formats import convert_file
 from keras_sparsebnn.converters.inspect import ModelReport, inspect
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from keras_sparsebnn.converters.subbit import compress, expand
-from keras_sparsebnn.tflite_file import ModelFileError
 from keras_sparsebnn.converters.verification.report import VerifyReport
 from keras_sparsebnn.converters.verification.verify import verify
+from keras_sparsebnn.tflite_file import ModelFileError
 
 if TYPE_CHECKING:
     from keras_sparsebnn.converters.lce import convert_keras_model

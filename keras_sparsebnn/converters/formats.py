@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy.typing as npt
 
-from keras_sparsebnn._rules import FORMATS, WEIGHTS
+from keras_sparsebnn._rules import FORMATS, INT8_LAYERS, WEIGHTS
 from keras_sparsebnn.converters.errors import ConversionError
-from keras_sparsebnn.converters.int8_stem import calibrate_stem, quantize_stem
+from keras_sparsebnn.converters.int8_layers import calibrate, quantize_layers
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from keras_sparsebnn.converters.subbit import compress, expand
 
 __all__ = ["check_options", "convert_file"]
 
 
-def check_options(format: str, weights: str) -> None:
-    """Refuses what is not among `FORMATS` and `WEIGHTS`.
+def check_options(
+    format: str,
+    weights: str,
+    int8_layers: Collection[str] = (),
+    calibration_images: npt.ArrayLike | None = None,
+) -> None:
+    """Refuses what is not among `FORMATS`, `WEIGHTS` and `INT8_LAYERS`.
 
     Raises:
-        ConversionError: one of them is not.
+        ConversionError: one of them is not; or there are int8 layers without images, or images
+            without int8 layers.
     """
     for name, value, known in (("format", format, FORMATS), ("weights", weights, WEIGHTS)):
         if value not in known:
@@ -25,13 +33,26 @@ def check_options(format: str, weights: str) -> None:
                 f"Expected `{name}` to be one of {', '.join(map(repr, known))}, got {value!r}."
             )
 
+    for kind in int8_layers:
+        if isinstance(int8_layers, str) or kind not in INT8_LAYERS:
+            raise ConversionError(
+                f"Expected `int8_layers` to be some of {', '.join(map(repr, INT8_LAYERS))}, "
+                f"got {int8_layers!r}."
+            )
+    if bool(int8_layers) != (calibration_images is not None):
+        given, missing = "int8_layers", "calibration_images"
+        if not int8_layers:
+            given, missing = missing, given
+        raise ConversionError(f"Expected `{missing}` with `{given}`, got none.")
+
 
 def convert_file(
     model: bytes,
     format: str = "lce",
     *,
     weights: str = "float",
-    stem_images: npt.ArrayLike | None = None,
+    int8_layers: Collection[str] = (),
+    calibration_images: npt.ArrayLike | None = None,
 ) -> bytes:
     """Brings a .tflite into another format. Needs no TensorFlow.
 
@@ -39,18 +60,19 @@ def convert_file(
         model: the file's bytes, LCE's or sub-bit.
         format: "lce" or "subbit"; lossless both ways.
         weights: "int8" to round float weights to 8 bits; "float" leaves them as they are.
-        stem_images: images to calibrate the stem with, which then computes in int8, see
-            `int8_stem`; None leaves it in float.
+        int8_layers: of "stem", "shortcuts" and "classifier", the float layers that are to
+            compute in int8, activations too, see the module `int8_layers`.
+        calibration_images: a few hundred training images, to calibrate these with.
 
     Raises:
-        ConversionError: `format` or `weights` is neither; there is no float stem, or the
-            images do not fit it.
+        ConversionError: an option is not one of these; there are no such float layers, or the
+            images do not fit.
         ModelFileError: damaged, or of a newer version or schema.
     """
-    check_options(format, weights)
+    check_options(format, weights, int8_layers, calibration_images)
     model = expand(model)
-    if stem_images is not None:
-        model = quantize_stem(model, calibrate_stem(model, stem_images))
+    if calibration_images is not None:
+        model = quantize_layers(model, calibrate(model, calibration_images, int8_layers))
     if weights == "int8":
         model = quantize_weights(model)
     return compress(model) if format == "subbit" else model

@@ -10,8 +10,8 @@ Why not TFLite's hybrid kernels, which take int8 weights directly: measured, the
 ai-edge-litert 1.4 and 2.3, but in tf.lite 2.15 and tflite-runtime 2.14 a fully connected layer
 with a scale per channel gives zeros, in silence; they round activations to 8 bits as well,
 which flips signs in later layers; and XNNPACK does not run them in the older two, at half the
-speed or less. DEQUANTIZE of constants is right everywhere and as fast as float. FORMAT.md has the
-numbers.
+speed or less. DEQUANTIZE of constants is right everywhere and as fast as float. FORMAT.md has
+the numbers. What is to compute in 8 bits has ranges in the file, see `int8_layers`.
 
 Reference: Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference",
 2018, arXiv:1806.08342, section 3.1.3 (weight-only quantization, per channel).
@@ -137,7 +137,7 @@ class _Rounding:
         self.rounded: dict[int, tuple[tuple[int, ...], int, Table]] = {}
 
     def dequantize(self, graph: Subgraph, index: int, axis: int) -> Table | None:
-        """The operator that computes tensor `index` from a new int8 tensor, which takes its data.
+        """The operator that computes tensor `index` from a new int8 one, which takes its data.
 
         None if the tensor has no constant weights, or they would not get smaller.
         """
@@ -164,7 +164,7 @@ class _Rounding:
         return Table("Operator", opcode_index=code, inputs=[source], outputs=[index])
 
     def constant(self, tensor: Tensor, axis: int) -> Table | None:
-        """The tensor of rounded weights; None if there are no weights or it would save nothing."""
+        """The tensor of rounded weights; None if there are none, or it would save nothing."""
         if not self.file.data(tensor):
             return None
         weights: Floats = self.file.constant(tensor, "FLOAT32")

@@ -65,7 +65,8 @@ def convert_keras_model(
     format: str = "lce",
     *,
     weights: str = "float",
-    stem_images: npt.ArrayLike | None = None,
+    int8_layers: Collection[str] = (),
+    calibration_images: npt.ArrayLike | None = None,
     inference_input_type: tf.DType | str = "float32",
     inference_output_type: tf.DType | str = "float32",
     target: str = "arm",
@@ -84,9 +85,10 @@ def convert_keras_model(
         format: "lce", a file for Larq Compute Engine and for the delegate; "subbit", the
             smaller one for the delegate alone.
         weights: "int8" to store what is not binary in 8 bits, see `quantize_weights`.
-        stem_images: a few hundred images of the training set, as the model takes them. With
-            these to calibrate them, the float layers before the first binary one compute in
-            int8, see `int8_stem`; None leaves them in float.
+        int8_layers: of "stem", "shortcuts" and "classifier", the float layers that are to
+            compute in int8, activations too, see the module `int8_layers`.
+        calibration_images: a few hundred images of the training set, as the model takes them,
+            to calibrate these with.
         inference_input_type: "float32" or "int8", of the file's inputs. int8 needs a model
             that quantizes its inputs, by `tf.quantization.fake_quant_with_min_max_vars`.
         inference_output_type: likewise, of its outputs.
@@ -112,7 +114,7 @@ def convert_keras_model(
         >>> convert_keras_model(model)[4:8]
         b'TFL3'
     """
-    check_options(format, weights)
+    check_options(format, weights, int8_layers, calibration_images)
     options = {
         "inference_input_type": _checked_type("inference_input_type", inference_input_type),
         "inference_output_type": _checked_type("inference_output_type", inference_output_type),
@@ -131,7 +133,13 @@ def convert_keras_model(
     _check_loads(flat)
     _warn_of_float_layers(frozen, {call.path for call, _ in converted})
     _warn_of_small_maps(converted)
-    return convert_file(flat, format, weights=weights, stem_images=stem_images)
+    return convert_file(
+        flat,
+        format,
+        weights=weights,
+        int8_layers=int8_layers,
+        calibration_images=calibration_images,
+    )
 
 
 def _checked_type(name: str, value: tf.DType | str) -> tf.DType:

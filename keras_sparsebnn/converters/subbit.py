@@ -209,7 +209,7 @@ def _code(file: Model, name: str) -> int | None:
 
 
 def _codebook(packed: PackedFilter) -> _Codebook | None:
-    """How to store the filter; None if that saves nothing, or would lose set bits of padding."""
+    """How to store the filter; None if that saves nothing or would lose set bits of padding."""
     ids = codeword_ids(packed.negative)
     assert ids is not None
     codewords, indices = np.unique(ids.astype(np.uint16), return_inverse=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from keras_sparsebnn.converters.int8_stem import Range, quantize_stem
 
 from delegate.arm import emulate
 from delegate.arm.architecture import AARCH64
-from keras_sparsebnn.converters.int8_stem import Range, quantize_stem
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from tests.arm.conftest import finish
 from tests.shortcut_model import Shortcut

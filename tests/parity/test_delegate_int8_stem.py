@@ -1,6 +1,6 @@
 """First layers in 8 bits, run by the delegate = XNNPACK's QUANTIZE to DEQUANTIZE, bit for bit.
 
-The files are those of the converter, `quantize_stem`.
+The files are those of the converter, `quantize_layers`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras_sparsebnn.converters.int8_layers import Range, quantize_layers
 
-from keras_sparsebnn.converters.int8_stem import Range, quantize_stem
 from keras_sparsebnn.tflite_file import Table, read
 from tests.stem_model import RELU, RELU6, SAME, STEMS, VALID, Stem, same_as_xnnpack, values
 
@@ -25,7 +25,7 @@ def isas(runner):
 
 
 def int8(stem: Stem, image: Range = IMAGE, made: Range = MAP) -> bytes:
-    return quantize_stem(stem.bytes(), [image, made])
+    return quantize_layers(stem.bytes(), {"stem": [image, made]})
 
 
 @settings(max_examples=60, deadline=None)

@@ -26,6 +26,6 @@ class DecodingWork:
         self._done += size
         if self._done > self._limit:
             raise ModelFileError(
-                f"Expected filters of at most {self._limit} bytes, {_TIMES} times the file, got "
-                "more, because they share their constants. The file is damaged."
+                f"Expected filters of at most {self._limit} bytes, {_TIMES} times the file, "
+                "got more, because they share their constants. The file is damaged."
             )

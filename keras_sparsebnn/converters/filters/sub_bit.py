@@ -196,9 +196,7 @@ def _sub_bit_filter(
     )
 
 
-def _ids(
-    stream: npt.NDArray[np.uint8], book: Ids, count: int, bits: int, where: str
-) -> Ids:
+def _ids(stream: npt.NDArray[np.uint8], book: Ids, count: int, bits: int, where: str) -> Ids:
     chosen = unpack_indices(stream.tobytes(), count, bits)
     if chosen.max() >= book.size:
         raise ModelFileError(

@@ -103,8 +103,8 @@ def _check_epilogue(model: Model, packed: PackedFilter, path: str) -> None:
         if index >= 0 and tensors[index].shape != (channels,):
             raise ConversionError(
                 f"Expected a {what} for each of {channels} output channels, got shape "
-                f"{list(tensors[index].shape)} (layer {path}). LCE fuses an operation that makes "
-                "more channels of one into the convolution: use a 1x1 Conv2D for it."
+                f"{list(tensors[index].shape)} (layer {path}). LCE fuses an operation that "
+                "makes more channels of one into the convolution: use a 1x1 Conv2D for it."
             )
 
 

@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What int8 weights, or an int8 stem, change against the same file in float.
+    """What int8 weights, or int8 layers, change against the same file in float.
 
     Attributes:
         samples: how many inputs were compared.
@@ -74,7 +74,7 @@ def predict(model: bytes, feeds: list[Array], *, runtime: str = "auto") -> list[
 def compare_weights(
     plain: bytes, rounded: bytes, feeds: list[Array], labels: npt.ArrayLike | None = None
 ) -> WeightsReport:
-    """Runs both files, in float and with int8 weights or stem.
+    """Runs both files, in float and with int8 weights or layers.
 
     Raises:
         SparseBNNError: there are labels, but not one per sample or not one output.

@@ -2,7 +2,7 @@ r"""int8 tensors of a .tflite and the numbers they stand for: `x = s (q - z)`.""
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ __all__ = ["Scale", "dequantized", "quantized"]
 
 Array = npt.NDArray[Any]
 
-Scale = Union[float, list[float], None]
+Scale = float | list[float] | None
 """s; activations have one, but a file may list one for each channel of the last axis."""
 
 
@@ -24,7 +24,9 @@ def quantized(x: Array, scale: Scale, zero_point: int | None) -> Array:
     """
     if not scale or x.dtype == np.int8:
         return x
-    return np.asarray(np.clip(np.rint(x / np.asarray(scale)) + (zero_point or 0), -128, 127), np.int8)
+    return np.asarray(
+        np.clip(np.rint(x / np.asarray(scale)) + (zero_point or 0), -128, 127), np.int8
+    )
 
 
 def dequantized(q: Array, scale: Scale, zero_point: int | None) -> Array:

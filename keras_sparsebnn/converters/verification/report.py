@@ -26,7 +26,7 @@ class VerifyReport:
             rounding moved a value across zero.
         flipped_samples: number of samples with at least one of them.
         compared: the runtimes that were found equal to Keras, in this order.
-        int8_weights: what rounding weights or stem to 8 bits changes; None if all is float.
+        int8_weights: what rounding weights or layers to 8 bits changes; None if all is float.
     """
 
     samples: int

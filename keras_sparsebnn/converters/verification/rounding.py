@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.converters.verification.layer_calls import LayerCall
-from keras_sparsebnn.transforms.kernels import quantized_kernel
 from keras_sparsebnn.transforms.freezing import freeze
+from keras_sparsebnn.transforms.kernels import quantized_kernel
 from keras_sparsebnn.transforms.walk import leaf_layers
 
 __all__ = ["Bound", "Roundings"]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_sparsebnn.converters.errors import ConversionWarning, VerificationError
-from keras_sparsebnn.converters.int8_stem import quantize_stem, stem_ranges
+from keras_sparsebnn.converters.int8_layers import quantize_layers, ranges_of
 from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantize_weights
 from keras_sparsebnn.converters.subbit import expand
 from keras_sparsebnn.converters.verification.file_outputs import compare_weights, predict
@@ -54,8 +54,8 @@ def verify(
     A sub-bit file is expanded for this, and must then give the very same bits through the
     delegate as the file it was expanded to.
 
-    A file with int8 weights, or an int8 stem, must be, tensor by tensor, what `quantize_weights`
-    and `quantize_stem` make of this model's float file, which is compared with Keras in its
+    A file with int8 weights, or int8 layers, must be, tensor by tensor, what `quantize_weights`
+    and `quantize_layers` make of this model's float file, which is compared with Keras in its
     place. What the rounding changes is measured.
 
     Args:
@@ -106,27 +106,28 @@ def verify(
 
 
 def _float_file(model: keras.Model, plain: bytes) -> bytes:
-    """The model's LCE file before weights or stem were rounded to `plain`'s; else `plain`."""
+    """The model's LCE file before weights or layers were rounded to `plain`'s; else `plain`."""
     from keras_sparsebnn.converters.lce import convert_keras_model
 
     file = read(plain)
-    weights, ranges = has_int8_weights(file), stem_ranges(file)
+    weights, ranges = has_int8_weights(file), ranges_of(file)
     if not weights and not ranges:
         return plain
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConversionWarning)  # given when it was converted
         reference = convert_keras_model(model)
     expected = reference
-    if ranges == stem_ranges(read(reference)):
-        if not weights:
-            return plain  # trained for int8
-    else:
-        expected = quantize_stem(expected, ranges)
+    own = ranges_of(read(reference))
+    ranges = {kind: each for kind, each in ranges.items() if own.get(kind) != each}
+    if ranges:
+        expected = quantize_layers(expected, ranges)
+    elif not weights:
+        return plain  # trained for int8
     if weights:
         expected = quantize_weights(expected)
     if read(expected).root != file.root:
         raise VerificationError(
-            "Expected the model's file with its weights or its stem rounded to 8 bits, got "
+            "Expected the model's file with its weights or float layers rounded to 8 bits, got "
             "another. Is the file this model's, and of this version of larq-compute-engine? "
             "Convert it again."
         )

@@ -18,9 +18,10 @@ from keras_sparsebnn.cli import main
 
 pytest.importorskip("larq_compute_engine", reason="needs the [convert] extra")
 
+from keras_sparsebnn.converters.int8_layers import ranges_of
+
 from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.converters import compress, expand, inspect, quantize_weights
-from keras_sparsebnn.converters.int8_stem import stem_ranges
 from keras_sparsebnn.quantizers import FixedSubset
 from keras_sparsebnn.runtime import Interpreter
 from keras_sparsebnn.tflite_file import read
@@ -184,7 +185,7 @@ class TestConvert:
         options = ["--stem", "int8", "--calibrate", "300", "--verify", "100"]
         assert main(["convert", str(run_folder), "-o", str(output), *options]) == 0
         out = capsys.readouterr().out
-        ranges = stem_ranges(read(output))
+        (ranges,) = ranges_of(read(output)).values()
         assert len(ranges) == 2
         assert ranges[0].scale == pytest.approx(2 / 255)  # of images in [-1, 1]
         assert re.search(r"accuracy \d+\.\d\d % -> \d+\.\d\d % \([+-]\d\.\d\d points\)", out)

@@ -160,7 +160,9 @@ class TestRefused:
     def test_lstm_that_is_not_unrolled(self, wrap, batch_size):
         layer = wrap(L.LSTM(4, name="it"))
         net = keras.Sequential([L.Input((3, 32), batch_size=batch_size), layer])
-        with pytest.raises(ConversionError, match=r"LSTM .*\(layer (it|bidirectional).*unroll=True"):
+        with pytest.raises(
+            ConversionError, match=r"LSTM .*\(layer (it|bidirectional).*unroll=True"
+        ):
             convert_keras_model(net)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])

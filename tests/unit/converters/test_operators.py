@@ -81,7 +81,7 @@ class TestCheck:
         builder.operator("SVDF", [x, x, x, -1, state], [y], Table("SVDFOptions"), version=4)
         check_operators(builder.to_bytes([x], [y]))
         builder.graph.tables("tensors")[state]["is_variable"] = True
-        with pytest.raises(ConversionError, match="keep nothing from one .* got SVDF"):
+        with pytest.raises(ConversionError, match=r"keep nothing from one .* got SVDF"):
             check_operators(builder.to_bytes([x], [y]))
 
     def test_every_subgraph(self):

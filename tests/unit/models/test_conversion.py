@@ -177,7 +177,7 @@ def test_an_int8_stem_that_the_delegate_runs_changes_no_bit(converted):
     name, _, flat = converted
     x = np.random.default_rng(4).normal(size=(1, *SHAPE)).astype(np.float32)
     try:
-        flat = convert_file(flat, stem_images=x)
+        flat = convert_file(flat, int8_layers=["stem"], calibration_images=x)
     except ConversionError:
         assert name == "oblivious"  # a binary stem
         return

@@ -1,5 +1,5 @@
-// QUANTIZE, CONV_2D of int8 with few input channels, perhaps MAX_POOL_2D, and DEQUANTIZE, as one op:
-// from a float image to a float map. It can also end earlier, for whoever wants to see what is
+// QUANTIZE, CONV_2D of int8 with few input channels or of 1x1, perhaps MAX_POOL_2D, and DEQUANTIZE, as
+// one op: from a float map to another. It can also end earlier, for whoever wants to see what is
 // between; that is slower.
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 
 #include "constant.h"
 #include "float_node.h"
-#include "int8_stems.h"
+#include "int8_convolutions.h"
 #include "kernels/stem/int8_stem.h"
 #include "ops.h"
 #include "window_node.h"
@@ -35,9 +35,13 @@ int Bound(float value, const Int8Range& range) {
   return static_cast<int>(std::clamp(q, -128.0f, 127.0f) + kMagic - kMagic);
 }
 
-// What the file says of a stem, all of it checked.
-struct Int8StemOptions {
-  StemGeometry geometry;  // but what depends on the image
+// Pixels of a row that a kernel has whole tiles for, about, and at most where rows are joined.
+constexpr int kLongRow = 14;
+constexpr int kLongestRow = 64;
+
+// What the file says of it, all of it checked.
+struct Int8ConvolutionOptions {
+  StemGeometry geometry;  // but what depends on the map
   TfLiteConvParams convolution;
   TfLitePoolParams pool;
   bool has_pool;
@@ -47,11 +51,12 @@ struct Int8StemOptions {
   int end;  // how many of the nodes run
 };
 
-bool ReadInt8Filter(const TfLiteTensor* filter, Int8StemOptions* options) {
+bool ReadInt8Filter(const TfLiteTensor* filter, Int8ConvolutionOptions* options) {
   StemGeometry* g = &options->geometry;
   Shape shape;
   if (!IsDenseConstant(filter, kTfLiteInt8, &shape) ||
-      !ReadStemFilter(shape, options->convolution, g)) {
+      (!ReadStemFilter(shape, options->convolution, g) &&
+       !ReadPointwise(shape, options->convolution))) {
     return false;
   }
   const float* const scales = FilterScales(filter, g->channels_out);
@@ -70,9 +75,29 @@ bool ReadInt8Filter(const TfLiteTensor* filter, Int8StemOptions* options) {
   return true;
 }
 
-class Int8StemOp : public Op {
+// A convolution of 1x1 and stride 1 takes a map's pixels in any arrangement: where rows are short,
+// several at once, as long as there are rows for all threads. The shape of a map is another thing.
+StemGeometry Arranged(const StemGeometry& g, int threads) {
+  if (g.filter_height != 1 || g.filter_width != 1 || g.stride_height != 1 ||
+      g.stride_width != 1 || g.output_width >= kLongRow) {
+    return g;
+  }
+  const int rows = g.batch * g.output_height;
+  for (int joined = 2; joined * g.output_width <= kLongestRow && joined * threads <= rows;
+       ++joined) {
+    if (rows % joined != 0 || joined * g.output_width < kLongRow) continue;
+    StemGeometry arranged = g;
+    arranged.batch = 1;
+    arranged.input_height = arranged.output_height = rows / joined;
+    arranged.input_width = arranged.output_width = joined * g.output_width;
+    return arranged;
+  }
+  return g;
+}
+
+class Int8ConvolutionOp : public Op {
  public:
-  explicit Int8StemOp(Int8StemOptions options) : o_(std::move(options)) {}
+  explicit Int8ConvolutionOp(Int8ConvolutionOptions options) : o_(std::move(options)) {}
 
   bool Prepare(const OpSettings& settings, const std::vector<Operand>& inputs, Operand* output,
                OpError* error) override {
@@ -87,7 +112,7 @@ class Int8StemOp : public Op {
         Int8Stem::WorkspaceBytes(*g) > kMaxScratchBytes ||
         (o_.has_pool && !ReadPool(StemOutputShape(*g), o_.pool, &pool))) {
       return error->Set(
-          "Expected an image that the filter fits into and of the file's channels, got " +
+          "Expected a map that the filter fits into and of the file's channels, got " +
               inputs[0].shape.ToString() + ". Use option stem=0",
           inputs[0].tensor);
     }
@@ -100,7 +125,7 @@ class Int8StemOp : public Op {
     }
     if (!ExpectBounded(*output, error)) return false;
     values_ = output->shape.Rows() * static_cast<size_t>(output->shape.last());
-    if (stem_ != nullptr && image_ == inputs[0].shape) return true;
+    if (kernel_ != nullptr && map_ == inputs[0].shape) return true;
     return PrepareKernel(settings, inputs, error);
   }
 
@@ -127,20 +152,25 @@ class Int8StemOp : public Op {
                    ThreadPool* threads) const override {
     const float* const image = static_cast<const float*>(input);
     if (pool_ != nullptr) {
-      return stem_->RunPooled(image, *pool_, epilogue, workspace, threads);
+      return kernel_->RunPooled(image, *pool_, epilogue, workspace, threads);
     }
-    return stem_->Run(image, nullptr, &epilogue, workspace, threads);
+    return kernel_->Run(image, nullptr, &epilogue, workspace, threads);
   }
 
-  bool TakesPool() const override { return IsFloat() && pool_ == nullptr; }
+  bool TakesPool() const override {
+    return IsFloat() && pool_ == nullptr && HasStemChannels(o_.geometry.channels_in);
+  }
 
   bool RunPooled(const void* input, const FloatPool& pool, const Epilogue& epilogue,
                  Workspace* workspace, ThreadPool* threads) const override {
-    return stem_->RunPooled(static_cast<const float*>(input), pool, epilogue, workspace,
-                            threads);
+    return kernel_->RunPooled(static_cast<const float*>(input), pool, epilogue, workspace,
+                              threads);
   }
 
-  std::string Description() const override { return std::string("stem ") + stem_->kernel(); }
+  std::string Description() const override {
+    return (HasStemChannels(o_.geometry.channels_in) ? "stem " : "1x1 ") +
+           std::string(kernel_->kernel());
+  }
 
  private:
   bool IsFloat() const { return o_.end == (o_.has_pool ? 4 : 3); }
@@ -148,7 +178,8 @@ class Int8StemOp : public Op {
   bool RunFloat(const void* input, float* output, Workspace* workspace,
                 ThreadPool* threads) const {
     if (pool_ == nullptr) {
-      return stem_->Run(static_cast<const float*>(input), output, nullptr, workspace, threads);
+      return kernel_->Run(static_cast<const float*>(input), output, nullptr, workspace,
+                          threads);
     }
     Epilogue epilogue;
     epilogue.channels = o_.geometry.channels_out;
@@ -160,7 +191,7 @@ class Int8StemOp : public Op {
 
   bool PrepareKernel(const OpSettings& settings, const std::vector<Operand>& inputs,
                      OpError* error) {
-    stem_ = nullptr;
+    kernel_ = nullptr;
     const StemGeometry& g = o_.geometry;
     const Shape shape = StemFilterShape(g);
     std::vector<int32_t> bias;
@@ -169,7 +200,7 @@ class Int8StemOp : public Op {
       return false;
     }
     isa_ = settings.isa;
-    image_ = inputs[0].shape;
+    map_ = inputs[0].shape;
     const Int8StemParameters parameters = {static_cast<const int8_t*>(inputs[1].tensor->data),
                                            bias.data(),
                                            o_.multipliers.data(),
@@ -177,53 +208,54 @@ class Int8StemOp : public Op {
                                            o_.output,
                                            o_.minimum,
                                            o_.maximum};
-    stem_ = std::make_unique<Int8Stem>(g, parameters, isa_, HasDotProducts(isa_));
+    const StemGeometry arranged = o_.has_pool ? g : Arranged(g, settings.threads);
+    kernel_ = std::make_unique<Int8Stem>(arranged, parameters, isa_, HasDotProducts(isa_));
     return true;
   }
 
-  Int8StemOptions o_;
+  Int8ConvolutionOptions o_;
   Isa isa_ = Isa::kScalar;
-  Shape image_;  // that stem_ was made for
+  Shape map_;  // that kernel_ was made for
   size_t values_ = 0;
-  std::unique_ptr<Int8Stem> stem_;
+  std::unique_ptr<Int8Stem> kernel_;
   std::unique_ptr<FloatPool> pool_;
 };
 
 }  // namespace
 
-std::unique_ptr<Op> MakeInt8Stem(TfLiteContext* context, const Int8StemNodes& stem,
-                                 size_t end) {
+std::unique_ptr<Op> MakeInt8Convolution(TfLiteContext* context,
+                                        const Int8ConvolutionNodes& nodes, size_t end) {
   const auto node = [&](size_t i) -> const TfLiteNode& {
     TfLiteNode* found = nullptr;
     TfLiteRegistration* registration = nullptr;
-    context->GetNodeAndRegistration(context, stem.nodes[i], &found, &registration);
+    context->GetNodeAndRegistration(context, nodes.nodes[i], &found, &registration);
     return *found;
   };
-  Int8StemOptions options = {};
-  options.has_pool = stem.has_pool();
+  Int8ConvolutionOptions options = {};
+  options.has_pool = nodes.has_pool();
   options.end = static_cast<int>(end);
-  const TfLiteTensor* const image = TensorAt(context, stem.inputs[0]);
-  const TfLiteTensor* const output = TensorAt(context, stem.outputs.back());
+  const TfLiteTensor* const image = TensorAt(context, nodes.inputs[0]);
+  const TfLiteTensor* const output = TensorAt(context, nodes.outputs.back());
   Shape image_shape, bias_shape, output_shape;
   if (!ReadStemOptions(node(1), &options.convolution) ||
       (options.has_pool && !ReadPoolOptions(node(2), &options.pool)) ||
       !ReadFloatShape(image, &image_shape) || IsConstant(*image) ||
       !ReadFloatShape(output, &output_shape) || IsConstant(*output) ||
-      !ReadRange(TensorAt(context, stem.outputs[0]), &options.image) ||
-      !ReadRange(TensorAt(context, stem.outputs[1]), &options.output)) {
+      !ReadRange(TensorAt(context, nodes.outputs[0]), &options.image) ||
+      !ReadRange(TensorAt(context, nodes.outputs[1]), &options.output)) {
     return nullptr;
   }
   if (options.has_pool) {  // which computes with what it finds
     Int8Range range;
-    if (!ReadRange(TensorAt(context, stem.outputs[2]), &range) ||
+    if (!ReadRange(TensorAt(context, nodes.outputs[2]), &range) ||
         range.scale != options.output.scale || range.zero_point != options.output.zero_point) {
       return nullptr;
     }
   }
   StemGeometry* g = &options.geometry;
   PoolGeometry pool;
-  if (!ReadInt8Filter(TensorAt(context, stem.inputs[1]), &options) ||
-      !IsDenseConstant(TensorAt(context, stem.inputs[2]), kTfLiteInt32, &bias_shape) ||
+  if (!ReadInt8Filter(TensorAt(context, nodes.inputs[1]), &options) ||
+      !IsDenseConstant(TensorAt(context, nodes.inputs[2]), kTfLiteInt32, &bias_shape) ||
       bias_shape.rank != 1 || bias_shape.dims[0] != g->channels_out ||
       !ReadStemImage(image_shape, options.convolution, g) ||
       Int8Stem::WorkspaceBytes(*g) > kMaxScratchBytes ||
@@ -235,7 +267,7 @@ std::unique_ptr<Op> MakeInt8Stem(TfLiteContext* context, const Int8StemNodes& st
   options.minimum = Bound(minimum, options.output);
   options.maximum = Bound(maximum, options.output);
   if (options.minimum >= options.maximum) return nullptr;
-  return std::make_unique<Int8StemOp>(std::move(options));
+  return std::make_unique<Int8ConvolutionOp>(std::move(options));
 }
 
 }  // namespace sparsebnn

@@ -89,7 +89,7 @@ bool HasStem() {
 
 bool Leaves(const std::function<void(Graph*)>& change) { return !Claims<Graph>(change); }
 
-void OnlyInt8StemsAreClaimed() {
+void OnlyInt8ConvolutionsAreClaimed() {
   EXPECT(Claims<Graph>([](Graph*) {}) == HasStem());
   EXPECT(Claims<Plain>([](Plain*) {}) == HasStem());
   for (const int activation : {0, 1, 2, 3}) {
@@ -328,7 +328,7 @@ void ResizedImagesGiveWhatTheyShould() {
 
 int main() {
   using namespace sparsebnn;
-  OnlyInt8StemsAreClaimed();
+  OnlyInt8ConvolutionsAreClaimed();
   WhatIsReadElsewhereIsLeft();
   RangesAreChecked();
   OperandsAreChecked();

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from keras_sparsebnn.converters.int8_layers import (
+    Range,
+    calibrate,
+    quantize_layers,
+    ranges_of,
+)
 
 from keras_sparsebnn.converters import ConversionError, convert_file
-from keras_sparsebnn.converters.int8_stem import (
-    Range,
-    calibrate_stem,
-    quantize_stem,
-    stem_ranges,
-)
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from keras_sparsebnn.runtime import Interpreter
 from keras_sparsebnn.tflite_file import ModelBuilder, Table, read
 
 SAME, RELU, RELU6 = 0, 1, 3
 SHAPE = (1, 9, 8, 3)
+STEM = {"int8_layers": ("stem",)}
 
 
 class Stem:
@@ -46,13 +47,19 @@ class Stem:
         depthwise = [wide, builder.constant(self.depthwise), weights[1]]
         builder.operator("DEPTHWISE_CONV_2D", depthwise, [deep], options)
         pool = Table(
-            "Pool2DOptions", padding=SAME, stride_h=2, stride_w=2, filter_height=2, filter_width=2
+            "Pool2DOptions",
+            padding=SAME,
+            stride_h=2,
+            stride_w=2,
+            filter_height=2,
+            filter_width=2,
         )
         builder.operator("MAX_POOL_2D", [deep], [pooled], pool)
         builder.operator("SOFTMAX", [pooled], [y], Table("SoftmaxOptions", beta=1.0))
         self.flat = builder.to_bytes([x], [y])
-        self.ranges = calibrate_stem(self.flat, self.images)
-        self.int8 = quantize_stem(self.flat, self.ranges)
+        found = calibrate(self.flat, self.images)
+        self.ranges = found["stem"]
+        self.int8 = quantize_layers(self.flat, found)
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +142,8 @@ def test_ranges_are_what_images_span(stem):
         low, high = min(0, seen.min()), max(0, seen.max())
         assert range.scale == pytest.approx((high - low) / 255)
         assert range.scale * (-128 - range.zero_point) == pytest.approx(low, abs=range.scale)
-    assert stem_ranges(read(stem.int8)) == stem.ranges
-    assert stem_ranges(read(stem.flat)) == []
+    assert ranges_of(read(stem.int8)) == {"stem": stem.ranges}
+    assert ranges_of(read(stem.flat)) == {}
 
 
 def test_float_weights_are_gone_and_what_follows_is_as_before(stem):
@@ -180,27 +187,28 @@ def beginning(name, second_reader=False, weights=None):
 )
 def test_no_stem(flat):
     with pytest.raises(ConversionError, match="begins with a float convolution"):
-        calibrate_stem(flat, np.zeros((1, 4, 4, 2)))
+        calibrate(flat, np.zeros((1, 4, 4, 2)))
     with pytest.raises(ConversionError, match="0 in all, got 2"):
-        quantize_stem(flat, [Range(1.0, 0)] * 2)
+        quantize_layers(flat, {"stem": [Range(1.0, 0)] * 2})
 
 
 @pytest.mark.parametrize(
     ("images", "told"),
     [
-        (np.zeros((0, 4, 4, 2)), "got 0 of shape"),
-        (np.zeros((3, 4, 4, 1)), r"shape \[4, 4, 2\] to calibrate the stem, got 3"),
+        (np.zeros((0, 4, 4, 2)), "got 1 and 0 of shape"),
+        (np.zeros((3, 4, 4, 1)), r"shape \[4, 4, 2\] to calibrate, got 1 and 3"),
         (np.full((1, 4, 4, 2), np.nan), "finite images"),
     ],
 )
 def test_images_that_do_not_fit(images, told):
     with pytest.raises(ConversionError, match=told):
-        convert_file(beginning("CONV_2D"), stem_images=images)
+        convert_file(beginning("CONV_2D"), **STEM, calibration_images=images)
 
 
 def test_images_of_one_value():
     """Nothing is divided by 0."""
-    flat = convert_file(beginning("CONV_2D"), stem_images=np.zeros((2, 4, 4, 2)))
+    images = np.zeros((2, 4, 4, 2))
+    flat = convert_file(beginning("CONV_2D"), **STEM, calibration_images=images)
     assert not Interpreter(flat, runtime="litert").predict(np.zeros((1, 4, 4, 2), "f4")).any()
 
 
@@ -213,16 +221,17 @@ def test_is_verified(rng):
     keras.utils.set_random_seed(3)
     model = models.small((8, 8, 1), 10, widths=(16, 32), codewords=16)
     images = rng.uniform(-1, 1, (24, 8, 8, 1)).astype(np.float32)
-    flat = convert_keras_model(model, "subbit", weights="int8", stem_images=images)
+    options = {"int8_layers": ["stem", "classifier"], "calibration_images": images}
+    flat = convert_keras_model(model, "subbit", weights="int8", **options)
     report = verify(model, flat, images)
     assert "delegate(sub-bit file)" in report.compared
     assert report.int8_weights.max_abs_difference > 0
 
-    file = read(convert_file(convert_keras_model(model), stem_images=images))
+    file = read(convert_file(convert_keras_model(model), **options))
     assert verify(model, file.flat, images).int8_weights.max_abs_difference > 0
     filter = next(t for t in file.subgraphs[0].tensors if t.dtype == "INT8" and file.data(t))
     values = np.array(file.constant(filter, "INT8"))
     values.flat[3] += 1
     file.root.tables("buffers")[filter.buffer]["data"] = values.tobytes()
-    with pytest.raises(VerificationError, match="its weights or its stem rounded"):
+    with pytest.raises(VerificationError, match="its weights or float layers rounded"):
         verify(model, file.to_bytes(), images)
