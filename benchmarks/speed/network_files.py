@@ -32,7 +32,9 @@ class Network:
         source: who published it, and of which weights.
         make: `(side, classes) -> Keras model`.
         forms: files to make: "lce", "subbit", "subbit_int8" (other weights in 8 bits), "stem"
-            (an LCE file with an int8 stem), "float", "int8".
+            (an LCE file with an int8 stem), "layers" (with all of `int8_layers`), "float",
+            "int8".
+        int8_layers: of the form "layers": the float layers that take less time in int8.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Network:
     source: str
     make: Callable[[int, int], Any]
     forms: tuple[str, ...]
+    int8_layers: tuple[str, ...] = ()
 
     def file(self, form: str) -> str:
         """The name of a file."""
@@ -116,14 +119,17 @@ def _plain_resnet18(side: int, classes: int) -> Any:
     return keras.Model(images, layers.Dense(classes)(x))
 
 
-VARIANTS = ("subbit", "subbit_int8", "stem")
+VARIANTS = ("subbit", "subbit_int8", "stem", "layers")
 """What else an LCE file's network comes in; in figures they would lie on one another."""
 BINARY = ("lce", *VARIANTS)
+_RESIDUAL = ("stem", "shortcuts", "classifier")
+_QUICKNET = ("shortcuts", "classifier")  # the stem has a depthwise convolution: slower in int8
+_PLAIN = ("stem", "classifier")
 NETWORKS = (
-    Network("ResNet-18, binary", 224, 1000, 62.1, _SNN, _ours("resnet18"), BINARY),
-    Network("QuickNet, binary", 224, 1000, 63.3, _LCE, _ours("quicknet"), BINARY),
-    Network("ResNet-20, binary", 32, 10, 86.5, _IRNET, _ours("resnet20"), BINARY),
-    Network("VGG-small, binary", 32, 10, 90.4, _IRNET, _ours("vgg_small"), BINARY),
+    Network("ResNet-18, binary", 224, 1000, 62.1, _SNN, _ours("resnet18"), BINARY, _RESIDUAL),
+    Network("QuickNet, binary", 224, 1000, 63.3, _LCE, _ours("quicknet"), BINARY, _QUICKNET),
+    Network("ResNet-20, binary", 32, 10, 86.5, _IRNET, _ours("resnet20"), BINARY, _RESIDUAL),
+    Network("VGG-small, binary", 32, 10, 90.4, _IRNET, _ours("vgg_small"), BINARY, _PLAIN),
     Network(
         "MobileNet v1 0.5", 224, 1000, 63.3, _SLIM, _mobilenet("MobileNet", 0.5), ("int8",)
     ),
@@ -137,11 +143,12 @@ NETWORKS = (
 )
 
 
-def _binary_file(model: Any, form: str) -> bytes:
+def _binary_file(network: Network, model: Any, form: str) -> bytes:
     from keras_sparsebnn.converters import convert_keras_model
 
-    if form == "stem":
-        return convert_keras_model(model, stem_images=_images(model))
+    if form in ("stem", "layers"):
+        layers = ("stem",) if form == "stem" else network.int8_layers
+        return convert_keras_model(model, int8_layers=layers, calibration_images=_images(model))
     if form == "subbit_int8":
         return convert_keras_model(model, "subbit", weights="int8")
     return convert_keras_model(model, form)
@@ -187,6 +194,8 @@ def write_files(folder: Path) -> dict[str, tuple[Network, str]]:
         keras.utils.set_random_seed(0)
         model = network.make(network.side, network.classes)
         for form, path in paths.items():
-            convert = _binary_file if form in BINARY else _stock_file
-            path.write_bytes(convert(model, form))
+            if form in BINARY:
+                path.write_bytes(_binary_file(network, model, form))
+            else:
+                path.write_bytes(_stock_file(model, form))
     return made

@@ -144,7 +144,8 @@ class FuzzModel {
   void AddFloat(uint8_t kind) {
     if (kind < 30) return AddFloatPool();
     if (kind >= 235) return AddAveragePool();
-    if (kind >= 215) return AddPointwise();
+    if (kind >= 225) return AddPointwise();
+    if (kind >= 215) return AddInt8Pointwise();
     AddElementwise();
   }
 
@@ -222,27 +223,32 @@ class FuzzModel {
     TfLiteConvParams params = {b_.Int(1, 2), b_.Int(1, 4), b_.Int(1, 4), b_.Int(0, 4), 1, 1};
     const uint8_t kind = b_.Byte();
     if (kind >= 240) params.dilation_height_factor = 2;
-    const auto constant = [&](TfLiteType type, const std::vector<int>& dims, int count) {
-      const size_t bytes = type == kTfLiteInt8 ? 1 : sizeof(float);
-      return runtime_.AddConstant(type, dims, b_.Noise(bytes * static_cast<size_t>(count)));
-    };
     const std::vector<int> dims = {channels_, height, width, stem_channels_};
-    const int count = channels_ * height * width * stem_channels_;
-    const int filter = int8 ? constant(kTfLiteInt8, dims, count)
-                            : AddFloatFilter(dims, count, kind >= 200 && kind < 240);
-    const int bias = constant(int8 ? kTfLiteInt32 : kTfLiteFloat32, {channels_}, channels_);
-    if (int8) {
-      const size_t channels = static_cast<size_t>(channels_);
-      runtime_.Quantize(filter, std::vector<float>(channels, 0.01f),
-                        std::vector<int>(channels));
-      auto* const weights = static_cast<uint8_t*>(runtime_.tensor(filter)->data);
-      for (size_t i = 0; i < runtime_.tensor(filter)->bytes; ++i) weights[i] |= 1;  // not -128
-    }
+    if (int8) return AddInt8Convolution(dims, params);
+    const int filter = AddFloatFilter(dims, channels_ * height * width * stem_channels_,
+                                      kind >= 200 && kind < 240);
+    const int bias = runtime_.AddConstant(
+        kTfLiteFloat32, {channels_}, b_.Noise(sizeof(float) * static_cast<size_t>(channels_)));
     const std::vector<int> inputs = {last_, filter, bias};
     SlideOver(params.padding, height, width, params.stride_height, params.stride_width);
     shape_[3] = channels_;
-    const int output = int8 ? AddInt8Tensor() : runtime_.AddTensor(kTfLiteFloat32, shape_);
-    AddBuiltin(kConv2d, inputs, output, params);
+    AddBuiltin(kConv2d, inputs, runtime_.AddTensor(kTfLiteFloat32, shape_), params);
+  }
+
+  // To as many channels as `dims`, the filter's, says.
+  void AddInt8Convolution(const std::vector<int>& dims, const TfLiteConvParams& params) {
+    const size_t channels = static_cast<size_t>(dims[0]);
+    const size_t count = channels * static_cast<size_t>(dims[1] * dims[2] * dims[3]);
+    const int filter = runtime_.AddConstant(kTfLiteInt8, dims, b_.Noise(count));
+    const int bias =
+        runtime_.AddConstant(kTfLiteInt32, {dims[0]}, b_.Noise(sizeof(int32_t) * channels));
+    runtime_.Quantize(filter, std::vector<float>(channels, 0.01f), std::vector<int>(channels));
+    auto* const weights = static_cast<uint8_t*>(runtime_.tensor(filter)->data);
+    for (size_t i = 0; i < count; ++i) weights[i] |= 1;  // not -128
+    const std::vector<int> inputs = {last_, filter, bias};
+    SlideOver(params.padding, dims[1], dims[2], params.stride_height, params.stride_width);
+    shape_[3] = dims[0];
+    AddBuiltin(kConv2d, inputs, AddInt8Tensor(), params);
   }
 
   int AddInt8Tensor() {
@@ -255,6 +261,17 @@ class FuzzModel {
     AddBuiltin(kQuantize, {last_}, AddInt8Tensor(), uint8_t{0});
     AddStem(true);
     if (b_.Byte() & 1) AddPool(AddInt8Tensor());
+    AddBuiltin(kDequantize, {last_}, runtime_.AddTensor(kTfLiteFloat32, shape_), uint8_t{0});
+  }
+
+  void AddInt8Pointwise() {
+    const int padding = b_.Int(1, 2), stride = b_.Byte() < 240 ? 1 : 2;
+    const int channels_in = channels_;
+    AddBuiltin(kQuantize, {last_}, AddInt8Tensor(), uint8_t{0});
+    channels_ = b_.Int(1, 99);
+    AddInt8Convolution({channels_, 1, 1, channels_in},
+                       {padding, 1, stride, b_.Int(0, 3), 1, 1});
+    if (b_.Byte() < 30) AddPool(AddInt8Tensor());
     AddBuiltin(kDequantize, {last_}, runtime_.AddTensor(kTfLiteFloat32, shape_), uint8_t{0});
   }
 

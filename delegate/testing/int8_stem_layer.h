@@ -20,6 +20,17 @@ inline int RoundedBetween(float value, int minimum, int maximum) {
                                              : maximum;
 }
 
+// Of few channels, or 1x1 and of many.
+inline StemGeometry DrawInt8Geometry(std::mt19937* random) {
+  StemGeometry g = DrawStemGeometry(random);
+  if (Draw(random, 0, 3) != 0) return g;
+  g.channels_in = Draw(random, 5, 300);
+  g.output_height = g.input_height, g.output_width = g.input_width;
+  g.filter_height = g.filter_width = g.stride_height = g.stride_width = 1;
+  g.padding_top = g.padding_left = 0;
+  return g;
+}
+
 struct Int8StemLayer {
   StemGeometry g;
   std::vector<float> input, multipliers;
@@ -30,7 +41,7 @@ struct Int8StemLayer {
 
   Int8StemLayer() = default;
 
-  explicit Int8StemLayer(std::mt19937* random) : g(DrawStemGeometry(random)) {
+  explicit Int8StemLayer(std::mt19937* random) : g(DrawInt8Geometry(random)) {
     const auto zero_point = [&] {
       constexpr int kEnds[] = {-128, 127, 0};
       const int kind = Draw(random, 0, 5);

@@ -1,6 +1,6 @@
-// QUANTIZE, CONV_2D, MAX_POOL_2D and DEQUANTIZE at the beginning of a binary network: which are
-// claimed, what comes out, also of the tensors between and after a resize, and what a damaged graph
-// does.
+// QUANTIZE, CONV_2D, MAX_POOL_2D and DEQUANTIZE at the beginning of a binary network, or of 1x1 later:
+// which are claimed, what comes out, also of the tensors between and after a resize, and what a damaged
+// graph does.
 #include <climits>
 #include <cstring>
 #include <functional>
@@ -83,6 +83,21 @@ struct Plain : Graph {
   Plain() : Graph(false) {}
 };
 
+// Of 1x1 and more channels than a stem has.
+struct Pointwise : Graph {
+  static constexpr int kChannelsIn = 40;
+
+  Pointwise() : Graph(false) {
+    params.stride_width = params.stride_height = 1;
+    layer.filter.resize(kChannels * kChannelsIn, 3);
+    filter =
+        runtime.AddConstant(kTfLiteInt8, {kChannels, 1, 1, kChannelsIn}, BytesOf(layer.filter));
+    runtime.Quantize(filter, scales, std::vector<int>(kChannels));
+    steps[1].inputs[1] = filter;
+    runtime.SetDims(input, {1, 9, 8, kChannelsIn});
+  }
+};
+
 bool HasStem() {
   return IsaAvailable(Isa::kAvx2) || IsaAvailable(Isa::kAvx512) || IsaAvailable(Isa::kNeon);
 }
@@ -112,6 +127,22 @@ void OnlyInt8ConvolutionsAreClaimed() {
   EXPECT(Leaves([](Graph* g) { g->pool.activation = 1; }));
   EXPECT(Leaves([](Graph* g) { g->pool.padding = 0; }));
   EXPECT(Leaves([](Graph* g) { g->pool = {2, 1, 1, 6, 1, 0}; }));  // does not fit
+}
+
+void OfManyChannelsOnlyPointwiseIsClaimed() {
+  EXPECT(Claims<Pointwise>([](Pointwise*) {}) == HasStem());
+  for (const char* option : {"glue", "stem"}) {
+    EXPECT(
+        !Claims<Pointwise>([&](Pointwise* g) { g->options[0] = option, g->options[1] = "0"; }));
+  }
+  EXPECT(!Claims<Pointwise>([](Pointwise* g) { g->params.stride_width = 2; }));
+  for (const std::vector<int>& dims : std::vector<std::vector<int>>{{kChannels, 1, 2, 20},
+                                                                    {kChannels, 2, 1, 20},
+                                                                    {kChannels, 1, 1, 41},
+                                                                    {kChannels, 1, 1, 4097}}) {
+    EXPECT(!Claims<Pointwise>([&](Pointwise* g) { g->runtime.SetDims(g->filter, dims); }));
+  }
+  EXPECT(!Claims<Pointwise>([](Pointwise* g) { g->runtime.SetDims(g->input, {1, 9, 8, 41}); }));
 }
 
 void WhatIsReadElsewhereIsLeft() {
@@ -266,9 +297,13 @@ bool GivesWhatItShould(Graph* graph, Applied<Graph>* applied, const std::vector<
   if (!applied->Prepare()) return false;
   Int8StemLayer& layer = graph->layer;
   StemGeometry& g = layer.g;
-  g = {shape[0], shape[1], shape[2], 3, (shape[1] + 1) / 2, (shape[2] + 1) / 2, kChannels,
-       3,        3,        2,        2};
-  g.padding_top = shape[1] % 2, g.padding_left = shape[2] % 2;
+  if (shape[3] == 3) {
+    g = {shape[0], shape[1], shape[2], 3, (shape[1] + 1) / 2, (shape[2] + 1) / 2, kChannels,
+         3,        3,        2,        2};
+    g.padding_top = shape[1] % 2, g.padding_left = shape[2] % 2;
+  } else {
+    g = {shape[0], shape[1], shape[2], shape[3], shape[1], shape[2], kChannels, 1, 1, 1, 1};
+  }
   std::mt19937 random(7);
   std::uniform_real_distribution<float> values(-3.5f, 3.5f);
   layer.input.resize(graph->tensor(graph->input)->bytes / sizeof(float));
@@ -323,16 +358,36 @@ void ResizedImagesGiveWhatTheyShould() {
   }
 }
 
+// Rows of any length, which the op may join; with what is between and without.
+void ResizedMapsGiveWhatTheyShould() {
+  if (!HasStem()) return;
+  for (int kind = 0; kind < 2; ++kind) {
+    Pointwise graph;
+    if (kind == 1) graph.seen = {graph.quantized, graph.convolved};
+    Applied<Graph> applied(&graph);
+    for (const std::vector<int>& map : std::vector<std::vector<int>>{
+             {1, 9, 8}, {1, 7, 7}, {3, 1, 1}, {2, 2, 5}, {1, 14, 14}, {1, 32, 1}, {1, 3, 70}}) {
+      EXPECT(GivesWhatItShould(&graph, &applied, {map[0], map[1], map[2], 40}));
+    }
+    graph.runtime.SetDims(graph.input, {1, 9, 8, 39});
+    EXPECT(!applied.Run());
+    EXPECT(GivesWhatItShould(&graph, &applied, {1, 9, 8, 40}));
+  }
+}
+
 }  // namespace
 }  // namespace sparsebnn
 
 int main() {
   using namespace sparsebnn;
   OnlyInt8ConvolutionsAreClaimed();
+  OfManyChannelsOnlyPointwiseIsClaimed();
   WhatIsReadElsewhereIsLeft();
   RangesAreChecked();
   OperandsAreChecked();
   ResizedImagesGiveWhatTheyShould();
+  ResizedMapsGiveWhatTheyShould();
   DamagedGraphsRunOrAreRefused<Graph>();
+  DamagedGraphsRunOrAreRefused<Pointwise>();
   return Outcome();
 }

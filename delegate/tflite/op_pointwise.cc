@@ -8,6 +8,10 @@
 namespace sparsebnn {
 namespace {
 
+// XNNPACK runs it as a fully connected layer: of channels that are no multiple it has kernels for
+// AArch64 with four sums for each output.
+constexpr int kChannelsOut = 8;
+
 class PointwiseOp : public Op {
  public:
   PointwiseOp(const Shape& filter, int activation) : filter_(filter), activation_(activation) {}
@@ -86,7 +90,8 @@ std::unique_ptr<Op> MakePointwise(const TfLiteContext* context, const TfLiteNode
   TfLiteConvParams params;
   Shape shapes[4];
   if (!ReadConvolution(context, node, registration, filters, &params, shapes) ||
-      !ReadPointwise(shapes[1], params) || shapes[0].last() != shapes[1].last() ||
+      !ReadPointwise(shapes[1], params) || shapes[1].dims[0] % kChannelsOut != 0 ||
+      shapes[0].last() != shapes[1].last() ||
       shapes[0].dims[1] * static_cast<int64_t>(shapes[0].dims[2]) < kMinOutputs) {
     return nullptr;
   }

@@ -18,9 +18,6 @@ constexpr int kMaxStride = 4;
 constexpr int kMaxExtent = 65535;  // of a side of an image, and of batch and channels
 constexpr int kMaxWindow = 255;    // of a side of a pool's window or stride
 constexpr int kMaxPointwiseChannels = 4096;
-// Of the channels of a convolution of 1x1, which XNNPACK runs as a fully connected layer: of others it
-// has kernels for AArch64 with four sums for each output.
-constexpr int kPointwiseChannelsOut = 8;
 
 bool IsBetween(int first, int value, int last) { return value >= first && value <= last; }
 
@@ -126,8 +123,7 @@ Shape StemOutputShape(const StemGeometry& g) {
 bool ReadPointwise(const Shape& filter, const TfLiteConvParams& params) {
   return filter.rank == 4 && filter.dims[1] == 1 && filter.dims[2] == 1 &&
          params.stride_height == 1 && params.stride_width == 1 &&
-         std::max(filter.dims[0], filter.dims[3]) <= kMaxPointwiseChannels &&
-         filter.dims[0] % kPointwiseChannelsOut == 0;
+         std::max(filter.dims[0], filter.dims[3]) <= kMaxPointwiseChannels;
 }
 
 bool ReadPoolOptions(const TfLiteNode& node, TfLitePoolParams* params) {

@@ -54,7 +54,7 @@ Shape StemFilterShape(const StemGeometry& g);
 Shape StemOutputShape(const StemGeometry& g);
 
 // [channels_out, 1, 1, channels_in] of a CONV_2D with these options of 1x1, stride 1. False for any
-// other, and for channels that XNNPACK may not take one after another.
+// other, and for too many channels.
 bool ReadPointwise(const Shape& filter, const TfLiteConvParams& params);
 
 // A pool's options, and what they make of a map. False if there are none, or they are

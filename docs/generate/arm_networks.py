@@ -166,7 +166,7 @@ def targets() -> str:
     result = newest("arm_network")
     rows = {(r["network"], r["form"], r["runtime"]): r for r in rows_of(result)}
     resnet, quicknet = ({t: rows[name, "lce", t] for t in RUNTIMES} for name in PARTS)
-    int8_stem = rows[PARTS[0], "stem", "delegate"]
+    int8 = {name: rows[name, "layers", "delegate"] for name in PARTS}
     table = []
 
     def line(what: str, aim: float, found: float, unit: str = "") -> None:
@@ -177,9 +177,8 @@ def targets() -> str:
         for stream, aim in zip(("cortex-a72", "neoverse-n1"), aims, strict=True):
             found = network["delegate"]["millions"][stream]
             line(f"{name}, {SHORT[stream]}, instructions", aim, found, " M")
-            if name == PARTS[0]:
-                found = int8_stem["millions"][stream]
-                line(f"{name}, int8 stem, {SHORT[stream]}, instructions", aim, found, " M")
+            found = int8[name]["millions"][stream]
+            line(f"{name}, int8 layers, {SHORT[stream]}, instructions", aim, found, " M")
     core = "cortex-a72"
     for peer in ("MobileNet v1 0.5", "MobileNetV2 0.5"):
         ratio = (
@@ -189,8 +188,8 @@ def targets() -> str:
     for name, network in zip(PARTS, (resnet, quicknet), strict=True):
         ratio = network["delegate"]["cycles"][core] / network["LCE, estimated"]["cycles"][core]
         line(f"{name}, A72, cycles by those of LCE, estimated", 0.9, ratio)
-    ratio = int8_stem["cycles"][core] / resnet["LCE, estimated"]["cycles"][core]
-    line(f"{PARTS[0]}, int8 stem, likewise, LCE's stem in float", 0.9, ratio)
+        ratio = int8[name]["cycles"][core] / network["LCE, estimated"]["cycles"][core]
+        line(f"{name}, int8 layers, likewise, LCE's in float", 0.9, ratio)
     maps = next(m for m in result["maps"] if (m["network"], m["form"]) == (PARTS[0], "lce"))
     apart, fused = (sum(maps[way]["float"].values()) for way in ("apart", "fused"))
     line("ResNet-18, bytes of float maps, by those of ops one by one", 0.333, fused / apart)

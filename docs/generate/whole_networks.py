@@ -13,7 +13,7 @@ from docs.generate.speed import source
 RUNTIMES = {"lce": "LCE's interpreter", "litert": "LiteRT", "delegate on litert": "delegate"}
 FORMS = {
     **{"lce": "LCE", "subbit": "sub-bit", "subbit_int8": "sub-bit, int8 weights"},
-    **{"stem": "LCE, int8 stem"},
+    **{"stem": "LCE, int8 stem", "layers": "LCE, int8 layers"},
     **{"int8": "int8", "float": "float"},
 }
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from keras_sparsebnn.converters.int8_stem import Range, quantize_stem
 
 from delegate.arm import emulate
 from delegate.arm.architecture import AARCH64
+from keras_sparsebnn.converters.int8_layers import Range, quantize_layers
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from tests.arm.conftest import finish
 from tests.shortcut_model import Shortcut
@@ -104,7 +104,23 @@ def test_int8_equals_xnnpack(guest, tmp_path, core, kernel):
         shape, filters, stride = STEMS[name]
         options = {"pool": (3, 2)} if name == "ResNet-18" else {"activation": RELU6}
         stem = Stem(shape, filters, stride=(stride, stride), **options)
-        (tmp_path / f"{name}.tflite").write_bytes(quantize_stem(stem.bytes(), RANGES))
+        flat = quantize_layers(stem.bytes(), {"stem": RANGES})
+        (tmp_path / f"{name}.tflite").write_bytes(flat)
         np.save(tmp_path / f"{name}.npy", values(shape))
     assert guest(tmp_path, core) == [f"stem {kernel}"] * 2
+    check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("core", "kernel"), [("cortex-a72", "int8 neon"), ("cortex-a76", "int8 dotprod")]
+)
+def test_int8_shortcuts_equal_xnnpacks(guest, tmp_path, core, kernel):
+    """Rows of 14 and 7 pixels, of which the op joins several; channels of no multiple."""
+    ranges = Range.spanning(-2, 2), Range.spanning(-40, 50)
+    shapes = {(1, 28, 28, 128): 256, (1, 14, 14, 256): 512, (2, 9, 7, 37): 27}
+    for shape, channels in shapes.items():
+        flat = quantize_layers(Shortcut(shape, channels).bytes(), {"shortcuts": ranges})
+        (tmp_path / f"{channels}.tflite").write_bytes(flat)
+        np.save(tmp_path / f"{channels}.npy", values(shape))
+    assert guest(tmp_path, core) == [f"1x1 {kernel}"] * 3
     check(tmp_path)

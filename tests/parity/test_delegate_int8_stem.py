@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras_sparsebnn.converters.int8_layers import Range, quantize_layers
 
+from keras_sparsebnn.converters.int8_layers import Range, quantize_layers
 from keras_sparsebnn.tflite_file import Table, read
 from tests.stem_model import RELU, RELU6, SAME, STEMS, VALID, Stem, same_as_xnnpack, values
 

@@ -18,10 +18,9 @@ from keras_sparsebnn.cli import main
 
 pytest.importorskip("larq_compute_engine", reason="needs the [convert] extra")
 
-from keras_sparsebnn.converters.int8_layers import ranges_of
-
 from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.converters import compress, expand, inspect, quantize_weights
+from keras_sparsebnn.converters.int8_layers import ranges_of
 from keras_sparsebnn.quantizers import FixedSubset
 from keras_sparsebnn.runtime import Interpreter
 from keras_sparsebnn.tflite_file import read
@@ -180,18 +179,23 @@ class TestConvert:
         assert sizes["with int8 weights"] == f"{len(quantize_weights(plain)):,}"
         assert sizes["sub-bit"] == f"{len(small):,}"
 
-    def test_an_int8_stem(self, run_folder, tmp_path, capsys, fails):
+    def test_int8_layers(self, run_folder, tmp_path, capsys, fails):
         output = tmp_path / "stem.tflite"
         options = ["--stem", "int8", "--calibrate", "300", "--verify", "100"]
+        options += ["--classifier", "int8"]
         assert main(["convert", str(run_folder), "-o", str(output), *options]) == 0
         out = capsys.readouterr().out
-        (ranges,) = ranges_of(read(output)).values()
-        assert len(ranges) == 2
-        assert ranges[0].scale == pytest.approx(2 / 255)  # of images in [-1, 1]
+        ranges = ranges_of(read(output))
+        assert {kind: len(own) for kind, own in ranges.items()} == {"stem": 2, "classifier": 2}
+        assert ranges["stem"][0].scale == pytest.approx(2 / 255)  # of images in [-1, 1]
         assert re.search(r"accuracy \d+\.\d\d % -> \d+\.\d\d % \([+-]\d\.\d\d points\)", out)
-        assert re.search(rf"^with int8 stem +{output.stat().st_size:,}$", out, re.MULTILINE)
+        assert re.search(
+            rf"^with int8 stem and classifier +{output.stat().st_size:,}$", out, re.MULTILINE
+        )
         model = ["convert", str(run_folder / "model.keras"), "-o", str(tmp_path / "x.tflite")]
-        assert "Expected a run folder for --stem int8" in fails(*model, "--stem", "int8")
+        for kind in ("stem", "shortcuts", "classifier"):
+            told = fails(*model, f"--{kind}", "int8")
+            assert f"Expected a run folder for --{kind} int8" in told
         source = ["convert", str(run_folder), "-o", str(tmp_path / "x.tflite")]
         assert "--calibrate in [1, 1000000], got 0" in fails(*source, "--calibrate", "0")
 

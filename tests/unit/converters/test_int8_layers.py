@@ -1,17 +1,17 @@
-"""An int8 stem: the integers of the equation, in every interpreter, and only where it fits."""
+"""Int8 layers: the integers of the equation, in every interpreter, and only where they fit."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from keras_sparsebnn.converters import ConversionError, convert_file
 from keras_sparsebnn.converters.int8_layers import (
     Range,
     calibrate,
     quantize_layers,
     ranges_of,
 )
-
-from keras_sparsebnn.converters import ConversionError, convert_file
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from keras_sparsebnn.runtime import Interpreter
 from keras_sparsebnn.tflite_file import ModelBuilder, Table, read
@@ -235,3 +235,140 @@ def test_is_verified(rng):
     file.root.tables("buffers")[filter.buffer]["data"] = values.tobytes()
     with pytest.raises(VerificationError, match="its weights or float layers rounded"):
         verify(model, file.to_bytes(), images)
+
+
+class Tail:
+    """A file: pool, 1x1 convolution with ReLU, mean, two fully connected layers."""
+
+    def __init__(self, rng):
+        self.filter = rng.normal(size=(7, 1, 1, 5)).astype(np.float32)
+        self.bias = rng.normal(size=7).astype(np.float32)
+        self.dense = rng.normal(size=(6, 7)).astype(np.float32)
+        self.last, self.shift = rng.normal(size=(3, 6)), rng.normal(size=3)
+        self.images = rng.uniform(-1, 1.2, (40, 6, 4, 5)).astype(np.float32)
+        builder = ModelBuilder()
+        shapes = ((1, 6, 4, 5), (1, 3, 2, 5), (1, 3, 2, 7), (1, 7), (1, 6), (1, 3))
+        x, pooled, wide, mean, hidden, y = (builder.activation(s, "float32") for s in shapes)
+        pool = Table(
+            "Pool2DOptions",
+            padding=SAME,
+            stride_h=2,
+            stride_w=2,
+            filter_height=2,
+            filter_width=2,
+        )
+        builder.operator("AVERAGE_POOL_2D", [x], [pooled], pool)
+        weights = [builder.constant(self.filter), builder.constant(self.bias)]
+        options = Table("Conv2DOptions", stride_h=1, stride_w=1, fused_activation_function=RELU)
+        builder.operator("CONV_2D", [pooled, *weights], [wide], options)
+        axes = builder.constant(np.array([1, 2], np.int32))
+        builder.operator("MEAN", [wide, axes], [mean], Table("ReducerOptions"))
+        dense = [mean, builder.constant(self.dense), -1]  # without a bias
+        builder.operator("FULLY_CONNECTED", dense, [hidden], Table("FullyConnectedOptions"))
+        last = [builder.constant(np.asarray(v, np.float32)) for v in (self.last, self.shift)]
+        builder.operator(
+            "FULLY_CONNECTED", [hidden, *last], [y], Table("FullyConnectedOptions")
+        )
+        self.flat = builder.to_bytes([x], [y])
+        self.ranges = calibrate(self.flat, self.images, ["shortcuts", "classifier"])
+        self.int8 = quantize_layers(self.flat, self.ranges)
+
+
+@pytest.fixture(scope="module")
+def tail():
+    return Tail(np.random.default_rng(3))
+
+
+def nth(model, name, n, images, runtime):
+    """Integers, or floats, of the n-th operator of that name."""
+    file = read(model)
+    (graph,) = file.subgraphs
+    graph.table["outputs"] = [[o.outputs[0] for o in graph.operators if o.name == name][n]]
+    return Interpreter(file.to_bytes(), runtime=runtime).predict(images)
+
+
+@pytest.mark.parametrize("runtime", ["litert", "lce"])
+def test_shortcuts_and_classifiers_compute_the_equation(tail, runtime):
+    """Independently, in 64-bit NumPy; a fully connected layer has one scale for all outputs."""
+    source, made = tail.ranges["shortcuts"]
+    pooled = nth(tail.int8, "AVERAGE_POOL_2D", 0, tail.images, runtime)
+    x = nth(tail.int8, "QUANTIZE", 0, tail.images, runtime)
+    expected = np.clip(np.rint(pooled / source.scale) + source.zero_point, -128, 127)
+    assert np.abs(x - expected).max() <= 1
+    assert (x == expected).mean() > 0.99
+    scale = np.abs(tail.filter).max(axis=(1, 2, 3)) / 127.0
+    weights = np.rint(tail.filter[:, 0, 0] / scale[:, None])
+    sums = (x.astype(np.int64) - source.zero_point) @ weights.T
+    sums = sums + np.rint(tail.bias / (source.scale * scale))
+    exact = np.maximum(sums * source.scale * scale / made.scale, 0) + made.zero_point
+    got = nth(tail.int8, "CONV_2D", 0, tail.images, runtime)
+    assert np.abs(got - np.clip(exact, -128, 127)).max() <= 1
+    assert len(np.unique(got)) > 50
+
+    ends = iter(tail.ranges["classifier"])
+    for n, (weights, bias) in enumerate(((tail.dense, 0), (tail.last, tail.shift))):
+        source, made = next(ends), next(ends)
+        x = nth(tail.int8, "QUANTIZE", 1 + n, tail.images, runtime).astype(np.int64)
+        scale = np.abs(weights).max() / 127.0
+        sums = (x - source.zero_point) @ np.rint(weights / scale).T
+        sums = sums + np.rint(bias / (source.scale * scale))
+        exact = sums * source.scale * scale / made.scale + made.zero_point
+        got = nth(tail.int8, "FULLY_CONNECTED", n, tail.images, runtime)
+        assert np.abs(got - np.clip(exact, -128, 127)).max() <= 1
+        assert len(np.unique(got)) > 50
+
+
+def test_each_is_by_itself(tail):
+    """Floats lie between, and what was not asked for stays in float."""
+    one = ["QUANTIZE", "FULLY_CONNECTED", "DEQUANTIZE"]
+    for layers, expected in (
+        (["shortcuts"], ["QUANTIZE", "CONV_2D", "DEQUANTIZE", "MEAN", *2 * one[1:2]]),
+        (["classifier"], ["CONV_2D", "MEAN", *one, *one]),
+    ):
+        ranges = {kind: tail.ranges[kind] for kind in layers}
+        file = read(quantize_layers(tail.flat, ranges))
+        names = [operator.name for operator in file.subgraphs[0].operators]
+        assert names == ["AVERAGE_POOL_2D", *expected]
+        assert ranges_of(file) == ranges
+        assert file.subgraphs[0].outputs == read(tail.flat).subgraphs[0].outputs
+    assert ranges_of(read(tail.int8)) == tail.ranges
+
+
+def test_a_model_without_such_layers(tail):
+    flat = beginning("CONV_2D")
+    images = np.zeros((1, 4, 4, 2))
+    for layers, told in (
+        (["shortcuts"], "float convolutions behind the stem, got another model. Leave out 'sh"),
+        (["stem", "classifier"], "float fully connected layers, got another model. Leave out"),
+    ):
+        with pytest.raises(ConversionError, match=told):
+            convert_file(flat, int8_layers=layers, calibration_images=images)
+    with pytest.raises(ConversionError, match="model that begins with a float convolution"):
+        convert_file(tail.flat, **STEM, calibration_images=tail.images)
+    with pytest.raises(
+        ConversionError, match="layer of the model's classifier, 4 in all, got 1"
+    ):
+        quantize_layers(tail.flat, {"classifier": [Range(1.0, 0)]})
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            {"int8_layers": ["stem"]},
+            "Expected `calibration_images` with `int8_layers`, got none",
+        ),
+        (
+            {"calibration_images": np.zeros(3)},
+            "Expected `int8_layers` with `calibration_images`",
+        ),
+        (
+            {"int8_layers": ["head"]},
+            r"some of 'stem', 'shortcuts', 'classifier', got \['head'\]",
+        ),
+        ({"int8_layers": "stem"}, "some of 'stem', 'shortcuts', 'classifier', got 'stem'"),
+    ],
+)
+def test_options_that_do_not_fit(options, told):
+    with pytest.raises(ConversionError, match=told):
+        convert_file(beginning("CONV_2D"), **options)

@@ -172,6 +172,22 @@ def test_shortcuts_that_the_delegate_runs_change_no_bit(name):
     assert len(floats) == SHORTCUTS[name]
 
 
+@pytest.mark.parametrize("name", sorted(SHORTCUTS.keys() - {"ftbnn18_grouped"}))  # pools only
+def test_int8_shortcuts_that_the_delegate_runs_change_no_bit(name):
+    """XNNPACK's QUANTIZE, CONV_2D of 1x1 and DEQUANTIZE against the delegate's."""
+    x = np.random.default_rng(4).normal(size=(1, 32, 32, 3)).astype(np.float32)
+    layers = ["shortcuts", "classifier"]
+    flat = convert_keras_model(
+        make(name, (32, 32, 3)), int8_layers=layers, calibration_images=x
+    )
+    theirs, _ = run(flat, x, glue=False)
+    ours, nodes = run(flat, x)
+    np.testing.assert_array_equal(ours, theirs)
+    found = [n for n in nodes if n["kernel"].startswith("1x1 int8 ")]
+    assert found
+    assert not [n for n in nodes if n["op"] == "CONV_2D" and n["kernel"].startswith("1x1 avx")]
+
+
 def test_an_int8_stem_that_the_delegate_runs_changes_no_bit(converted):
     """XNNPACK's QUANTIZE, CONV_2D, MAX_POOL_2D and DEQUANTIZE against the delegate's."""
     name, _, flat = converted
