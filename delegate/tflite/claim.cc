@@ -11,6 +11,7 @@
 #include "kernels/stem/stem_row.h"
 #include "op.h"
 #include "ops.h"
+#include "window_node.h"
 
 namespace sparsebnn {
 namespace {
@@ -98,7 +99,7 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
         candidates.push_back({index, own->is_stem, {own->inputs[0]}, {own->outputs.back()}});
       }
     } else if (stems && MakeStem(context, *node, *registration, filters) != nullptr) {
-      add_convolution(index, true, *node);
+      add_convolution(index, registration->builtin_code == kBuiltinConv2d, *node);
     } else if (options.glue && MakeFloatPool(context, *node, *registration) != nullptr) {
       candidates.push_back({index, false, Tensors(node->inputs), writes});
     } else if (options.glue && stems &&

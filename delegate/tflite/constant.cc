@@ -31,27 +31,40 @@ bool IsDenseConstant(const TfLiteTensor* tensor, TfLiteType type, Shape* shape) 
          ShapeOf(tensor->dims, shape) && shape->Bytes(type, &bytes) && tensor->bytes >= bytes;
 }
 
-const float* FilterScales(const TfLiteTensor* filter, int channels_out) {
+bool ReadFilterScales(const TfLiteTensor* filter, FilterScales* scales) {
   Shape shape;
-  const TfLiteAffineQuantization* params = ReadQuantization(filter, true, channels_out);
-  if (params == nullptr || params->quantized_dimension != 0 ||
-      !IsDenseConstant(filter, kTfLiteInt8, &shape) || shape.dims[0] != channels_out) {
-    return nullptr;
+  if (!IsDenseConstant(filter, kTfLiteInt8, &shape) ||
+      filter->quantization.type != kTfLiteAffineQuantization ||
+      filter->quantization.params == nullptr) {
+    return false;
   }
-  for (int o = 0; o < channels_out; ++o) {
-    if (!IsScale(params->scale->data[o])) return nullptr;
+  const int axis = static_cast<const TfLiteAffineQuantization*>(filter->quantization.params)
+                       ->quantized_dimension;
+  if (axis != 0 && !(axis == 3 && shape.rank == 4 && shape.dims[0] == 1)) return false;
+  const int channels = shape.dims[axis];
+  const TfLiteAffineQuantization* params = ReadQuantization(filter, true, channels);
+  if (params == nullptr) return false;
+  for (int o = 0; o < channels; ++o) {
+    if (!IsScale(params->scale->data[o])) return false;
   }
   for (int o = 0; o < params->zero_point->size; ++o) {
-    if (params->zero_point->data[o] != 0) return nullptr;
+    if (params->zero_point->data[o] != 0) return false;
   }
-  return params->scale->data;
+  scales->values.assign(params->scale->data, params->scale->data + channels);
+  const size_t count = shape.Rows() * static_cast<size_t>(shape.last());
+  scales->step = axis == 0 ? count / static_cast<size_t>(channels) : 1;
+  return true;
 }
 
-void ScaleFilter(const int8_t* integers, const std::vector<float>& scales, size_t per_channel,
+void ScaleFilter(const int8_t* integers, const FilterScales& scales, size_t count,
                  float* values) {
-  for (const float scale : scales) {
-    for (size_t i = 0; i < per_channel; ++i)
-      *values++ = scale * static_cast<float>(*integers++);
+  for (size_t done = 0; done < count;) {
+    for (const float scale : scales.values) {
+      for (size_t i = 0; i < scales.step; ++i) {
+        values[done] = scale * static_cast<float>(integers[done]);
+        ++done;
+      }
+    }
   }
 }
 

@@ -22,12 +22,18 @@ const TfLiteAffineQuantization* ReadQuantization(const TfLiteTensor* tensor, boo
 // Whether it is a dense constant of that type, all of whose bytes are there; and its shape.
 bool IsDenseConstant(const TfLiteTensor* tensor, TfLiteType type, Shape* shape);
 
-// The scales of a convolution's filter in 8 bits, one for each output channel; null if it is not
-// such a constant of that many channels, or has a zero point.
-const float* FilterScales(const TfLiteTensor* filter, int channels_out);
+// The scales of a convolution's filter in 8 bits, one for each output channel: along the first axis, or
+// along the last of four where the first is 1, as depthwise.
+struct FilterScales {
+  std::vector<float> values;
+  size_t step = 1;  // integer i has scale values[i / step % channels]
+};
 
-// Integers by the scale of their channel.
-void ScaleFilter(const int8_t* integers, const std::vector<float>& scales, size_t per_channel,
+// False if it is no such constant, or has a zero point.
+bool ReadFilterScales(const TfLiteTensor* filter, FilterScales* scales);
+
+// `count` integers by the scale of their channel.
+void ScaleFilter(const int8_t* integers, const FilterScales& scales, size_t count,
                  float* values);
 
 }  // namespace sparsebnn

@@ -12,15 +12,18 @@ bool ReadDequantizedFilter(const TfLiteContext* context, const TfLiteNode& node,
   const TfLiteTensor* const floats = TensorAt(context, node.outputs->data[0]);
   const TfLiteTensor* const integers = TensorAt(context, node.inputs->data[0]);
   Shape shape, constant_shape;
+  FilterScales scales;
   return ReadFloatShape(floats, &shape) && !IsConstant(*floats) &&
          IsDenseConstant(integers, kTfLiteInt8, &constant_shape) && shape == constant_shape &&
-         FilterScales(integers, shape.dims[0]) != nullptr;
+         ReadFilterScales(integers, &scales);
 }
 
 int DequantizedFilters::Node(int filter) const {
   const int writer = edges_.Writer(filter), reader = edges_.Reader(filter);
   // Nodes run in their order.
-  if (writer < 0 || reader < writer || !edges_.Is(reader, kBuiltinConv2d, 3) ||
+  if (writer < 0 || reader < writer ||
+      !(edges_.Is(reader, kBuiltinConv2d, 3) ||
+        edges_.Is(reader, kBuiltinDepthwiseConv2d, 3)) ||
       edges_.Get(reader).first->inputs->data[1] != filter) {
     return -1;
   }

@@ -1,6 +1,6 @@
 // Filters of float convolutions that the file has in 8 bits:
 //
-//   constant of int8 -> DEQUANTIZE -> CONV_2D's filter
+//   constant of int8 -> DEQUANTIZE -> CONV_2D's or DEPTHWISE_CONV_2D's filter
 //
 // where nobody else reads what is between: filter = scale_o q. The convolution's op takes the constant
 // instead (ReadFilter in op.h). The floats are nowhere but in its kernel, unless the runtime has put the

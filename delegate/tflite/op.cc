@@ -128,13 +128,11 @@ bool ReadFilter(const Operand& operand, const Shape& shape, std::vector<float>* 
     std::memcpy(values->data(), operand.tensor->data, count * sizeof(float));
     return true;
   }
-  const float* const scales = FilterScales(operand.tensor, shape.dims[0]);
-  if (scales == nullptr) {
+  FilterScales scales;
+  if (!ReadFilterScales(operand.tensor, &scales)) {
     return error->Expected("a scale for each output channel", "others", operand.tensor);
   }
-  const size_t channels = static_cast<size_t>(shape.dims[0]);
-  ScaleFilter(static_cast<const int8_t*>(operand.tensor->data), {scales, scales + channels},
-              count / channels, values->data());
+  ScaleFilter(static_cast<const int8_t*>(operand.tensor->data), scales, count, values->data());
   return true;
 }
 

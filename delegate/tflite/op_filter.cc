@@ -15,18 +15,16 @@ class FilterOp : public Op {
         !ExpectConstant(inputs[0], kTfLiteInt8, shape, error)) {
       return false;
     }
-    const float* const scales = FilterScales(inputs[0].tensor, shape.dims[0]);
-    if (scales == nullptr) {
+    if (!ReadFilterScales(inputs[0].tensor, &scales_)) {
       return error->Expected("a scale for each output channel", "others", inputs[0].tensor);
     }
-    scales_.assign(scales, scales + shape.dims[0]);
-    per_channel_ = shape.Rows() * static_cast<size_t>(shape.last()) / scales_.size();
+    count_ = shape.Rows() * static_cast<size_t>(shape.last());
     output->shape = shape;
     return true;
   }
 
   bool Run(const void* input, void* output, Workspace*, ThreadPool*) const override {
-    ScaleFilter(static_cast<const int8_t*>(input), scales_, per_channel_,
+    ScaleFilter(static_cast<const int8_t*>(input), scales_, count_,
                 static_cast<float*>(output));
     return true;
   }
@@ -34,8 +32,8 @@ class FilterOp : public Op {
   std::string Description() const override { return "filter"; }
 
  private:
-  std::vector<float> scales_;
-  size_t per_channel_ = 0;
+  FilterScales scales_;
+  size_t count_ = 0;
 };
 
 }  // namespace

@@ -59,10 +59,14 @@ bool ReadInt8Filter(const TfLiteTensor* filter, Int8ConvolutionOptions* options)
        !ReadPointwise(shape, options->convolution))) {
     return false;
   }
-  const float* const scales = FilterScales(filter, g->channels_out);
-  if (scales == nullptr) return false;
+  FilterScales scales;
+  if (!ReadFilterScales(filter, &scales) ||
+      scales.values.size() != static_cast<size_t>(g->channels_out)) {
+    return false;
+  }
   for (int o = 0; o < g->channels_out; ++o) {
-    const float multiplier = options->image.scale * scales[o] / options->output.scale;
+    const float multiplier =
+        options->image.scale * scales.values[static_cast<size_t>(o)] / options->output.scale;
     if (!(multiplier >= kMinMultiplier && multiplier < kMaxMultiplier)) return false;
     options->multipliers.push_back(multiplier);
   }

@@ -89,7 +89,8 @@ std::unique_ptr<Op> MakePointwise(const TfLiteContext* context, const TfLiteNode
                                   const DequantizedFilters& filters) {
   TfLiteConvParams params;
   Shape shapes[4];
-  if (!ReadConvolution(context, node, registration, filters, &params, shapes) ||
+  if (registration.builtin_code != kBuiltinConv2d ||
+      !ReadConvolution(context, node, registration, filters, &params, shapes) ||
       !ReadPointwise(shapes[1], params) || shapes[1].dims[0] % kChannelsOut != 0 ||
       shapes[0].last() != shapes[1].last() ||
       shapes[0].dims[1] * static_cast<int64_t>(shapes[0].dims[2]) < kMinOutputs) {

@@ -1,4 +1,4 @@
-// CONV_2D with few input channels.
+// CONV_2D with few input channels, and DEPTHWISE_CONV_2D with many outputs for each.
 #include <utility>
 
 #include "float_node.h"
@@ -9,6 +9,15 @@
 
 namespace sparsebnn {
 namespace {
+
+// [taps, channels] as [channels, taps].
+std::vector<float> ChannelsFirst(const std::vector<float>& filter, size_t channels) {
+  const size_t taps = filter.size() / channels;
+  std::vector<float> turned(filter.size());
+  for (size_t i = 0; i < filter.size(); ++i)
+    turned[i % channels * taps + i / channels] = filter[i];
+  return turned;
+}
 
 class StemOp : public Op {
  public:
@@ -53,7 +62,9 @@ class StemOp : public Op {
                             threads);
   }
 
-  std::string Description() const override { return std::string("stem ") + IsaName(isa_); }
+  std::string Description() const override {
+    return std::string(geometry_.groups > 1 ? "stem depthwise " : "stem ") + IsaName(isa_);
+  }
 
  private:
   bool IsPrepared(const Shape& image) const { return stem_ != nullptr && image_ == image; }
@@ -67,6 +78,7 @@ class StemOp : public Op {
         !ReadConstant(inputs[2], g.channels_out, &bias, error)) {
       return false;
     }
+    if (g.groups > 1) filter = ChannelsFirst(filter, static_cast<size_t>(g.channels_out));
     float minimum, maximum;
     ActivationBounds(params_.activation, &minimum, &maximum);
     isa_ = settings.isa;
@@ -90,8 +102,10 @@ std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& nod
   TfLiteConvParams params;
   Shape shapes[4];
   StemGeometry g;
-  if (!ReadConvolution(context, node, registration, filters, &params, shapes) ||
-      !ReadStemFilter(shapes[1], params, &g)) {
+  if (!ReadConvolution(context, node, registration, filters, &params, shapes)) return nullptr;
+  const bool depthwise = registration.builtin_code == kBuiltinDepthwiseConv2d;
+  if (depthwise ? !ReadDepthwiseFilter(shapes[1], shapes[0].last(), params, &g)
+                : !ReadStemFilter(shapes[1], params, &g)) {
     return nullptr;
   }
   StemGeometry image = g;

@@ -24,8 +24,8 @@ std::unique_ptr<Op> MakeCodebookBconv2d(const void* options, size_t options_size
 class DequantizedFilters;
 struct Int8ConvolutionNodes;
 
-// CONV_2D of float32 with few input channels, as a network begins with (kernels/stem/stem.h). Null
-// for every node that is not one; reads what the file says. Where the filter is one of `filters`, the
+// CONV_2D of float32 with few input channels, as a network begins with, or DEPTHWISE_CONV_2D with at least
+// 8 outputs for each (kernels/stem/stem.h). Null for every node that is not one; reads what the file says. Where the filter is one of `filters`, the
 // op's second input is to be the constant that it is made of.
 std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& node,
                              const TfLiteRegistration& registration,

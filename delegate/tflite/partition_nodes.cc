@@ -6,6 +6,7 @@
 #include "kernels/base/decimal.h"
 #include "ops.h"
 #include "partition.h"
+#include "window_node.h"
 
 namespace sparsebnn {
 namespace {
@@ -66,7 +67,7 @@ bool Partition::ReadNode(TfLiteContext* context, int node_index,
   } else if ((read.op = MakeFilter(context, *node, *registration)) != nullptr) {
     read.name = "DEQUANTIZE";
   } else if ((read.op = MakeStem(context, *node, *registration, filters)) != nullptr) {
-    read.name = "CONV_2D";
+    read.name = registration->builtin_code == kBuiltinConv2d ? "CONV_2D" : "DEPTHWISE_CONV_2D";
   } else if ((read.op = MakeFloatPool(context, *node, *registration)) != nullptr) {
     read.name = "MAX_POOL_2D";
   } else if ((read.op = MakeAveragePool(context, *node, *registration)) != nullptr) {

@@ -84,6 +84,17 @@ struct TfLiteConvParams {
   int dilation_height_factor;
 };
 
+// The options of DEPTHWISE_CONV_2D, as far as they are used.
+struct TfLiteDepthwiseConvParams {
+  int padding;
+  int stride_width;
+  int stride_height;
+  int depth_multiplier;
+  int activation;
+  int dilation_width_factor;
+  int dilation_height_factor;
+};
+
 // The options of MAX_POOL_2D, as far as they are used.
 struct TfLitePoolParams {
   int padding;

@@ -21,6 +21,24 @@ constexpr int kMaxPointwiseChannels = 4096;
 
 bool IsBetween(int first, int value, int last) { return value >= first && value <= last; }
 
+bool AreStemOptions(const TfLiteConvParams& params) {
+  float minimum, maximum;
+  return IsBetween(1, params.padding, 2) && IsBetween(1, params.stride_height, kMaxStride) &&
+         IsBetween(1, params.stride_width, kMaxStride) && params.dilation_height_factor == 1 &&
+         params.dilation_width_factor == 1 &&
+         ActivationBounds(params.activation, &minimum, &maximum);
+}
+
+// What is the same for all stems. `filter` has four axes.
+bool ReadWindow(const Shape& filter, const TfLiteConvParams& params, StemGeometry* g) {
+  g->filter_height = filter.dims[1];
+  g->filter_width = filter.dims[2];
+  g->stride_height = params.stride_height;
+  g->stride_width = params.stride_width;
+  return std::max(g->filter_height, g->filter_width) <= kMaxFilter &&
+         g->stride_height <= g->filter_height && g->stride_width <= g->filter_width;
+}
+
 // As TFLite's options have it.
 Padding PaddingOf(int padding) { return padding == 1 ? Padding::kSame : Padding::kValid; }
 
@@ -65,7 +83,9 @@ bool IsBuiltin(const TfLiteNode& node, const TfLiteRegistration& registration, i
 bool ReadConvolution(const TfLiteContext* context, const TfLiteNode& node,
                      const TfLiteRegistration& registration, const DequantizedFilters& filters,
                      TfLiteConvParams* params, Shape shapes[4]) {
-  if (!IsBuiltin(node, registration, kBuiltinConv2d, 3) || !ReadStemOptions(node, params)) {
+  const bool depthwise = ReadDepthwiseOptions(node, registration, params);
+  if (!depthwise &&
+      !(IsBuiltin(node, registration, kBuiltinConv2d, 3) && ReadStemOptions(node, params))) {
     return false;
   }
   const int* const inputs = node.inputs->data;
@@ -78,31 +98,44 @@ bool ReadConvolution(const TfLiteContext* context, const TfLiteNode& node,
                          integers < 0 ? kTfLiteFloat32 : kTfLiteInt8, &shapes[1]) &&
          IsDenseConstant(TensorAt(context, inputs[2]), kTfLiteFloat32, &shapes[2]) &&
          shapes[0].rank == 4 && shapes[1].rank == 4 && shapes[2].rank == 1 &&
-         shapes[2].dims[0] == shapes[1].dims[0];
+         shapes[2].dims[0] == shapes[1].dims[depthwise ? 3 : 0];
 }
 
 bool ReadStemOptions(const TfLiteNode& node, TfLiteConvParams* params) {
   if (node.builtin_data == nullptr) return false;
   std::memcpy(params, node.builtin_data, sizeof *params);
-  float minimum, maximum;
-  return IsBetween(1, params->padding, 2) && IsBetween(1, params->stride_height, kMaxStride) &&
-         IsBetween(1, params->stride_width, kMaxStride) &&
-         params->dilation_height_factor == 1 && params->dilation_width_factor == 1 &&
-         ActivationBounds(params->activation, &minimum, &maximum);
+  return AreStemOptions(*params);
+}
+
+bool ReadDepthwiseOptions(const TfLiteNode& node, const TfLiteRegistration& registration,
+                          TfLiteConvParams* params) {
+  if (!IsBuiltin(node, registration, kBuiltinDepthwiseConv2d, 3) ||
+      node.builtin_data == nullptr) {
+    return false;
+  }
+  TfLiteDepthwiseConvParams own;
+  std::memcpy(&own, node.builtin_data, sizeof own);
+  // The multiplier follows from the shapes.
+  *params = {own.padding,    own.stride_width,          own.stride_height,
+             own.activation, own.dilation_width_factor, own.dilation_height_factor};
+  return AreStemOptions(*params);
 }
 
 bool ReadStemFilter(const Shape& filter, const TfLiteConvParams& params, StemGeometry* g) {
   if (filter.rank != 4) return false;
   g->channels_out = filter.dims[0];
-  g->filter_height = filter.dims[1];
-  g->filter_width = filter.dims[2];
   g->channels_in = filter.dims[3];
-  g->stride_height = params.stride_height;
-  g->stride_width = params.stride_width;
-  return HasStemChannels(g->channels_in) &&
-         IsBetween(kMinChannelsOut, g->channels_out, kMaxExtent) &&
-         std::max(g->filter_height, g->filter_width) <= kMaxFilter &&
-         g->stride_height <= g->filter_height && g->stride_width <= g->filter_width;
+  return ReadWindow(filter, params, g) && HasStemChannels(g->channels_in) &&
+         IsBetween(kMinChannelsOut, g->channels_out, kMaxExtent);
+}
+
+bool ReadDepthwiseFilter(const Shape& filter, int channels_in, const TfLiteConvParams& params,
+                         StemGeometry* g) {
+  if (filter.rank != 4 || filter.dims[0] != 1) return false;
+  g->channels_out = filter.dims[3];
+  g->groups = g->channels_in = channels_in;
+  return ReadWindow(filter, params, g) && channels_in > 1 && g->channels_out <= kMaxExtent &&
+         g->channels_out % channels_in == 0 && g->channels_out / channels_in >= kMinChannelsOut;
 }
 
 bool HasStemChannels(int channels_in) { return channels_in <= kMaxChannelsIn; }
@@ -113,7 +146,9 @@ bool ReadStemImage(const Shape& image, const TfLiteConvParams& params, StemGeome
 }
 
 Shape StemFilterShape(const StemGeometry& g) {
-  return ShapeOf4(g.channels_out, g.filter_height, g.filter_width, g.channels_in);
+  return g.groups > 1
+             ? ShapeOf4(1, g.filter_height, g.filter_width, g.channels_out)
+             : ShapeOf4(g.channels_out, g.filter_height, g.filter_width, g.channels_in);
 }
 
 Shape StemOutputShape(const StemGeometry& g) {

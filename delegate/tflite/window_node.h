@@ -1,6 +1,6 @@
 // What the nodes of TFLite's own with a sliding window have in common: CONV_2D of few input channels,
-// as networks begin with, or of 1x1, MAX_POOL_2D and AVERAGE_POOL_2D. Everything comes from the file
-// and is checked here.
+// as networks begin with, or of 1x1, DEPTHWISE_CONV_2D, MAX_POOL_2D and AVERAGE_POOL_2D. Everything
+// comes from the file and is checked here.
 #ifndef SPARSEBNN_TFLITE_WINDOW_NODE_H_
 #define SPARSEBNN_TFLITE_WINDOW_NODE_H_
 
@@ -20,6 +20,7 @@ namespace sparsebnn {
 
 constexpr int32_t kBuiltinAveragePool2d = 1;
 constexpr int32_t kBuiltinConv2d = 3;
+constexpr int32_t kBuiltinDepthwiseConv2d = 4;
 constexpr int32_t kBuiltinDequantize = 6;
 constexpr int32_t kBuiltinMaxPool2d = 17;
 constexpr int32_t kBuiltinQuantize = 114;
@@ -34,9 +35,14 @@ bool IsBuiltin(const TfLiteNode& node, const TfLiteRegistration& registration, i
 constexpr int kMinOutputs = 8;
 constexpr int kMinChannelsOut = 8;
 
-// A CONV_2D of float32: its options, and the shapes of image, filter, bias and output. False for any
-// other node, and if filter or bias are no constants, or not all there; a filter may be one of
-// `filters`.
+// A DEPTHWISE_CONV_2D's options, as those of a CONV_2D. False for any other node, and if they are not
+// those of a stem.
+bool ReadDepthwiseOptions(const TfLiteNode& node, const TfLiteRegistration& registration,
+                          TfLiteConvParams* params);
+
+// A CONV_2D or DEPTHWISE_CONV_2D of float32: its options, and the shapes of image, filter, bias and
+// output. False for any other node, and if filter or bias are no constants, or not all there; a
+// filter may be one of `filters`.
 bool ReadConvolution(const TfLiteContext* context, const TfLiteNode& node,
                      const TfLiteRegistration& registration, const DequantizedFilters& filters,
                      TfLiteConvParams* params, Shape shapes[4]);
@@ -45,11 +51,14 @@ bool ReadConvolution(const TfLiteContext* context, const TfLiteNode& node,
 // or they are not those of a stem.
 bool ReadStemOptions(const TfLiteNode& node, TfLiteConvParams* params);
 bool ReadStemFilter(const Shape& filter, const TfLiteConvParams& params, StemGeometry* g);
+// Likewise of the filter [1, height, width, channels_out] of a DEPTHWISE_CONV_2D.
+bool ReadDepthwiseFilter(const Shape& filter, int channels_in, const TfLiteConvParams& params,
+                         StemGeometry* g);
 // Whether a network begins with so few: of other convolutions only those of 1x1 are run.
 bool HasStemChannels(int channels_in);
 // The rest of it. False if the filter does not fit into the image, or either is too large.
 bool ReadStemImage(const Shape& image, const TfLiteConvParams& params, StemGeometry* g);
-// [channels_out, filter_height, filter_width, channels_in], and of what comes out.
+// As the file has it, and of what comes out.
 Shape StemFilterShape(const StemGeometry& g);
 Shape StemOutputShape(const StemGeometry& g);
 

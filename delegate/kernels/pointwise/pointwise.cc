@@ -68,7 +68,8 @@ bool Pointwise::RunBlocks(const float* input, const AveragePool* pool, size_t pi
     }
     float* const to = output != nullptr ? output + first * out : scratch + inputs;
     const int rows = static_cast<int>(count);
-    tile_.run({&from, 1, in, in, weights_.data(), minimum_, maximum_, to, rows, channels_out_});
+    tile_.run(
+        {&from, 1, in, in, weights_.data(), minimum_, maximum_, to, rows, channels_out_, 1});
     if (output == nullptr) epilogue->Run({to, out, first, rows, 0, channels_out_});
   };
   const size_t scratch_floats = inputs + (output == nullptr ? block * out : 0);

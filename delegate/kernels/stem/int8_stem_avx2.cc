@@ -45,7 +45,7 @@ struct Tile {
     const bool whole = place.channels >= 8 * kVectors && place.pixels >= kPixels;
 #pragma GCC unroll 6
     for (int p = 0; p < kPixels; ++p) {
-      float* const to = whole ? place.output + p * row.channels : values[p];
+      float* const to = whole ? place.output + p * row.pitch() : values[p];
       for (int v = 0; v < kVectors; ++v) {
         __m256 y_f32x8 = _mm256_mul_ps(_mm256_cvtepi32_ps(acc_i32x8[p][v]),
                                        _mm256_loadu_ps(multipliers + 8 * v));

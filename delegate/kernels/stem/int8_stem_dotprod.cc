@@ -67,7 +67,7 @@ struct Tile {
     const bool whole = place.channels >= 4 * kVectors && place.pixels >= kPixels;
 #pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p) {
-      float* const to = whole ? place.output + p * row.channels : values[p];
+      float* const to = whole ? place.output + p * row.pitch() : values[p];
       for (int v = 0; v < kVectors; ++v) {
         vst1q_f32(to + 4 * v, outputs.Of(acc_s32x4[p][v], multiplier_f32x4[v]));
       }

@@ -61,7 +61,7 @@ struct Tile {
     for (int p = 0; p < kPixels; ++p) {
       const int32x4_t sum_s32x4 = vpaddq_s32(vpaddq_s32(acc_s32x4[p][0], acc_s32x4[p][1]),
                                              vpaddq_s32(acc_s32x4[p][2], acc_s32x4[p][3]));
-      vst1q_f32(whole ? place.output + p * row.channels : values[p],
+      vst1q_f32(whole ? place.output + p * row.pitch() : values[p],
                 outputs.Of(vaddq_s32(sum_s32x4, bias_s32x4), multiplier_f32x4));
     }
     if (!whole) StorePart(values, row, place);

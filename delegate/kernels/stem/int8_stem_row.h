@@ -28,6 +28,7 @@ struct Int8StemRow {
   float* output;           // [pixels, channels]
   int pixels, channels;
 
+  int pitch() const { return channels; }
   // Bytes, with bias and multiplier.
   size_t channel_weights() const { return sizeof(int32_t) + sizeof(float) + step; }
 };

@@ -40,7 +40,7 @@ struct Tile {
     const bool whole = place.channels >= 16 * kVectors && place.pixels >= kPixels;
 #pragma GCC unroll 14
     for (int p = 0; p < kPixels; ++p) {
-      float* const to = whole ? place.output + p * row.channels : values[p];
+      float* const to = whole ? place.output + p * row.pitch() : values[p];
       for (int v = 0; v < kVectors; ++v) {
         __m512 y_f32x16 =
             _mm512_mul_ps(_mm512_cvtepi32_ps(acc_i32x16[p][v]), multiplier_f32x16[v]);

@@ -58,11 +58,18 @@ std::vector<float> PackStemWeights(int channels, int depth, int lanes, const flo
 Stem::Stem(const StemGeometry& geometry, const float* filter, const float* bias, float minimum,
            float maximum, Isa isa)
     : geometry_(geometry),
-      tile_(StemTileFor(isa, geometry.channels_out)),
+      tile_(StemTileFor(isa, geometry.channels_out / geometry.groups)),
       minimum_(minimum),
-      maximum_(maximum),
-      weights_(PackStemWeights(geometry.channels_out, geometry.filter_height * geometry.run(),
-                               tile_.lanes, filter, bias)) {}
+      maximum_(maximum) {
+  const int depth = geometry.filter_height * geometry.run();
+  const int channels = geometry.channels_out / geometry.groups;
+  for (int first = 0; first < geometry.channels_out; first += channels) {
+    const std::vector<float> packed = PackStemWeights(
+        channels, depth, tile_.lanes,
+        filter + static_cast<size_t>(first) * static_cast<size_t>(depth), bias + first);
+    weights_.insert(weights_.end(), packed.begin(), packed.end());
+  }
+}
 
 // The ring and a row of outputs.
 size_t Stem::WorkspaceBytes(const StemGeometry& g) {
@@ -91,23 +98,31 @@ class Stem::Rows {
         g_(stem.geometry_),
         input_(input),
         ring_(g_, RowFloats(g_), reinterpret_cast<float*>(scratch)),
-        row_{nullptr,
+        rows_(static_cast<size_t>(g_.filter_height)),
+        row_{rows_.data(),
              static_cast<size_t>(g_.filter_height),
              static_cast<size_t>(g_.run()),
              static_cast<size_t>(g_.step()),
-             stem.weights_.data(),
+             nullptr,
              stem.minimum_,
              stem.maximum_,
              nullptr,
              g_.output_width,
-             g_.channels_out} {}
+             g_.channels_out / g_.groups,
+             g_.groups} {}
 
   void Make(size_t b, int y, float* output) {
     const float* const image =
         input_ + b * static_cast<size_t>(g_.input_height) * g_.image_row();
-    row_.rows = ring_.Rows(b, y, [&](int from, float* to) { stem_.CopyRow(image, from, to); });
-    row_.output = output;
-    stem_.tile_.run(row_);
+    const float* const* const rows =
+        ring_.Rows(b, y, [&](int from, float* to) { stem_.CopyRow(image, from, to); });
+    const size_t weights = stem_.weights_.size() / static_cast<size_t>(g_.groups);
+    for (size_t group = 0; group < static_cast<size_t>(g_.groups); ++group) {
+      for (size_t ky = 0; ky < rows_.size(); ++ky) rows_[ky] = rows[ky] + group;
+      row_.weights = stem_.weights_.data() + group * weights;
+      row_.output = output + group * static_cast<size_t>(row_.channels);
+      stem_.tile_.run(row_);
+    }
   }
 
  private:
@@ -115,6 +130,7 @@ class Stem::Rows {
   const StemGeometry& g_;
   const float* const input_;
   StemRing<float> ring_;
+  std::vector<const float*> rows_;
   StemRow row_;
 };
 

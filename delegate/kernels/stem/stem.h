@@ -1,5 +1,5 @@
-// A network's first layer: a float 2-D convolution of few input channels, prepared once for its
-// filter and run many times.
+// A network's first layers: a float 2-D convolution of few input channels, or one of one input channel
+// for each output channel (depthwise), prepared once for its filter and run many times.
 //
 //   acc = bias[o]
 //   for each ky, kx, c in this order:
@@ -10,14 +10,17 @@
 // One chain of fused operations for each output, as in XNNPACK's kernels on machines that have
 // them: the results are the same bits. Only for such instruction sets.
 //
+// Depthwise, output channel o reads c = o / (channels_out / channels_in) only.
+//
 // A general kernel takes the channels of one tap at a time, three of them for an image. Here the
 // filter_width * channels_in floats that one filter row covers are one run: they are adjacent in
 // the image. Rows of the image are copied into a ring of filter_height rows with their padding, so
-// that no output is a special case.
+// that no output is a special case. A depthwise convolution is channels_in of them side by side, of one
+// channel each.
 //
 // Operand layouts:
 //   input   float [batch, input_height, input_width, channels_in]
-//   filter  float [channels_out, filter_height, filter_width, channels_in]
+//   filter  float [channels_out, filter_height, filter_width, channels_in], or 1 depthwise
 //   output  float [batch, output_height, output_width, channels_out]
 #ifndef SPARSEBNN_KERNELS_STEM_STEM_H_
 #define SPARSEBNN_KERNELS_STEM_STEM_H_

@@ -21,10 +21,10 @@ struct Tile {
     const size_t step = row.step;
     for (size_t ky = 0; ky < row.filter_height; ++ky) {
       const float* x = row.rows[ky] + place.offset;
-      for (size_t k = 0; k < row.run; ++k, ++x, w += 8 * kVectors) {
+      for (size_t k = 0; k < row.run; ++k, x += row.groups, w += 8 * kVectors) {
         __m256 w_f32x8[kVectors];
         for (int v = 0; v < kVectors; ++v) w_f32x8[v] = _mm256_loadu_ps(w + 8 * v);
-#pragma GCC unroll 6
+#pragma GCC unroll 12
         for (int p = 0; p < kPixels; ++p) {
           const __m256 x_f32x8 = _mm256_broadcast_ss(x + static_cast<size_t>(p) * step);
           for (int v = 0; v < kVectors; ++v) {
@@ -36,9 +36,9 @@ struct Tile {
     const __m256 minimum = _mm256_set1_ps(row.minimum), maximum = _mm256_set1_ps(row.maximum);
     float values[kPixels][8 * kVectors];
     const bool whole = place.channels >= 8 * kVectors && place.pixels >= kPixels;
-#pragma GCC unroll 6
+#pragma GCC unroll 12
     for (int p = 0; p < kPixels; ++p) {
-      float* const to = whole ? place.output + p * row.channels : values[p];
+      float* const to = whole ? place.output + p * row.pitch() : values[p];
       for (int v = 0; v < kVectors; ++v) {
         // In this order of operands a NaN stays one.
         _mm256_storeu_ps(to + 8 * v,
@@ -51,6 +51,6 @@ struct Tile {
 
 }  // namespace
 
-void RunStemRow__avx2(const StemRow& row) { RunStemRow<Tile, 8, 6, 4, 2>(row); }
+void RunStemRow__avx2(const StemRow& row) { RunStemRow<Tile, 8, 6, 4, 2, 12>(row); }
 
 }  // namespace sparsebnn

@@ -21,7 +21,7 @@ struct Tile {
     const size_t step = row.step;
     for (size_t ky = 0; ky < row.filter_height; ++ky) {
       const float* x = row.rows[ky] + place.offset;
-      for (size_t k = 0; k < row.run; ++k, ++x, w += 16 * kVectors) {
+      for (size_t k = 0; k < row.run; ++k, x += row.groups, w += 16 * kVectors) {
         __m512 w_f32x16[kVectors];
         for (int v = 0; v < kVectors; ++v) w_f32x16[v] = _mm512_loadu_ps(w + 16 * v);
 #pragma GCC unroll 14
@@ -38,7 +38,7 @@ struct Tile {
     const bool whole = place.channels >= 16 * kVectors && place.pixels >= kPixels;
 #pragma GCC unroll 14
     for (int p = 0; p < kPixels; ++p) {
-      float* const to = whole ? place.output + p * row.channels : values[p];
+      float* const to = whole ? place.output + p * row.pitch() : values[p];
       for (int v = 0; v < kVectors; ++v) {
         // In this order of operands a NaN stays one.
         _mm512_storeu_ps(to + 16 * v,

@@ -13,9 +13,11 @@ struct StemGeometry {
   int filter_height = 0, filter_width = 0;
   int stride_height = 1, stride_width = 1;
   int padding_top = 0, padding_left = 0;
+  // Or channels_in: then each output channel reads one of them, which is depthwise.
+  int groups = 1;
 
-  // Values of a row of the image: that a filter row covers, and from one output to the next.
-  int run() const { return filter_width * channels_in; }
+  // Values of a row of the image: that a filter row reads, and from one output to the next.
+  int run() const { return filter_width * (channels_in / groups); }
   int step() const { return stride_width * channels_in; }
   // Values of a row of the image, and of a row of outputs.
   size_t image_row() const {
@@ -30,7 +32,8 @@ struct StemGeometry {
     return static_cast<size_t>(padding_left) * static_cast<size_t>(channels_in);
   }
   size_t padded_row(size_t outputs) const {
-    return (outputs - 1) * static_cast<size_t>(step()) + static_cast<size_t>(run());
+    return (outputs - 1) * static_cast<size_t>(step()) +
+           static_cast<size_t>(filter_width) * static_cast<size_t>(channels_in);
   }
 };
 

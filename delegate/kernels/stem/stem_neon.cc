@@ -39,7 +39,7 @@ struct Tile {
       const float* x = row.rows[ky] + place.offset;
       Inputs x_f32x4;
       size_t k = row.run;
-      for (; k >= 4; k -= 4, x += 4, w += 16 * kVectors) {
+      for (; k >= 4 && row.groups == 1; k -= 4, x += 4, w += 16 * kVectors) {
 #pragma GCC unroll 8
         for (int p = 0; p < kPixels; ++p) {
           x_f32x4[p] = vld1q_f32(x + static_cast<size_t>(p) * step);
@@ -49,7 +49,7 @@ struct Tile {
         MultiplyAdd<2>(w, x_f32x4, acc_f32x4);
         MultiplyAdd<3>(w, x_f32x4, acc_f32x4);
       }
-      for (; k > 0; --k, ++x, w += 4 * kVectors) {
+      for (; k > 0; --k, x += row.groups, w += 4 * kVectors) {
 #pragma GCC unroll 8
         for (int p = 0; p < kPixels; ++p) {
           x_f32x4[p] = vld1q_dup_f32(x + static_cast<size_t>(p) * step);
@@ -62,7 +62,7 @@ struct Tile {
     const bool whole = place.channels >= 4 * kVectors && place.pixels >= kPixels;
 #pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p) {
-      float* const to = whole ? place.output + p * row.channels : values[p];
+      float* const to = whole ? place.output + p * row.pitch() : values[p];
       for (int v = 0; v < kVectors; ++v) {
         vst1q_f32(to + 4 * v, vminq_f32(vmaxq_f32(acc_f32x4[p][v], minimum), maximum));
       }

@@ -15,15 +15,18 @@ constexpr int kMaxStemPixels = 14;
 
 struct StemRow {
   using Weight = float;
-  const float* const* rows;  // filter_height rows of input, padded: output x begins at x * step
+  // filter_height rows of input, padded: output x begins at x * step, and takes `run` values, `groups`
+  // from each to the next.
+  const float* const* rows;
   size_t filter_height, run, step;
   // For each vector of channels, filled up with zeros: bias, then [filter_height, run]; two
   // vectors that a tile takes together lie together, [filter_height, run, 2].
   const float* weights;
   float minimum, maximum;
-  float* output;  // [pixels, channels]
-  int pixels, channels;
+  float* output;  // of pixel x at x * pitch()
+  int pixels, channels, groups;
 
+  int pitch() const { return channels * groups; }
   // With the bias.
   size_t channel_weights() const { return filter_height * run + 1; }
 };

@@ -35,7 +35,7 @@ void StorePart(const float (&values)[kPixels][kFloats], const Row& row,
                const TilePlace<Row>& place) {
   const size_t bytes = static_cast<size_t>(std::min(kFloats, place.channels)) * sizeof(float);
   for (int p = 0; p < std::min(kPixels, place.pixels); ++p) {
-    std::memcpy(place.output + p * row.channels, values[p], bytes);
+    std::memcpy(place.output + p * row.pitch(), values[p], bytes);
   }
 }
 
@@ -50,7 +50,7 @@ void RunBlock(const Row& row, TilePlace<Row> place) {
     if (place.pixels > kHalf) {
       Tile<kMost, kVectors>::Run(row, place);
       x += kMost;
-      place.output += kMost * row.channels;
+      place.output += kMost * row.pitch();
     } else if (place.pixels > kLeast) {
       Tile<kHalf, kVectors>::Run(row, place);
       return;
@@ -61,8 +61,9 @@ void RunBlock(const Row& row, TilePlace<Row> place) {
   }
 }
 
+// `kMostOfOne`: as kMost, of one vector of channels, for which there are more registers.
 template <template <int, int> class Tile, int kLanes, int kMost, int kHalf, int kLeast,
-          typename Row>
+          int kMostOfOne = kMost, typename Row>
 void RunStemRow(const Row& row) {
   TilePlace<Row> place = {row.weights, 0, row.output, 0, row.channels};
   while (place.channels > 0) {
@@ -70,7 +71,7 @@ void RunStemRow(const Row& row) {
     if (two) {
       RunBlock<Tile, 2, kMost, kHalf, kLeast>(row, place);
     } else {
-      RunBlock<Tile, 1, kMost, kHalf, kLeast>(row, place);
+      RunBlock<Tile, 1, kMostOfOne, kHalf, kLeast>(row, place);
     }
     const int channels = two ? 2 * kLanes : kLanes;
     place.weights += row.channel_weights() * static_cast<size_t>(channels);
