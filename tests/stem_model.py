@@ -19,10 +19,20 @@ class Stem:
         shape: of the input.
         filters: output channels, height and width.
         pool: side and stride of the pool's window.
+        depthwise: each output channel reads one input channel, by a DEPTHWISE_CONV_2D.
     """
 
     def __init__(
-        self, shape, filters, *, stride=(1, 1), padding=SAME, activation=0, seed=0, pool=None
+        self,
+        shape,
+        filters,
+        *,
+        stride=(1, 1),
+        padding=SAME,
+        activation=0,
+        seed=0,
+        pool=None,
+        depthwise=False,
     ) -> None:
         rng = np.random.default_rng(seed)
         self.model, self.shape, self.stride, self.padding = (
@@ -31,7 +41,9 @@ class Stem:
             stride,
             padding,
         )
-        self.kernel = rng.normal(0, 1, (*filters, shape[-1])).astype(np.float32)
+        self.depthwise, (self.channels, *window) = depthwise, filters
+        whole = (1, *window, self.channels) if depthwise else (*filters, shape[-1])
+        self.kernel = rng.normal(0, 1, whole).astype(np.float32)
         self.bias = rng.normal(0, 1, filters[0]).astype(np.float32)
         self.activation, self.pool = activation, pool
         self.options: dict[str, Any] = {"dilation_h_factor": 1, "dilation_w_factor": 1}
@@ -40,7 +52,7 @@ class Stem:
         batch, *image, _ = self.shape
         outside = [0, 0] if self.padding == SAME else [n - 1 for n in self.kernel.shape[1:3]]
         sizes = zip(image, outside, self.stride, strict=True)
-        return batch, *(-(-(n - less) // s) for n, less, s in sizes), len(self.kernel)
+        return batch, *(-(-(n - less) // s) for n, less, s in sizes), self.channels
 
     def bytes(self) -> bytes:
         model = self.model
@@ -51,8 +63,12 @@ class Stem:
             image = [-(-n // self.pool[1]) for n in image]
         signs = (batch, *image, -(-channels // 32))
         bits = model.activation(signs, "int32")
+        name, kind = "CONV_2D", "Conv2DOptions"
+        if self.depthwise:
+            name, kind = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions"
+            self.options["depth_multiplier"] = self.channels // self.shape[-1]
         options = Table(
-            "Conv2DOptions",
+            kind,
             padding=self.padding,
             stride_h=self.stride[0],
             stride_w=self.stride[1],
@@ -60,7 +76,7 @@ class Stem:
             **self.options,
         )
         constants = [model.constant(self.kernel), model.constant(self.bias)]
-        model.operator("CONV_2D", [x, *constants], [y], options)
+        model.operator(name, [x, *constants], [y], options)
         if self.pool is not None:
             side, stride = self.pool
             options = Table(
@@ -93,7 +109,7 @@ def same_as_xnnpack(
     interpreter = runner.interpreter(flat, delegate, xnnpack=True)  # or its profile would go
     ours: list[np.ndarray] = runner.run_on(interpreter, x)
     nodes = [n for p in runner.profile(delegate)["partitions"] for n in p["nodes"]]
-    assert sum(n["op"] == "CONV_2D" for n in nodes) == claimed
+    assert sum(n["op"] in ("CONV_2D", "DEPTHWISE_CONV_2D") for n in nodes) == claimed
     for our, their in zip(ours, theirs, strict=True):
         assert_same_bits(our, their)
     return ours

@@ -94,8 +94,8 @@ class FuzzModel {
   }
 
  private:
-  static constexpr int32_t kAveragePool2d = 1, kConv2d = 3, kDequantize = 6, kMaxPool2d = 17,
-                           kQuantize = 114;
+  static constexpr int32_t kAveragePool2d = 1, kConv2d = 3, kDepthwiseConv2d = 4,
+                           kDequantize = 6, kMaxPool2d = 17, kQuantize = 114;
 
   static int Words(int channels) { return (channels + 31) / 32; }
 
@@ -146,6 +146,7 @@ class FuzzModel {
     if (kind >= 235) return AddAveragePool();
     if (kind >= 225) return AddPointwise();
     if (kind >= 215) return AddInt8Pointwise();
+    if (kind >= 205) return AddDepthwise();
     AddElementwise();
   }
 
@@ -173,6 +174,23 @@ class FuzzModel {
     AddBuiltin(kConv2d, inputs, runtime_.AddTensor(kTfLiteFloat32, shape_), params);
   }
 
+  void AddDepthwise() {
+    const int height = b_.Int(1, 3), width = b_.Int(1, 3);
+    const uint8_t kind = b_.Byte();
+    const int channels_in = channels_;
+    channels_ *= kind < 240 ? b_.Int(1, 1 + 100 / channels_in) : 1;
+    const TfLiteDepthwiseConvParams params = {
+        b_.Int(1, 2), b_.Int(1, 3), b_.Int(1, 3), channels_ / channels_in, b_.Int(0, 3), 1, 1};
+    const int filter = AddFloatFilter({1, height, width, channels_}, height * width * channels_,
+                                      kind >= 200 && kind < 240);
+    const int bias = runtime_.AddConstant(
+        kTfLiteFloat32, {channels_}, b_.Noise(sizeof(float) * static_cast<size_t>(channels_)));
+    const std::vector<int> inputs = {last_, filter, bias};
+    SlideOver(params.padding, height, width, params.stride_height, params.stride_width);
+    shape_[3] = channels_;
+    AddBuiltin(kDepthwiseConv2d, inputs, runtime_.AddTensor(kTfLiteFloat32, shape_), params);
+  }
+
   // Of float32, or what a DEQUANTIZE makes of int8.
   int AddFloatFilter(const std::vector<int>& dims, int count, bool dequantized) {
     const size_t values = static_cast<size_t>(count);
@@ -180,9 +198,10 @@ class FuzzModel {
       return runtime_.AddConstant(kTfLiteFloat32, dims, b_.Noise(sizeof(float) * values));
     }
     const int constant = runtime_.AddConstant(kTfLiteInt8, dims, b_.Noise(values));
-    const size_t channels = static_cast<size_t>(dims[0]);
-    runtime_.Quantize(constant, std::vector<float>(channels, 0.01f),
-                      std::vector<int>(channels));
+    const bool depthwise = dims[0] == 1;
+    const size_t channels = static_cast<size_t>(dims[depthwise ? 3 : 0]);
+    runtime_.Quantize(constant, std::vector<float>(channels, 0.01f), std::vector<int>(channels),
+                      depthwise ? 3 : 0);
     const int filter = runtime_.AddTensor(kTfLiteFloat32, dims);
     nodes_.push_back({nullptr, {constant}, {filter}, {}, {0}, kDequantize});
     return filter;

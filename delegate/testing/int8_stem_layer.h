@@ -87,7 +87,7 @@ struct Int8StemLayer {
     return StemOutputs(g, [&](int b, int y, int x, int o) {
       const int depth = g.filter_height * g.run();
       uint32_t sum = static_cast<uint32_t>(bias[static_cast<size_t>(o)]);
-      ForEachTap(g, b, y, x, [&](int k, int place) {
+      ForEachTap(g, b, y, x, 0, [&](int k, int place) {
         sum += static_cast<uint32_t>(filter[static_cast<size_t>(o * depth + k)] *
                                      (Sample(place) - image.zero_point));
       });

@@ -36,25 +36,27 @@ inline StemGeometry DrawStemGeometry(std::mt19937* random) {
 
 inline std::string Describe(const StemGeometry& g) {
   char text[160];
-  std::snprintf(text, sizeof text, "%dx%dx%d to %d, filter %dx%d, stride %dx%d", g.input_height,
-                g.input_width, g.channels_in, g.channels_out, g.filter_height, g.filter_width,
-                g.stride_height, g.stride_width);
+  std::snprintf(text, sizeof text, "%dx%dx%d to %d, %d groups, filter %dx%d, stride %dx%d",
+                g.input_height, g.input_width, g.channels_in, g.channels_out, g.groups,
+                g.filter_height, g.filter_width, g.stride_height, g.stride_width);
   return text;
 }
 
-// Calls tap(place in the filter, place in the image) for what output y, x, of image b sums up; the
-// latter is -1 outside of the image.
+// Calls tap(place in the filter, place in the image) for what output y, x, of image b and a group of
+// channels sums up; the latter is -1 outside of the image.
 template <typename Tap>
-void ForEachTap(const StemGeometry& g, int b, int y, int x, const Tap& tap) {
+void ForEachTap(const StemGeometry& g, int b, int y, int x, int group, const Tap& tap) {
+  const int channels = g.channels_in / g.groups;
   for (int ky = 0; ky < g.filter_height; ++ky) {
     for (int kx = 0; kx < g.filter_width; ++kx) {
-      for (int c = 0; c < g.channels_in; ++c) {
+      for (int c = 0; c < channels; ++c) {
         const int row = y * g.stride_height + ky - g.padding_top;
         const int column = x * g.stride_width + kx - g.padding_left;
         const bool inside =
             row >= 0 && row < g.input_height && column >= 0 && column < g.input_width;
         const int pixel = (b * g.input_height + row) * g.input_width + column;
-        tap(ky * g.run() + kx * g.channels_in + c, inside ? pixel * g.channels_in + c : -1);
+        tap(ky * g.run() + kx * channels + c,
+            inside ? pixel * g.channels_in + group * channels + c : -1);
       }
     }
   }
@@ -74,12 +76,21 @@ std::vector<float> StemOutputs(const StemGeometry& g, const Output& output) {
   return outputs;
 }
 
+// Of few channels, or depthwise.
+inline StemGeometry DrawFloatGeometry(std::mt19937* random) {
+  StemGeometry g = DrawStemGeometry(random);
+  if (Draw(random, 0, 3) != 0) return g;
+  g.groups = g.channels_in = Draw(random, 2, 9);
+  g.channels_out = g.groups * Draw(random, 1, 40);
+  return g;
+}
+
 struct StemLayer {
   StemGeometry g;
   std::vector<float> input, filter, bias;
   float minimum = -INFINITY, maximum = INFINITY;
 
-  explicit StemLayer(std::mt19937* random) : g(DrawStemGeometry(random)) {
+  explicit StemLayer(std::mt19937* random) : g(DrawFloatGeometry(random)) {
     std::normal_distribution<float> normal;
     const auto fill = [&](std::vector<float>* values, int count) {
       for (int i = 0; i < count; ++i) values->push_back(normal(*random));
@@ -102,7 +113,7 @@ struct StemLayer {
     return StemOutputs(g, [&](int b, int y, int x, int o) {
       const int depth = g.filter_height * g.run();
       float acc = bias[o];
-      ForEachTap(g, b, y, x, [&](int k, int place) {
+      ForEachTap(g, b, y, x, o / (g.channels_out / g.groups), [&](int k, int place) {
         acc = std::fma(place >= 0 ? input[place] : 0.0f, filter[o * depth + k], acc);
       });
       if (acc < minimum) acc = minimum;

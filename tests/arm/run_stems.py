@@ -26,4 +26,4 @@ for model in sorted(folder.glob("*.tflite")):
         floats, _ = interpreter.get_output_details()
         np.save(f"{model}.{stem}", interpreter.get_tensor(floats["index"]))
     (partition,) = json.loads(profile(delegate._get_native_delegate_pointer()))["partitions"]
-    print(*(node["kernel"] for node in partition["nodes"] if node["op"] == "CONV_2D"))
+    print(*(node["kernel"] for node in partition["nodes"] if node["op"].endswith("CONV_2D")))

@@ -66,6 +66,19 @@ def test_equals_xnnpack(guest, tmp_path):
     check(tmp_path)
 
 
+@pytest.mark.parametrize("core", ["cortex-a53", "cortex-a72", "cortex-a76"])
+def test_depthwise_equals_xnnpack(guest, tmp_path, core):
+    """Of many outputs for each channel; filters in 8 bits, too."""
+    for shape, filters in (((1, 31, 28, 8), (64, 3, 3)), ((2, 9, 8, 5), (65, 2, 5))):
+        options = {"stride": (2, 2), "activation": RELU6, "depthwise": True}
+        flat = Stem(shape, filters, **options).bytes()
+        for form, file in (("float", flat), ("int8", quantize_weights(flat))):
+            (tmp_path / f"{filters[0]}-{form}.tflite").write_bytes(file)
+            np.save(tmp_path / f"{filters[0]}-{form}.npy", values(shape))
+    assert guest(tmp_path, core) == ["stem depthwise neon"] * 4
+    check(tmp_path)
+
+
 def test_shortcuts_equal_xnnpacks(guest, tmp_path):
     """Of odd maps, whose last windows leave them, too; without a pool; filters in 8 bits."""
     for shape, channels, padding in (

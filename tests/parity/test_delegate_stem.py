@@ -20,6 +20,9 @@ from tests.stem_model import (
     values,
 )
 
+DEPTHWISE = (1, 30, 29, 8), (64, 3, 3), 2
+"""Of QuickNet, on a smaller map."""
+
 
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
@@ -45,6 +48,39 @@ def test_random_geometry(runner, data):
         pytest.skip("needs fused multiply-add")
     options = {"isa": draw(st.sampled_from(isas)), "num_threads": draw(st.integers(1, 4))}
     same_as_xnnpack(runner, stem.bytes(), values(shape), **options)
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_random_depthwise(runner, data):
+    """Likewise; each of up to 40 channels has 8 outputs or more."""
+    draw = data.draw
+    padding = draw(st.sampled_from([SAME, VALID]))
+    kernel = draw(st.integers(1, 7)), draw(st.integers(1, 7))
+    height, width = ((n - 1 if padding == VALID else 0) + 4 * 3 for n in kernel)
+    channels = draw(st.one_of(st.integers(2, 9), st.integers(10, 40)))
+    shape = (
+        *(draw(st.integers(1, 3)), height + draw(st.integers(0, 9))),
+        *(width + draw(st.integers(0, 20)), channels),
+    )
+    stem = Stem(
+        shape,
+        (channels * draw(st.integers(8, 40)), *kernel),
+        stride=tuple(draw(st.integers(1, min(4, n))) for n in kernel),
+        padding=padding,
+        activation=draw(st.sampled_from([0, RELU, RELU_N1_TO_1, RELU6])),
+        seed=draw(st.integers(0, 2**32 - 1)),
+        pool=draw(st.sampled_from([None, (3, 2), (2, 2)])),
+        depthwise=True,
+    )
+    flat = stem.bytes()
+    if draw(st.booleans()):
+        flat = quantize_weights(flat)
+    isas = [isa for isa in runner.isas if isa != "scalar"]
+    if not isas:
+        pytest.skip("needs fused multiply-add")
+    options = {"isa": draw(st.sampled_from(isas)), "num_threads": draw(st.integers(1, 4))}
+    same_as_xnnpack(runner, flat, values(shape), **options)
 
 
 @pytest.mark.parametrize("name", STEMS)
@@ -90,6 +126,18 @@ def test_values_that_arithmetic_stumbles_over(runner, name, value):
         same_as_xnnpack(runner, stem.bytes(), x, claimed=int(has_stem(runner)))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.0, 3e38])
+def test_values_that_depthwise_stumbles_over(runner, value):
+    shape, filters, _ = DEPTHWISE
+    for activation in (0, RELU6):
+        stem = Stem(shape, filters, stride=(2, 2), activation=activation, depthwise=True)
+        x = np.maximum(values(shape), 0)
+        x[..., ::5, ::7, :] = value
+        stem.kernel[:, ::3, ::2] = value
+        stem.bias[::2] = -0.0
+        same_as_xnnpack(runner, stem.bytes(), x, claimed=int(has_stem(runner)))
+
+
 def has_stem(runner) -> bool:
     return runner.isas[-1] != "scalar"
 
@@ -116,6 +164,14 @@ def test_what_is_left_to_the_runtime(runner):
         ((1, 30, 30, 3), (16, 12, 12), 1),
     ):
         stem = Stem(shape, filters, stride=(stride, stride))
+        same_as_xnnpack(runner, stem.bytes(), values(shape), claimed=0)
+    for shape, filters, stride in (
+        ((1, 9, 9, 4), (28, 3, 3), 1),  # 7 outputs for a channel
+        ((1, 9, 9, 8), (8, 3, 3), 1),
+        ((1, 9, 9, 1), (16, 3, 3), 1),  # a single channel
+        ((1, 4, 4, 8), (64, 3, 3), 2),  # 4 outputs
+    ):
+        stem = Stem(shape, filters, stride=(stride, stride), depthwise=True)
         same_as_xnnpack(runner, stem.bytes(), values(shape), claimed=0)
     shape, filters, stride = STEMS["CIFAR"]
     stem = Stem(shape, filters)
