@@ -48,7 +48,8 @@ class Pass:
             return f"binary {height}x{width}"
         if self.op == "AVERAGE_POOL_2D" or self.kernel.startswith("1x1 "):
             return "shortcut"
-        names = {"LceQuantize": "quantize", "LceBMaxPool2d": "max pool", "CONV_2D": "stem"}
+        names = {"LceQuantize": "quantize", "LceBMaxPool2d": "max pool"}
+        names |= {"CONV_2D": "stem", "DEPTHWISE_CONV_2D": "stem"}
         return names.get(self.op, "glue")
 
     @property

@@ -72,8 +72,9 @@ def test_passes_are_nodes_with_a_kernel_and_what_runs_with_them():
 def test_a_shortcut_is_no_stem():
     pool = [node(0, "AVERAGE_POOL_2D", "2x2 neon"), node(1, "CONV_2D", "in node 0")]
     alone, stem = node(2, "CONV_2D", "1x1 neon"), node(3, "CONV_2D", "stem neon")
-    found = passes([{"nodes": [*pool, alone, stem]}])
-    assert [each.kind for each in found] == ["shortcut", "shortcut", "stem"]
+    depthwise = node(4, "DEPTHWISE_CONV_2D", "stem depthwise neon")
+    found = passes([{"nodes": [*pool, alone, stem, depthwise]}])
+    assert [each.kind for each in found] == ["shortcut", "shortcut", "stem", "stem"]
 
 
 def test_every_instruction_has_one_library_and_one_kind(parts):
