@@ -136,7 +136,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     names = [stream.name for stream in STREAMS]
     parser.add_argument("--stream", choices=names, nargs="+", default=names)
-    parser.add_argument("--windows", type=int, default=30)
+    parser.add_argument("--windows", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--library", type=Path, help="the delegate, built for AArch64")
     parser.add_argument("--folder", type=Path, help="where the files are, or are left")
