@@ -66,6 +66,9 @@ class FuzzModel {
         // A runtime has the structure of the op; that of elementwise ones begins with four bytes.
         options.resize(std::max(options.size(), sizeof(int32_t)));
         if (node.builtin_code == kConv2d) options.resize(sizeof(TfLiteConvParams));
+        if (node.builtin_code == kDepthwiseConv2d) {
+          options.resize(sizeof(TfLiteDepthwiseConvParams));
+        }
         if (node.builtin_code == kMaxPool2d || node.builtin_code == kAveragePool2d) {
           options.resize(sizeof(TfLitePoolParams));
         }
