@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_sparsebnn.tflite_file import ModelBuilder, Table
+from keras_sparsebnn.converters.int8_layers import Range, layers_of, quantize_layers
+from keras_sparsebnn.tflite_file import ModelBuilder, Table, read
 
 SAME, VALID = 0, 1
 RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3
@@ -88,6 +90,12 @@ class Stem:
             model.operator("MAX_POOL_2D", [convolved], [y], options)
         model.operator("LceQuantize", [y], [bits])
         return model.to_bytes([x], [y, bits])
+
+
+def in_int8(flat: bytes, ranges: Sequence[Range]) -> bytes:
+    """The file with its only float layer in int8."""
+    (made,) = (tensor for own in layers_of(read(flat)).values() for tensor in own)
+    return quantize_layers(flat, {made: ranges})
 
 
 def assert_same_bits(ours: np.ndarray, theirs: np.ndarray) -> None:

@@ -145,6 +145,21 @@ void OfManyChannelsOnlyPointwiseIsClaimed() {
   EXPECT(!Claims<Pointwise>([](Pointwise* g) { g->runtime.SetDims(g->input, {1, 9, 8, 41}); }));
 }
 
+// Fewer outputs than a stem has: of 1x1, which is no stem then.
+void FewChannelsToFewAreNoStem() {
+  const auto few = [](Pointwise* g) {
+    for (const int tensor : {g->filter, g->bias}) g->tensor(tensor)->dims->data[0] = 7;
+    g->runtime.Quantize(g->filter, std::vector<float>(7, 0.01f), std::vector<int>(7));
+    g->tensor(g->filter)->dims->data[3] = 4;
+    g->runtime.SetDims(g->input, {1, 9, 8, 4});
+  };
+  EXPECT(Claims<Pointwise>(few) == HasStem());
+  EXPECT(!Claims<Pointwise>([&](Pointwise* g) {
+    few(g);
+    g->options[0] = "glue", g->options[1] = "0";
+  }));
+}
+
 void WhatIsReadElsewhereIsLeft() {
   for (const int code : {3, 6, 17, 114}) {
     EXPECT(Leaves([&](Graph* g) {
@@ -382,6 +397,7 @@ int main() {
   using namespace sparsebnn;
   OnlyInt8ConvolutionsAreClaimed();
   OfManyChannelsOnlyPointwiseIsClaimed();
+  FewChannelsToFewAreNoStem();
   WhatIsReadElsewhereIsLeft();
   RangesAreChecked();
   OperandsAreChecked();

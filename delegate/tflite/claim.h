@@ -9,14 +9,19 @@
 
 namespace sparsebnn {
 
-// Appends the binary ops, in the order of the execution plan, but for what makes a convolution's
-// filter (dequantized_filters.h), which comes right before it; if there are any, with
-// `options.stem` and an instruction set for it the float convolutions of few channels (op_stem.cc)
-// and those of 8 bits with what makes them float (int8_convolutions.h); with `options.glue` the
-// elementwise ops (elementwise.h) and float max pools (op_float_pool.cc), and with both the average
-// pools (op_average_pool.cc) and convolutions of 1x1, float (op_pointwise.cc) or in 8 bits, that are
-// linked to one of these, directly or through each other: claimed alone, an op would only part the
-// runtime's. False if the runtime does not tell.
+// Appends what the delegate runs, in the order of the execution plan, but for what makes a
+// convolution's filter (dequantized_filters.h), which comes right before it:
+//
+//   always             binary ops; without one, nothing is claimed
+//   options.stem       convolutions of few channels, float (op_stem.cc) or in 8 bits with what makes them
+//                      float (int8_convolutions.h), if there is an instruction set for it
+//   ... and linked     depthwise ones (op_stem.cc)
+//   options.glue       elementwise ops (elementwise.h) and float max pools (op_float_pool.cc), if linked
+//   both, and linked   average pools (op_average_pool.cc) and convolutions of 1x1, float
+//                      (op_pointwise.cc) or in 8 bits
+//
+// Linked: to one that is claimed, directly or through each other. Claimed alone, an op would only part
+// the runtime's. False if the runtime does not tell.
 bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
                  std::vector<int>* nodes);
 

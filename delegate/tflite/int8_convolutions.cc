@@ -27,9 +27,7 @@ Int8Convolutions::Int8Convolutions(TfLiteContext* context, const std::vector<int
     own.nodes.push_back(next);
     for (const int node : own.nodes) own.outputs.push_back(edges.Output(node));
     own.inputs = {edges.Get(quantize).first->inputs->data[0], inputs->data[1], inputs->data[2]};
-    if (MakeInt8Convolution(context, own, own.nodes.size()) == nullptr) continue;
-    const TfLiteTensor* const filter = TensorAt(context, inputs->data[1]);
-    own.is_stem = HasStemChannels(filter->dims->data[filter->dims->size - 1]);
+    if (MakeInt8Convolution(context, own, own.nodes.size(), &own.is_stem) == nullptr) continue;
     for (const int node : own.nodes) place_of_[node] = found_.size();
     found_.push_back(std::move(own));
   }

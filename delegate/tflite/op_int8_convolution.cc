@@ -45,6 +45,7 @@ struct Int8ConvolutionOptions {
   TfLiteConvParams convolution;
   TfLitePoolParams pool;
   bool has_pool;
+  bool is_stem;  // of few channels
   Int8Range image, output;
   std::vector<float> multipliers;
   int minimum, maximum;
@@ -54,11 +55,9 @@ struct Int8ConvolutionOptions {
 bool ReadInt8Filter(const TfLiteTensor* filter, Int8ConvolutionOptions* options) {
   StemGeometry* g = &options->geometry;
   Shape shape;
-  if (!IsDenseConstant(filter, kTfLiteInt8, &shape) ||
-      (!ReadStemFilter(shape, options->convolution, g) &&
-       !ReadPointwise(shape, options->convolution))) {
-    return false;
-  }
+  if (!IsDenseConstant(filter, kTfLiteInt8, &shape)) return false;
+  options->is_stem = ReadStemFilter(shape, options->convolution, g);
+  if (!options->is_stem && !ReadPointwise(shape, options->convolution)) return false;
   FilterScales scales;
   if (!ReadFilterScales(filter, &scales) ||
       scales.values.size() != static_cast<size_t>(g->channels_out)) {
@@ -80,12 +79,9 @@ bool ReadInt8Filter(const TfLiteTensor* filter, Int8ConvolutionOptions* options)
 }
 
 // A convolution of 1x1 and stride 1 takes a map's pixels in any arrangement: where rows are short,
-// several at once, as long as there are rows for all threads. The shape of a map is another thing.
+// several at once, as long as there are rows for all threads.
 StemGeometry Arranged(const StemGeometry& g, int threads) {
-  if (g.filter_height != 1 || g.filter_width != 1 || g.stride_height != 1 ||
-      g.stride_width != 1 || g.output_width >= kLongRow) {
-    return g;
-  }
+  if (g.output_width >= kLongRow) return g;
   const int rows = g.batch * g.output_height;
   for (int joined = 2; joined * g.output_width <= kLongestRow && joined * threads <= rows;
        ++joined) {
@@ -161,9 +157,7 @@ class Int8ConvolutionOp : public Op {
     return kernel_->Run(image, nullptr, &epilogue, workspace, threads);
   }
 
-  bool TakesPool() const override {
-    return IsFloat() && pool_ == nullptr && HasStemChannels(o_.geometry.channels_in);
-  }
+  bool TakesPool() const override { return IsFloat() && pool_ == nullptr && o_.is_stem; }
 
   bool RunPooled(const void* input, const FloatPool& pool, const Epilogue& epilogue,
                  Workspace* workspace, ThreadPool* threads) const override {
@@ -172,8 +166,7 @@ class Int8ConvolutionOp : public Op {
   }
 
   std::string Description() const override {
-    return (HasStemChannels(o_.geometry.channels_in) ? "stem " : "1x1 ") +
-           std::string(kernel_->kernel());
+    return (o_.is_stem ? "stem " : "1x1 ") + std::string(kernel_->kernel());
   }
 
  private:
@@ -212,7 +205,8 @@ class Int8ConvolutionOp : public Op {
                                            o_.output,
                                            o_.minimum,
                                            o_.maximum};
-    const StemGeometry arranged = o_.has_pool ? g : Arranged(g, settings.threads);
+    const bool by_rows = o_.has_pool || o_.is_stem;
+    const StemGeometry arranged = by_rows ? g : Arranged(g, settings.threads);
     kernel_ = std::make_unique<Int8Stem>(arranged, parameters, isa_, HasDotProducts(isa_));
     return true;
   }
@@ -228,7 +222,8 @@ class Int8ConvolutionOp : public Op {
 }  // namespace
 
 std::unique_ptr<Op> MakeInt8Convolution(TfLiteContext* context,
-                                        const Int8ConvolutionNodes& nodes, size_t end) {
+                                        const Int8ConvolutionNodes& nodes, size_t end,
+                                        bool* is_stem) {
   const auto node = [&](size_t i) -> const TfLiteNode& {
     TfLiteNode* found = nullptr;
     TfLiteRegistration* registration = nullptr;
@@ -271,6 +266,7 @@ std::unique_ptr<Op> MakeInt8Convolution(TfLiteContext* context,
   options.minimum = Bound(minimum, options.output);
   options.maximum = Bound(maximum, options.output);
   if (options.minimum >= options.maximum) return nullptr;
+  if (is_stem != nullptr) *is_stem = options.is_stem;
   return std::make_unique<Int8ConvolutionOp>(std::move(options));
 }
 

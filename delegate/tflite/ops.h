@@ -1,5 +1,5 @@
-// The ops, one file each: op_quantize.cc, op_max_pool.cc, op_bconv2d.cc,
-// op_stem.cc, op_int8_convolution.cc, op_float_pool.cc, op_average_pool.cc, op_pointwise.cc, op_filter.cc.
+// The ops, one file each: op_quantize.cc, op_max_pool.cc, op_bconv2d.cc, op_stem.cc,
+// op_int8_convolution.cc, op_float_pool.cc, op_average_pool.cc, op_pointwise.cc, op_filter.cc.
 #ifndef SPARSEBNN_TFLITE_OPS_H_
 #define SPARSEBNN_TFLITE_OPS_H_
 
@@ -24,17 +24,20 @@ std::unique_ptr<Op> MakeCodebookBconv2d(const void* options, size_t options_size
 class DequantizedFilters;
 struct Int8ConvolutionNodes;
 
-// CONV_2D of float32 with few input channels, as a network begins with, or DEPTHWISE_CONV_2D with at least
-// 8 outputs for each (kernels/stem/stem.h). Null for every node that is not one; reads what the file says. Where the filter is one of `filters`, the
-// op's second input is to be the constant that it is made of.
+// CONV_2D of float32 with few input channels, as a network begins with, or DEPTHWISE_CONV_2D with at
+// least 8 output channels for each input channel (kernels/stem/stem.h). Null for every node that is
+// not one; reads what the file says. Where the filter is one of `filters`, the op's second input is to
+// be the constant that it is made of.
 std::unique_ptr<Op> MakeStem(const TfLiteContext* context, const TfLiteNode& node,
                              const TfLiteRegistration& registration,
                              const DequantizedFilters& filters);
 
 // The first `end` nodes of a convolution in 8 bits (int8_convolutions.h), as one op of map, filter and
-// bias. Null if one of them is not what it should be, likewise.
+// bias. Null if one of them is not what it should be, likewise. `is_stem`: whether it is of few
+// channels, as a network begins with.
 std::unique_ptr<Op> MakeInt8Convolution(TfLiteContext* context,
-                                        const Int8ConvolutionNodes& nodes, size_t end);
+                                        const Int8ConvolutionNodes& nodes, size_t end,
+                                        bool* is_stem = nullptr);
 
 // MAX_POOL_2D of float32 without an activation, likewise.
 std::unique_ptr<Op> MakeFloatPool(const TfLiteContext* context, const TfLiteNode& node,

@@ -125,7 +125,7 @@ bool ReadStemFilter(const Shape& filter, const TfLiteConvParams& params, StemGeo
   if (filter.rank != 4) return false;
   g->channels_out = filter.dims[0];
   g->channels_in = filter.dims[3];
-  return ReadWindow(filter, params, g) && HasStemChannels(g->channels_in) &&
+  return ReadWindow(filter, params, g) && g->channels_in <= kMaxChannelsIn &&
          IsBetween(kMinChannelsOut, g->channels_out, kMaxExtent);
 }
 
@@ -137,8 +137,6 @@ bool ReadDepthwiseFilter(const Shape& filter, int channels_in, const TfLiteConvP
   return ReadWindow(filter, params, g) && channels_in > 1 && g->channels_out <= kMaxExtent &&
          g->channels_out % channels_in == 0 && g->channels_out / channels_in >= kMinChannelsOut;
 }
-
-bool HasStemChannels(int channels_in) { return channels_in <= kMaxChannelsIn; }
 
 bool ReadStemImage(const Shape& image, const TfLiteConvParams& params, StemGeometry* g) {
   return SlideOver(image, params.padding, g) && image.dims[3] == g->channels_in &&

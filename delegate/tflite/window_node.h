@@ -54,8 +54,6 @@ bool ReadStemFilter(const Shape& filter, const TfLiteConvParams& params, StemGeo
 // Likewise of the filter [1, height, width, channels_out] of a DEPTHWISE_CONV_2D.
 bool ReadDepthwiseFilter(const Shape& filter, int channels_in, const TfLiteConvParams& params,
                          StemGeometry* g);
-// Whether a network begins with so few: of other convolutions only those of 1x1 are run.
-bool HasStemChannels(int channels_in);
 // The rest of it. False if the filter does not fit into the image, or either is too large.
 bool ReadStemImage(const Shape& image, const TfLiteConvParams& params, StemGeometry* g);
 // As the file has it, and of what comes out.

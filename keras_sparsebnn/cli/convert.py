@@ -123,9 +123,11 @@ def run(args: argparse.Namespace) -> int:
         )
     layers = _int8_layers(args)
     if layers and not Path(args.source).is_dir():
+        is_file = Path(args.source).suffix == ".tflite"
         raise SparseBNNError(
             f"Expected a run folder for --{layers[0]} int8, got {args.source}: it takes images "
-            f"to calibrate. In Python: converters.convert_file(model, int8_layers="
+            f"to calibrate. In Python: converters."
+            f"{'convert_file' if is_file else 'convert_keras_model'}(model, int8_layers="
             f"{layers!r}, calibration_images=images)."
         )
     if "experimental_default_int8_range" in args and args.verify:
@@ -255,9 +257,11 @@ def _training_images(args: argparse.Namespace) -> npt.NDArray[np.float32]:
     config = _config(args.source)
     dataset = data.load(config.dataset, **config.data_options)
     size = min(args.calibrate, dataset.train_size)
-    batches = dataset.train(0, config.seed, min(size, 256)).take(-(-size // 256))
+    # Only whole batches are to be had.
+    batch = next(n for n in range(min(size, 256), 0, -1) if size % n == 0)
+    batches = dataset.train(0, config.seed, batch).take(size // batch)
     samples: npt.NDArray[np.float32] = np.concatenate([images for images, _ in batches])
-    return samples[:size]
+    return samples
 
 
 def _inputs(

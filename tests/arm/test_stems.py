@@ -11,11 +11,20 @@ import pytest
 
 from delegate.arm import emulate
 from delegate.arm.architecture import AARCH64
-from keras_sparsebnn.converters.int8_layers import Range, quantize_layers
+from keras_sparsebnn.converters.int8_layers import Range
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from tests.arm.conftest import finish
 from tests.shortcut_model import Shortcut
-from tests.stem_model import RELU6, SAME, STEMS, VALID, Stem, assert_same_bits, values
+from tests.stem_model import (
+    RELU6,
+    SAME,
+    STEMS,
+    VALID,
+    Stem,
+    assert_same_bits,
+    in_int8,
+    values,
+)
 
 SCRIPT = Path(__file__).with_name("run_stems.py")
 
@@ -117,7 +126,7 @@ def test_int8_equals_xnnpack(guest, tmp_path, core, kernel):
         shape, filters, stride = STEMS[name]
         options = {"pool": (3, 2)} if name == "ResNet-18" else {"activation": RELU6}
         stem = Stem(shape, filters, stride=(stride, stride), **options)
-        flat = quantize_layers(stem.bytes(), {"stem": RANGES})
+        flat = in_int8(stem.bytes(), RANGES)
         (tmp_path / f"{name}.tflite").write_bytes(flat)
         np.save(tmp_path / f"{name}.npy", values(shape))
     assert guest(tmp_path, core) == [f"stem {kernel}"] * 2
@@ -132,7 +141,7 @@ def test_int8_shortcuts_equal_xnnpacks(guest, tmp_path, core, kernel):
     ranges = Range.spanning(-2, 2), Range.spanning(-40, 50)
     shapes = {(1, 28, 28, 128): 256, (1, 14, 14, 256): 512, (2, 9, 7, 37): 27}
     for shape, channels in shapes.items():
-        flat = quantize_layers(Shortcut(shape, channels).bytes(), {"shortcuts": ranges})
+        flat = in_int8(Shortcut(shape, channels).bytes(), ranges)
         (tmp_path / f"{channels}.tflite").write_bytes(flat)
         np.save(tmp_path / f"{channels}.npy", values(shape))
     assert guest(tmp_path, core) == [f"1x1 {kernel}"] * 3

@@ -1,6 +1,6 @@
 """1x1 convolutions in 8 bits, run by the delegate = XNNPACK's ops from QUANTIZE to DEQUANTIZE.
 
-Bit for bit. The files are those of the converter, `quantize_layers`.
+Bit for bit. The files are those of the converter, `int8_layers`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_sparsebnn.converters.int8_layers import Range, quantize_layers
+from keras_sparsebnn.converters.int8_layers import Range
 from keras_sparsebnn.tflite_file import read
 from tests.shortcut_model import Shortcut
-from tests.stem_model import RELU, RELU6, SAME, VALID, assert_same_bits, values
+from tests.stem_model import RELU, RELU6, SAME, VALID, assert_same_bits, in_int8, values
 
 MAP, MADE = Range.spanning(-2.1, 2.4), Range.spanning(-40, 50)
 
@@ -26,9 +26,7 @@ def isas(runner):
 
 
 def int8(shortcut: Shortcut, map: Range = MAP, made: Range = MADE) -> bytes:
-    """A convolution that is first in its graph is a stem to the converter."""
-    kind = "stem" if shortcut.window is None else "shortcuts"
-    return quantize_layers(shortcut.bytes(), {kind: [map, made]})
+    return in_int8(shortcut.bytes(), [map, made])
 
 
 def same_as_xnnpack(runner, flat, x, kernels, **options):

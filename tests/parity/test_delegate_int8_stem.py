@@ -1,6 +1,6 @@
 """First layers in 8 bits, run by the delegate = XNNPACK's QUANTIZE to DEQUANTIZE, bit for bit.
 
-The files are those of the converter, `quantize_layers`.
+The files are those of the converter, `int8_layers`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_sparsebnn.converters.int8_layers import Range, quantize_layers
+from keras_sparsebnn.converters.int8_layers import Range
 from keras_sparsebnn.tflite_file import Table, read
-from tests.stem_model import RELU, RELU6, SAME, STEMS, VALID, Stem, same_as_xnnpack, values
+from tests.stem_model import (
+    RELU,
+    RELU6,
+    SAME,
+    STEMS,
+    VALID,
+    Stem,
+    in_int8,
+    same_as_xnnpack,
+    values,
+)
 
 IMAGE, MAP = Range.spanning(-2.1, 2.4), Range.spanning(-9, 11)
 
@@ -25,7 +35,7 @@ def isas(runner):
 
 
 def int8(stem: Stem, image: Range = IMAGE, made: Range = MAP) -> bytes:
-    return quantize_layers(stem.bytes(), {"stem": [image, made]})
+    return in_int8(stem.bytes(), [image, made])
 
 
 @settings(max_examples=60, deadline=None)

@@ -93,6 +93,8 @@ void Stem::CopyRow(const float* image, int y, float* row) const {
 
 class Stem::Rows {
  public:
+  Rows(const Rows&) = delete;  // row_ points to rows_
+  Rows& operator=(const Rows&) = delete;
   Rows(const Stem& stem, const float* input, uint8_t* scratch)
       : stem_(stem),
         g_(stem.geometry_),

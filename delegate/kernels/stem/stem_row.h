@@ -34,7 +34,7 @@ struct StemRow {
 struct StemTile {
   void (*run)(const StemRow& row);
   int lanes;  // channels of a vector; weights of 2 * lanes channels lie together, as long as there are
-  int pixels;  // outputs that are computed at once
+  int pixels;  // outputs that are computed at once, of two vectors
 
   // Multiplications, about.
   double products_per_microsecond() const { return 4000.0 * lanes; }

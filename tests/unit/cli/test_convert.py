@@ -185,9 +185,9 @@ class TestConvert:
         options += ["--classifier", "int8"]
         assert main(["convert", str(run_folder), "-o", str(output), *options]) == 0
         out = capsys.readouterr().out
-        ranges = ranges_of(read(output))
-        assert {kind: len(own) for kind, own in ranges.items()} == {"stem": 2, "classifier": 2}
-        assert ranges["stem"][0].scale == pytest.approx(2 / 255)  # of images in [-1, 1]
+        image, *others = ranges_of(read(output)).values()
+        assert [*map(len, (image, *others))] == [2, 2]
+        assert image[0].scale == pytest.approx(2 / 255)  # of images in [-1, 1]
         assert re.search(r"accuracy \d+\.\d\d % -> \d+\.\d\d % \([+-]\d\.\d\d points\)", out)
         assert re.search(
             rf"^with int8 stem and classifier +{output.stat().st_size:,}$", out, re.MULTILINE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,12 +11,13 @@ from keras_sparsebnn.converters import ConversionError, convert_file
 from keras_sparsebnn.converters.int8_layers import (
     Range,
     calibrate,
+    layers_of,
     quantize_layers,
     ranges_of,
 )
 from keras_sparsebnn.converters.int8_weights import quantize_weights
 from keras_sparsebnn.runtime import Interpreter
-from keras_sparsebnn.tflite_file import ModelBuilder, Table, read
+from keras_sparsebnn.tflite_file import ModelBuilder, Table, operator_code, read
 
 SAME, RELU, RELU6 = 0, 1, 3
 SHAPE = (1, 9, 8, 3)
@@ -58,7 +61,7 @@ class Stem:
         builder.operator("SOFTMAX", [pooled], [y], Table("SoftmaxOptions", beta=1.0))
         self.flat = builder.to_bytes([x], [y])
         found = calibrate(self.flat, self.images)
-        self.ranges = found["stem"]
+        (self.ranges,) = found.values()
         self.int8 = quantize_layers(self.flat, found)
 
 
@@ -142,7 +145,8 @@ def test_ranges_are_what_images_span(stem):
         low, high = min(0, seen.min()), max(0, seen.max())
         assert range.scale == pytest.approx((high - low) / 255)
         assert range.scale * (-128 - range.zero_point) == pytest.approx(low, abs=range.scale)
-    assert ranges_of(read(stem.int8)) == {"stem": stem.ranges}
+    (made,) = layers_of(read(stem.flat))["stem"]
+    assert ranges_of(read(stem.int8)) == {made: stem.ranges}
     assert ranges_of(read(stem.flat)) == {}
 
 
@@ -189,14 +193,14 @@ def test_no_stem(flat):
     with pytest.raises(ConversionError, match="begins with a float convolution"):
         calibrate(flat, np.zeros((1, 4, 4, 2)))
     with pytest.raises(ConversionError, match="0 in all, got 2"):
-        quantize_layers(flat, {"stem": [Range(1.0, 0)] * 2})
+        quantize_layers(flat, {2: [Range(1.0, 0)] * 2})
 
 
 @pytest.mark.parametrize(
     ("images", "told"),
     [
-        (np.zeros((0, 4, 4, 2)), "got 1 and 0 of shape"),
-        (np.zeros((3, 4, 4, 1)), r"shape \[4, 4, 2\] to calibrate, got 1 and 3"),
+        (np.zeros((0, 4, 4, 2)), "got 0 of shape"),
+        (np.zeros((3, 4, 4, 1)), r"shape \[4, 4, 2\] to calibrate, got 3 of"),
         (np.full((1, 4, 4, 2), np.nan), "finite images"),
     ],
 )
@@ -290,7 +294,7 @@ def nth(model, name, n, images, runtime):
 @pytest.mark.parametrize("runtime", ["litert", "lce"])
 def test_shortcuts_and_classifiers_compute_the_equation(tail, runtime):
     """Independently, in 64-bit NumPy; a fully connected layer has one scale for all outputs."""
-    source, made = tail.ranges["shortcuts"]
+    (source, made), *ends = tail.ranges.values()
     pooled = nth(tail.int8, "AVERAGE_POOL_2D", 0, tail.images, runtime)
     x = nth(tail.int8, "QUANTIZE", 0, tail.images, runtime)
     expected = np.clip(np.rint(pooled / source.scale) + source.zero_point, -128, 127)
@@ -305,9 +309,8 @@ def test_shortcuts_and_classifiers_compute_the_equation(tail, runtime):
     assert np.abs(got - np.clip(exact, -128, 127)).max() <= 1
     assert len(np.unique(got)) > 50
 
-    ends = iter(tail.ranges["classifier"])
     for n, (weights, bias) in enumerate(((tail.dense, 0), (tail.last, tail.shift))):
-        source, made = next(ends), next(ends)
+        source, made = ends[n]
         x = nth(tail.int8, "QUANTIZE", 1 + n, tail.images, runtime).astype(np.int64)
         scale = np.abs(weights).max() / 127.0
         sums = (x - source.zero_point) @ np.rint(weights / scale).T
@@ -325,7 +328,8 @@ def test_each_is_by_itself(tail):
         (["shortcuts"], ["QUANTIZE", "CONV_2D", "DEQUANTIZE", "MEAN", *2 * one[1:2]]),
         (["classifier"], ["CONV_2D", "MEAN", *one, *one]),
     ):
-        ranges = {kind: tail.ranges[kind] for kind in layers}
+        made = layers_of(read(tail.flat))
+        ranges = {tensor: tail.ranges[tensor] for kind in layers for tensor in made[kind]}
         file = read(quantize_layers(tail.flat, ranges))
         names = [operator.name for operator in file.subgraphs[0].operators]
         assert names == ["AVERAGE_POOL_2D", *expected]
@@ -345,10 +349,9 @@ def test_a_model_without_such_layers(tail):
             convert_file(flat, int8_layers=layers, calibration_images=images)
     with pytest.raises(ConversionError, match="model that begins with a float convolution"):
         convert_file(tail.flat, **STEM, calibration_images=tail.images)
-    with pytest.raises(
-        ConversionError, match="layer of the model's classifier, 4 in all, got 1"
-    ):
-        quantize_layers(tail.flat, {"classifier": [Range(1.0, 0)]})
+    *_, last = tail.ranges
+    with pytest.raises(ConversionError, match=f"that makes tensor {last}, 2 in all, got 1"):
+        quantize_layers(tail.flat, {last: [Range(1.0, 0)]})
 
 
 @pytest.mark.parametrize(
@@ -372,3 +375,124 @@ def test_a_model_without_such_layers(tail):
 def test_options_that_do_not_fit(options, told):
     with pytest.raises(ConversionError, match=told):
         convert_file(beginning("CONV_2D"), **options)
+
+
+def test_the_order_of_ranges_does_not_matter(tail):
+    for ranges in itertools.permutations(tail.ranges.items()):
+        assert quantize_layers(tail.flat, dict(ranges)) == tail.int8
+    assert quantize_layers(tail.flat, ranges_of(read(tail.int8))) == tail.int8
+
+
+def test_one_after_the_other(tail):
+    """What is in int8 already is told from what is added, of the same kind, too."""
+    first, *_, last = tail.ranges
+    before = quantize_layers(tail.flat, {first: tail.ranges[first], last: tail.ranges[last]})
+    added = {t: own for t, own in tail.ranges.items() if t not in ranges_of(read(before))}
+    assert len(added) == 1
+    after = quantize_layers(before, added)
+    assert ranges_of(read(after)) == tail.ranges
+
+
+def changed(flat, change):
+    """The file after `change(file, operators)`."""
+    file = read(flat)
+    change(file, file.subgraphs[0].operators)
+    return file.to_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file, ops: ops[-1].table.__setitem__("inputs", ()),
+        lambda file, ops: ops[-1].table.__setitem__("outputs", ()),
+        lambda file, ops: bias_of(file, ops).__setitem__("shape", (1, 3)),
+        lambda file, ops: bias_of(file, ops).__setitem__("shape", (2,)),
+        lambda file, ops: weights_of(file, ops).__setitem__(
+            "sparsity", Table("SparsityParameters")
+        ),
+    ],
+    ids=["nothing", "no output", "two axes", "too few", "sparse weights"],
+)
+def test_layers_that_do_not_fit_are_left(tail, change):
+    """They neither end in an exception nor keep others from being quantized."""
+    flat = changed(tail.flat, change)
+    (made,) = layers_of(read(flat))["shortcuts"]
+    assert len(layers_of(read(flat))["classifier"]) == 1
+    file = read(quantize_layers(flat, {made: tail.ranges[made]}))
+    assert ranges_of(file) == {made: tail.ranges[made]}
+
+
+def weights_of(file, operators):
+    return file.subgraphs[0].tensors[operators[-1].inputs[1]].table
+
+
+def bias_of(file, operators):
+    return file.subgraphs[0].tensors[operators[-1].inputs[2]].table
+
+
+@pytest.mark.parametrize("name", ["MAX_POOL_2D", "PAD"])
+def test_a_circle_has_an_end(name):
+    """Of operators that read what they write, as only a damaged file has them."""
+    builder = ModelBuilder()
+    x, y = (builder.activation((1, 4, 4, 2), "float32") for _ in range(2))
+    builder.operator(name, [x], [x])
+    builder.operator("QUANTIZE", [x], [y])
+    builder.operator(name, [y], [y])
+    file = read(builder.to_bytes([x], [y]))
+    assert layers_of(file) == {"stem": [], "shortcuts": [], "classifier": []}
+    assert ranges_of(file) == {}
+
+
+def test_activations_that_are_not_finite():
+    flat = beginning("CONV_2D", weights=np.full((2, 1, 1, 2), 3e38, np.float32))
+    with pytest.raises(ConversionError, match="finite activations"):
+        calibrate(flat, np.full((1, 4, 4, 2), 10))
+    assert Range.spanning(-5e-43, 1e-44) == Range(1.0, -128)
+
+
+def heads(rng, seen=False):
+    """Two layers with the same weights and bias; `seen`: the weights are an output, too."""
+    builder = ModelBuilder()
+    x, y, z = (builder.activation((1, 64), "float32") for _ in range(3))
+    weights = builder.constant(rng.normal(size=(64, 64)).astype(np.float32))
+    bias = builder.constant(rng.normal(size=64).astype(np.float32))
+    for source, made in ((x, y), (y, z)):
+        options = Table("FullyConnectedOptions")
+        builder.operator("FULLY_CONNECTED", [source, weights, bias], [made], options)
+    return builder.to_bytes([x], [z, weights] if seen else [z])
+
+
+def test_shared_weights_are_no_floats_any_more(rng):
+    flat = heads(rng)
+    images = rng.uniform(-1, 1, (20, 64)).astype(np.float32)
+    int8 = convert_file(flat, int8_layers=["classifier"], calibration_images=images)
+    assert len(int8) < 0.7 * len(flat)
+    dtypes = [t.dtype for t in read(int8).subgraphs[0].tensors if read(int8).data(t)]
+    assert sorted(set(dtypes)) == ["INT32", "INT8"]
+    before, after = (Interpreter(f, runtime="litert").predict(images) for f in (flat, int8))
+    assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.999
+
+
+def test_weights_that_are_an_output_stay(rng):
+    flat = heads(rng, seen=True)
+    images = rng.uniform(-1, 1, (20, 64)).astype(np.float32)
+    int8 = convert_file(flat, int8_layers=["classifier"], calibration_images=images)
+    (_, before), (_, after) = (
+        Interpreter(f, runtime="litert").predict(images[:1]) for f in (flat, int8)
+    )
+    np.testing.assert_array_equal(before, after)
+
+
+def test_versions_never_fall(tail):
+    def newer(file, operators):
+        code = operator_code(file.root, "FULLY_CONNECTED", 6)
+        operators[-1].table["opcode_index"] = code
+
+    file = read(quantize_layers(changed(tail.flat, newer), tail.ranges))
+    codes = file.root.tables("operator_codes")
+    versions = [
+        codes[o.table.integer("opcode_index")].integer("version")
+        for o in file.subgraphs[0].operators
+        if o.name == "FULLY_CONNECTED"
+    ]
+    assert versions == [4, 6]
