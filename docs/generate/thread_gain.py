@@ -17,7 +17,9 @@ def thread_gain() -> str:
         parts = [(ours, "2"), (rest, "2"), (milliseconds, "2"), (milliseconds, "4")]
         rows.append(
             [
-                model["model"].removesuffix(" lce.tflite"),
+                model["model"]
+                .removesuffix(" lce.tflite")
+                .replace(" layers.tflite", ", int8 layers"),
                 f"{milliseconds['1']:.2f} ms",
                 *(f"{times['1'] / times[t]:.2f}x" for times, t in parts),
                 f"{model['ceiling']:.2f}x",
