@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_sparsebnn.converters.int8_layers import Range
-from keras_sparsebnn.tflite_file import Table, read
+from keras_sparsebnn.tflite_file import Table, operator_code, read
 from tests.stem_model import (
     RELU,
     RELU6,
@@ -133,3 +133,31 @@ def test_what_is_left_to_the_runtime(runner, isas):
     graph.table.append("operators", another)
     graph.table["outputs"] = [*graph.outputs, extra]
     same_as_xnnpack(runner, file.to_bytes(), values(shape), claimed=0)
+
+
+def test_a_float_pool_behind_a_stem_of_1x1(runner, isas):
+    """Takes its rows as the map has them, however short."""
+    shape = 1, 8, 7, 3
+    file = read(int8(Stem(shape, (16, 1, 1))))
+    graph = file.subgraphs[0]
+    *others, quantize = graph.operators
+    (made, bits) = graph.outputs
+    pooled = graph.table.append(
+        "tensors",
+        Table("Tensor", **{**graph.tensors[made].table.fields, "shape": (1, 4, 4, 16)}),
+    )
+    graph.tensors[bits].table["shape"] = (1, 4, 4, 1)
+    options = Table(
+        "Pool2DOptions", padding=SAME, stride_h=2, stride_w=2, filter_height=3, filter_width=3
+    )
+    pool = Table(
+        "Operator",
+        opcode_index=operator_code(file.root, "MAX_POOL_2D"),
+        **{"inputs": [made], "outputs": [pooled], "builtin_options": options},
+        builtin_options_type=5,
+    )
+    quantize.table["inputs"] = [pooled]
+    graph.table["operators"] = [*(o.table for o in others), pool, quantize.table]
+    graph.table["outputs"] = [pooled, bits]
+    for isa in isas:
+        same_as_xnnpack(runner, file.to_bytes(), values(shape), isa=isa)
