@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from keras_sparsebnn.tflite_file import ModelBuilder, Table
-from tests.stem_model import SAME
+from tests.stem_model import SAME, assert_same_bits
 
 
 class Shortcut:
@@ -81,3 +83,17 @@ class Shortcut:
         bits = model.activation((*image, -(-channels // 32)), "int32")
         model.operator("LceQuantize", [y], [bits])
         return model.to_bytes([x], [*outputs, bits])
+
+
+def ran_as_stock(
+    runner: Any, flat: bytes, x: np.ndarray, **options: Any
+) -> list[dict[str, Any]]:
+    """The delegate's nodes; the results must be those of glue=0, bit for bit, NaNs aside."""
+    stock = runner.load(glue=0)
+    theirs = runner.run_on(runner.interpreter(flat, stock), x)
+    delegate = runner.load(**options)
+    interpreter = runner.interpreter(flat, delegate)  # or its profile would go
+    ours = runner.run_on(interpreter, x)
+    for our, their in zip(ours, theirs, strict=True):
+        assert_same_bits(our, their)
+    return [n for p in runner.profile(delegate)["partitions"] for n in p["nodes"]]

@@ -122,3 +122,10 @@ def runner() -> DelegateRunner:
         except SparseBNNError as error:
             pytest.skip(str(error))
     return DelegateRunner(library, _stock_runtime())
+
+
+@pytest.fixture(scope="session")
+def vector_isas(runner: DelegateRunner) -> list[str]:
+    """The instruction sets with fused multiply-add; skips where there is none."""
+    isas = [isa for isa in runner.isas if isa != "scalar"]
+    return isas or pytest.skip("needs fused multiply-add")

@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 
 from keras_sparsebnn.converters.int8_layers import Range
 from keras_sparsebnn.tflite_file import read
-from tests.shortcut_model import Shortcut
-from tests.stem_model import RELU, RELU6, SAME, VALID, assert_same_bits, in_int8, values
+from tests.shortcut_model import Shortcut, ran_as_stock
+from tests.stem_model import RELU, RELU6, SAME, VALID, in_int8, values
 
 MAP, MADE = Range.spanning(-2.1, 2.4), Range.spanning(-40, 50)
-
-
-@pytest.fixture(scope="module")
-def isas(runner):
-    """Those for which the delegate has such a kernel."""
-    isas = [isa for isa in runner.isas if isa != "scalar"]
-    return isas or pytest.skip("needs a vector instruction set")
 
 
 def int8(shortcut: Shortcut, map: Range = MAP, made: Range = MADE) -> bytes:
@@ -30,15 +23,8 @@ def int8(shortcut: Shortcut, map: Range = MAP, made: Range = MADE) -> bytes:
 
 
 def same_as_xnnpack(runner, flat, x, kernels, **options):
-    """Same bits as with glue=0, and run by these kernels."""
-    stock = runner.load(glue=0)
-    theirs = runner.run_on(runner.interpreter(flat, stock), x)
-    delegate = runner.load(**options)
-    interpreter = runner.interpreter(flat, delegate)  # or its profile would go
-    ours = runner.run_on(interpreter, x)
-    for our, their in zip(ours, theirs, strict=True):
-        assert_same_bits(our, their)
-    nodes = [n for p in runner.profile(delegate)["partitions"] for n in p["nodes"]]
+    """That many kernels run it."""
+    nodes = ran_as_stock(runner, flat, x, **options)
     found = {n["kernel"] for n in nodes if n["op"] == "CONV_2D"}
     assert len(found) == kernels
     assert all(name.startswith("1x1 int8 ") for name in found)
@@ -46,7 +32,7 @@ def same_as_xnnpack(runner, flat, x, kernels, **options):
 
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
-def test_random_geometry(runner, isas, data):
+def test_random_geometry(runner, vector_isas, data):
     """Any map, channels, activation and range; values beyond the range, too."""
     draw = data.draw
     channels = draw(st.one_of(st.integers(5, 40), st.integers(41, 600)))
@@ -69,20 +55,23 @@ def test_random_geometry(runner, isas, data):
         Range(draw(st.floats(2**-10, 2**-4, width=32)), draw(st.integers(-128, 127))),
         Range(draw(st.floats(2**-7, 2**-1, width=32)), draw(st.integers(-128, 126))),
     )
-    options = {"isa": draw(st.sampled_from(isas)), "num_threads": draw(st.integers(1, 4))}
+    options = {
+        "isa": draw(st.sampled_from(vector_isas)),
+        "num_threads": draw(st.integers(1, 4)),
+    }
     same_as_xnnpack(runner, flat, values(shape), 1, **options)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("shape", [(1, 56, 56, 64), (1, 28, 28, 128), (1, 14, 14, 256)])
-def test_resnet18s(runner, isas, shape, threads):
+def test_resnet18s(runner, vector_isas, shape, threads):
     flat = int8(Shortcut(shape, 2 * shape[-1]))
-    for isa in isas:
+    for isa in vector_isas:
         same_as_xnnpack(runner, flat, values(shape), 1, isa=isa, num_threads=threads)
     same_as_xnnpack(runner, flat, values(shape), 0, isa="scalar")
 
 
-def test_the_largest_sums(runner, isas):
+def test_the_largest_sums(runner, vector_isas):
     """Beyond 2^24, where not every integer is a float; of one sign, so that nothing cancels."""
     shape = (1, 4, 4, 4096)
     shortcut = Shortcut(shape, 24, window=None)
@@ -91,13 +80,13 @@ def test_the_largest_sums(runner, isas):
     shortcut.kernel[::2, ..., 0] = np.float32(-127)
     x = np.full(shape, 9, np.float32)
     x[0, 0] = np.arange(4 * 4096).reshape(4, 4096) % 7
-    for isa in isas:
+    for isa in vector_isas:
         for zero_point in (-128, 127):
             flat = int8(shortcut, Range(0.04, zero_point), Range(33000.0, 0))
             same_as_xnnpack(runner, flat, x, 1, isa=isa)
 
 
-def test_what_is_between_can_be_seen(runner, isas):
+def test_what_is_between_can_be_seen(runner, vector_isas):
     file = read(int8(Shortcut((1, 14, 14, 64), 128)))
     graph = file.subgraphs[0]
     between = [o.outputs[0] for o in graph.operators if o.name in ("QUANTIZE", "CONV_2D")]
@@ -105,7 +94,7 @@ def test_what_is_between_can_be_seen(runner, isas):
     same_as_xnnpack(runner, file.to_bytes(), values((1, 14, 14, 64)), 1)
 
 
-def test_a_resized_batch(runner, isas):
+def test_a_resized_batch(runner, vector_isas):
     shape = (1, 8, 6, 40)
     flat = int8(Shortcut(shape, 48))
     for batch in (5, 1, 8):

@@ -27,20 +27,13 @@ from tests.stem_model import (
 IMAGE, MAP = Range.spanning(-2.1, 2.4), Range.spanning(-9, 11)
 
 
-@pytest.fixture(scope="module")
-def isas(runner):
-    """Those for which the delegate has an int8 stem."""
-    isas = [isa for isa in runner.isas if isa != "scalar"]
-    return isas or pytest.skip("needs a vector instruction set")
-
-
 def int8(stem: Stem, image: Range = IMAGE, made: Range = MAP) -> bytes:
     return in_int8(stem.bytes(), [image, made])
 
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_random_geometry(runner, isas, data):
+def test_random_geometry(runner, vector_isas, data):
     """Any filter, stride, padding, activation, pool and range; values beyond the range, too."""
     draw = data.draw
     padding = draw(st.sampled_from([SAME, VALID]))
@@ -60,14 +53,17 @@ def test_random_geometry(runner, isas, data):
         Range(draw(st.floats(2**-10, 2**-4, width=32)), draw(st.integers(-128, 127))),
         Range(draw(st.floats(2**-7, 2**-2, width=32)), draw(st.integers(-128, 126))),
     ]
-    options = {"isa": draw(st.sampled_from(isas)), "num_threads": draw(st.integers(1, 4))}
+    options = {
+        "isa": draw(st.sampled_from(vector_isas)),
+        "num_threads": draw(st.integers(1, 4)),
+    }
     same_as_xnnpack(runner, int8(stem, *ranges), values(shape), **options)
 
 
 @pytest.mark.parametrize("name", STEMS)
-def test_networks_begin_so(runner, isas, name):
+def test_networks_begin_so(runner, vector_isas, name):
     shape, filters, stride = STEMS[name]
-    for threads, isa in enumerate(isas, 1):
+    for threads, isa in enumerate(vector_isas, 1):
         for pool in (None, (3, 2)):
             flat = int8(Stem(shape, filters, stride=(stride, stride), pool=pool))
             for glue in (0, 1):
@@ -76,11 +72,11 @@ def test_networks_begin_so(runner, isas, name):
     same_as_xnnpack(runner, flat, values(shape), claimed=0, isa="scalar")
 
 
-def test_halves_and_zeros(runner, isas):
+def test_halves_and_zeros(runner, vector_isas):
     """Images halfway between two steps are rounded to the even one; no zero has a sign."""
     shape, filters, _ = STEMS["CIFAR"]
     steps = np.random.default_rng(2).integers(-300, 300, shape)
-    for isa in isas:
+    for isa in vector_isas:
         for zero_point in (-128, -1, 0, 2, 127):
             ranges = Range(0.5, zero_point), Range(4.0, max(-127, zero_point - 1))
             flat = int8(Stem(shape, filters), *ranges)
@@ -90,7 +86,7 @@ def test_halves_and_zeros(runner, isas):
 
 
 @pytest.mark.parametrize("pool", [None, (3, 2)])
-def test_what_is_between_can_be_seen(runner, isas, pool):
+def test_what_is_between_can_be_seen(runner, vector_isas, pool):
     """Graph outputs of int8, which the runtime does not announce."""
     shape, filters, stride = STEMS["ReActNet"]
     file = read(int8(Stem(shape, filters, stride=(stride, stride), pool=pool)))
@@ -102,7 +98,7 @@ def test_what_is_between_can_be_seen(runner, isas, pool):
     same_as_xnnpack(runner, file.to_bytes(), values(shape), claimed=2)
 
 
-def test_a_resized_batch(runner, isas):
+def test_a_resized_batch(runner, vector_isas):
     shape, filters, stride = STEMS["ResNet-18"]
     flat = int8(Stem(shape, filters, stride=(stride, stride), pool=(3, 2)))
     batches = values((3, *shape[1:]))
@@ -112,7 +108,7 @@ def test_a_resized_batch(runner, isas):
         np.testing.assert_array_equal(alone, ours[i : i + 1])
 
 
-def test_what_is_left_to_the_runtime(runner, isas):
+def test_what_is_left_to_the_runtime(runner, vector_isas):
     """What is not such a stem, or is more."""
     for shape, filters, stride in (
         ((1, 9, 9, 5), (16, 3, 3), 1),  # too many channels
@@ -135,7 +131,7 @@ def test_what_is_left_to_the_runtime(runner, isas):
     same_as_xnnpack(runner, file.to_bytes(), values(shape), claimed=0)
 
 
-def test_a_float_pool_behind_a_stem_of_1x1(runner, isas):
+def test_a_float_pool_behind_a_stem_of_1x1(runner, vector_isas):
     """Takes its rows as the map has them, however short."""
     shape = 1, 8, 7, 3
     file = read(int8(Stem(shape, (16, 1, 1))))
@@ -159,5 +155,5 @@ def test_a_float_pool_behind_a_stem_of_1x1(runner, isas):
     quantize.table["inputs"] = [pooled]
     graph.table["operators"] = [*(o.table for o in others), pool, quantize.table]
     graph.table["outputs"] = [pooled, bits]
-    for isa in isas:
+    for isa in vector_isas:
         same_as_xnnpack(runner, file.to_bytes(), values(shape), isa=isa)

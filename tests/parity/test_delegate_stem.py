@@ -26,7 +26,7 @@ DEPTHWISE = (1, 30, 29, 8), (64, 3, 3), 2
 
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
-def test_random_geometry(runner, data):
+def test_random_geometry(runner, vector_isas, data):
     """Any filter, stride, padding and activation; on every instruction set but plain ones."""
     draw = data.draw
     padding = draw(st.sampled_from([SAME, VALID]))
@@ -43,16 +43,16 @@ def test_random_geometry(runner, data):
         activation=draw(st.sampled_from([0, RELU, RELU_N1_TO_1, RELU6])),
         seed=draw(st.integers(0, 2**32 - 1)),
     )
-    isas = [isa for isa in runner.isas if isa != "scalar"]
-    if not isas:
-        pytest.skip("needs fused multiply-add")
-    options = {"isa": draw(st.sampled_from(isas)), "num_threads": draw(st.integers(1, 4))}
+    options = {
+        "isa": draw(st.sampled_from(vector_isas)),
+        "num_threads": draw(st.integers(1, 4)),
+    }
     same_as_xnnpack(runner, stem.bytes(), values(shape), **options)
 
 
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
-def test_random_depthwise(runner, data):
+def test_random_depthwise(runner, vector_isas, data):
     """Likewise; each of up to 40 channels has 8 outputs or more."""
     draw = data.draw
     padding = draw(st.sampled_from([SAME, VALID]))
@@ -76,10 +76,10 @@ def test_random_depthwise(runner, data):
     flat = stem.bytes()
     if draw(st.booleans()):
         flat = quantize_weights(flat)
-    isas = [isa for isa in runner.isas if isa != "scalar"]
-    if not isas:
-        pytest.skip("needs fused multiply-add")
-    options = {"isa": draw(st.sampled_from(isas)), "num_threads": draw(st.integers(1, 4))}
+    options = {
+        "isa": draw(st.sampled_from(vector_isas)),
+        "num_threads": draw(st.integers(1, 4)),
+    }
     same_as_xnnpack(runner, flat, values(shape), **options)
 
 

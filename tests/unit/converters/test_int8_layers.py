@@ -22,6 +22,9 @@ from keras_sparsebnn.tflite_file import ModelBuilder, Table, operator_code, read
 SAME, RELU, RELU6 = 0, 1, 3
 SHAPE = (1, 9, 8, 3)
 STEM = {"int8_layers": ("stem",)}
+POOL = Table(
+    "Pool2DOptions", padding=SAME, stride_h=2, stride_w=2, filter_height=2, filter_width=2
+)
 
 
 class Stem:
@@ -49,15 +52,7 @@ class Stem:
         # The bias of the layer before, which two operators read.
         depthwise = [wide, builder.constant(self.depthwise), weights[1]]
         builder.operator("DEPTHWISE_CONV_2D", depthwise, [deep], options)
-        pool = Table(
-            "Pool2DOptions",
-            padding=SAME,
-            stride_h=2,
-            stride_w=2,
-            filter_height=2,
-            filter_width=2,
-        )
-        builder.operator("MAX_POOL_2D", [deep], [pooled], pool)
+        builder.operator("MAX_POOL_2D", [deep], [pooled], POOL)
         builder.operator("SOFTMAX", [pooled], [y], Table("SoftmaxOptions", beta=1.0))
         self.flat = builder.to_bytes([x], [y])
         found = calibrate(self.flat, self.images)
@@ -253,15 +248,7 @@ class Tail:
         builder = ModelBuilder()
         shapes = ((1, 6, 4, 5), (1, 3, 2, 5), (1, 3, 2, 7), (1, 7), (1, 6), (1, 3))
         x, pooled, wide, mean, hidden, y = (builder.activation(s, "float32") for s in shapes)
-        pool = Table(
-            "Pool2DOptions",
-            padding=SAME,
-            stride_h=2,
-            stride_w=2,
-            filter_height=2,
-            filter_width=2,
-        )
-        builder.operator("AVERAGE_POOL_2D", [x], [pooled], pool)
+        builder.operator("AVERAGE_POOL_2D", [x], [pooled], POOL)
         weights = [builder.constant(self.filter), builder.constant(self.bias)]
         options = Table("Conv2DOptions", stride_h=1, stride_w=1, fused_activation_function=RELU)
         builder.operator("CONV_2D", [pooled, *weights], [wide], options)
