@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks import result_files
 from benchmarks.environment import environment
@@ -29,11 +30,12 @@ LAYERS = ((), ("shortcuts", "classifier"), ("stem", "shortcuts", "classifier"))
 CALIBRATED = 256
 
 
-def classes(file: bytes, dataset: Dataset) -> np.ndarray:
+def classes(file: bytes, dataset: Dataset) -> npt.NDArray[Any]:
     """Of the test images, in order."""
     interpreter = Interpreter(file, runtime="delegate")
     parts = [interpreter.predict(images.numpy()) for images, _ in dataset.test(500)]
-    return np.concatenate(parts).argmax(1)
+    found: npt.NDArray[Any] = np.concatenate(parts).argmax(1)
+    return found
 
 
 def rows_of(name: str, dataset: Dataset) -> list[dict[str, Any]]:
