@@ -51,14 +51,21 @@ SETTING = {
 Way = Callable[[keras.Model, int], keras.Model]
 
 
-def fit(model: keras.Model, dataset: Dataset, seed: int, epochs: range, rate: float) -> None:
+def fit(
+    model: keras.Model,
+    dataset: Dataset,
+    seed: int,
+    epochs: range,
+    rate: float,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
     """Trains by Adam, the rate falling by a cosine to 0."""
     steps = dataset.steps(BATCH)
     schedule = keras.optimizers.schedules.CosineDecay(rate, len(epochs) * steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(schedule), loss, ["accuracy"])
     for epoch in epochs:
-        model.fit(dataset.train(epoch, seed, BATCH), verbose=0)
+        model.fit(dataset.train(epoch, seed, BATCH), callbacks=list(callbacks), verbose=0)
 
 
 def accuracy(model: keras.Model, dataset: Dataset, seed: int) -> float:
