@@ -74,15 +74,18 @@ def least_missed(kernels: npt.NDArray[np.float32], ids: Ids, kept: int) -> Ids:
 class Pruned(SubsetKernel):
     """All 512 codewords at first, fewer with every `prune`, n in the end."""
 
+    # Twice the places that are needed: one that is left fills the others. With exactly 512 the
+    # estimator would take them for the whole codebook, in which the nearest codeword is a sign.
+    PLACES = 1024
+
     def _initial_selection(self) -> Ids:
-        return np.arange(codebook.codebook_size(self.kernel_size))
+        return np.resize(np.arange(codebook.codebook_size(self.kernel_size)), self.PLACES)
 
     def prune(self, latent: npt.NDArray[np.float32], kept: int) -> None:
         """Keeps the codewords that `latent` `[3, 3, Cin, Cout]` would miss most."""
         ids = np.unique(self.selection.numpy())
         ids = least_missed(latent.reshape(9, -1).T, ids, kept)
-        # The graph has 512 places: copies of a codeword are never chosen instead of it.
-        self.selection.assign(np.resize(ids, self.selection.shape))
+        self.selection.assign(np.resize(ids, self.PLACES))
 
 
 class Pruning(keras.callbacks.Callback):

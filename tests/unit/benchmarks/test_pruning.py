@@ -33,6 +33,20 @@ def test_keeps_what_is_asked_for():
     assert pruning.least_missed(kernels, found, 16).tolist() == found.tolist()
 
 
+def test_kernels_become_the_nearest_codewords_that_are_left():
+    rng = np.random.default_rng(1)
+    quantizer = pruning.Pruned(16)
+    latent = rng.uniform(-1, 1, (3, 3, 4, 8)).astype(np.float32)
+    flat, table = latent.reshape(9, -1).T, codebook.codewords(3)
+    np.testing.assert_array_equal(quantizer(latent), np.sign(latent))
+    for kept in (100, 16):
+        quantizer.prune(latent, kept)
+        left = table[np.unique(quantizer.selection.numpy())]
+        assert len(left) == kept
+        nearest = left[(flat @ left.T).argmax(1)]
+        np.testing.assert_array_equal(quantizer(latent), nearest.T.reshape(latent.shape))
+
+
 def test_the_way_from_512_to_n():
     way = pruning.Pruning(16, total_steps=1000)
     assert [way.kept(step) for step in (0, 100, 300, 500, 999)] == [512, 512, 91, 16, 16]
