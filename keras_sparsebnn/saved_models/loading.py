@@ -2,8 +2,7 @@
 
 A Keras file can name any Python code to run: `.h5` files carry the byte code of `Lambda`
 layers, and Keras 2 executes it even with `safe_mode=True`. So the configuration is read as
-plain JSON first, and a model that names anything but layers of Keras, larq and this package
-is refused.
+plain JSON first, and a model that names anything but what `trusted_names` lists is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +23,8 @@ __all__ = ["load_model", "model_file"]
 MAX_JSON_BYTES = 64 * 2**20
 """Far above any real configuration; bounds what a crafted file can make us read."""
 
-_TRUSTED_PACKAGES = ("keras", "tf_keras", "larq", "keras_sparsebnn")
-
-# Operations on Keras tensors (`x + 1`, tf.nn.relu(x)) are saved by TensorFlow's name for them.
-_TRUSTED_OPS = ("__operators__.", "math.", "nn.")
+MAX_ARCHIVE_BYTES = 4 * 2**30
+"""The same for a `.keras` file, unpacked."""
 
 # What Keras raises for damaged files, depending on where the damage is.
 _DAMAGE = (
@@ -91,6 +87,8 @@ def _configuration(path: Path) -> object:
     """The model's configuration, parsed and not executed."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
+            if sum(part.file_size for part in archive.infolist()) > MAX_ARCHIVE_BYTES:
+                raise ValueError(f"unpacked it has over {MAX_ARCHIVE_BYTES} bytes")
             if archive.getinfo("config.json").file_size > MAX_JSON_BYTES:
                 raise ValueError(f"config.json is over {MAX_JSON_BYTES} bytes")
             with archive.open("config.json") as file:
@@ -106,30 +104,11 @@ def _configuration(path: Path) -> object:
         return json.loads(file.attrs["model_config"])
 
 
-def _untrusted(value: object) -> Iterator[str]:
-    """Everything in a configuration that would run code from elsewhere."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _untrusted(item)
-    elif isinstance(value, dict):
-        kind, module = value.get("class_name"), value.get("module")
-        config = value.get("config")
-        if kind in ("Lambda", "__lambda__"):
-            yield "Lambda"
-        elif kind == "function" and module not in (None, "builtins"):
-            yield f"{module}.{config}"
-        elif kind in ("TFOpLambda", "SlicingOpLambda", "ClassMethod"):
-            op = str(config.get("function", "") if isinstance(config, dict) else config)
-            if not op.startswith(_TRUSTED_OPS):
-                yield op
-        elif (
-            isinstance(kind, str)
-            and isinstance(module, str)
-            and module.partition(".")[0] not in (*_TRUSTED_PACKAGES, "builtins")
-        ):
-            yield f"{module}.{kind}"
-        for item in value.values():
-            yield from _untrusted(item)
+def _read_part(configuration: object) -> object:
+    """Without how the model was compiled, which `compile=False` leaves alone."""
+    if not isinstance(configuration, dict):
+        return configuration
+    return {key: value for key, value in configuration.items() if key != "compile_config"}
 
 
 def load_model(path: Path) -> keras.Model:
@@ -141,9 +120,10 @@ def load_model(path: Path) -> keras.Model:
     """
     from keras_sparsebnn import layers, quantizers  # noqa: F401  an .h5 needs them registered
     from keras_sparsebnn._keras import keras
+    from keras_sparsebnn.saved_models.trusted_names import untrusted
 
     try:
-        foreign = sorted(set(_untrusted(_configuration(path))))
+        foreign = sorted(set(untrusted(_read_part(_configuration(path)))))
         if not foreign:
             return keras.models.load_model(path, safe_mode=True, compile=False)
     except SparseBNNError:

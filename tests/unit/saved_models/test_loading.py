@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_sparsebnn import saved_models
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.saved_models import loading
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_saved_model_folder(model, tmp_path):
         SparseBNNError,
         match=r"got a SavedModel folder .*load_model .*model\.save\('model\.keras",
     ):
-        saved_models.model_file(str(tmp_path / "model"))
+        loading.model_file(str(tmp_path / "model"))
 
 
 def test_weights_only(model, tmp_path):
@@ -36,12 +36,12 @@ def test_weights_only(model, tmp_path):
         with pytest.raises(
             SparseBNNError, match=r"got a file with weights only .*load_weights"
         ):
-            saved_models.load_model(tmp_path / name)
+            loading.load_model(tmp_path / name)
 
 
 def test_an_unfinished_run(tmp_path):
     with pytest.raises(SparseBNNError, match="sparsebnn train --out"):
-        saved_models.model_file(str(tmp_path))
+        loading.model_file(str(tmp_path))
 
 
 def test_an_empty_file_is_damaged(tmp_path):
@@ -49,15 +49,28 @@ def test_an_empty_file_is_damaged(tmp_path):
 
     h5py.File(tmp_path / "empty.h5", "w").close()
     with pytest.raises(SparseBNNError, match="it cannot be loaded"):
-        saved_models.load_model(tmp_path / "empty.h5")
+        loading.load_model(tmp_path / "empty.h5")
 
 
 def refused(path: Path) -> str:
     """The one line that says why."""
     with pytest.raises(SparseBNNError) as caught:
-        saved_models.load_model(path)
+        loading.load_model(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def write(path: Path, config: dict) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("metadata.json", "{}")
+
+
+def layer(kind: str, name: str, nodes: list, **config: object) -> dict:
+    return {
+        **{"class_name": kind, "module": "keras.layers", "name": name},
+        **{"config": {"name": name, **config}, "inbound_nodes": nodes},
+    }
 
 
 class TestUntrustedModels:
@@ -101,8 +114,14 @@ class TestUntrustedModels:
     def test_a_huge_configuration_is_not_read(self, tmp_path):
         path = tmp_path / "model.keras"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("config.json", b" " * (saved_models.MAX_JSON_BYTES + 1))
+            archive.writestr("config.json", b" " * (loading.MAX_JSON_BYTES + 1))
         assert "config.json is over" in refused(path)
+
+    def test_an_archive_that_unpacks_to_too_much_is_not_read(self, tmp_path, monkeypatch):
+        path = tmp_path / "model.keras"
+        keras.Sequential([keras.layers.Dense(2, input_shape=(3,))]).save(path)
+        monkeypatch.setattr(loading, "MAX_ARCHIVE_BYTES", 1000)
+        assert "unpacked it has over 1000 bytes" in refused(path)
 
     @pytest.mark.parametrize("suffix", ["keras", "h5"])
     def test_code_in_the_file_does_not_run(self, tmp_path, suffix):
@@ -148,11 +167,52 @@ class TestUntrustedModels:
             "class_name": "Sequential",
             "config": {"name": "s", "layers": [entry]},
         }
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("config.json", json.dumps(config))
-            archive.writestr("metadata.json", "{}")
+        write(path, config)
         line = refused(path)
         assert f"keras_sparsebnn only, got {name} (" in line
+
+    @pytest.mark.parametrize("config", ["ste_sign", {}])
+    @pytest.mark.parametrize(
+        ("name", "module"),
+        [
+            ("os.popen", "tf_keras.src.utils.data_utils"),
+            ("os.popen", "keras.src.utils.data_utils"),
+            ("subprocess.getoutput", "keras_sparsebnn.experiments.provenance"),
+            ("get_file", "keras.utils"),
+        ],
+    )
+    def test_what_a_module_imports_is_no_activation(self, tmp_path, name, module, config):
+        """Keras would call it on the constant that is the layer's input."""
+        proof, path = tmp_path / "it ran", tmp_path / "model.keras"
+        activation = {"class_name": name, "module": module, "config": config}
+        for key in ({}, {"registered_name": "SteSign"}, {"registered_name": None}):
+            nodes = [[["_CONSTANT_VALUE", -1, f"touch '{proof}'", {}]]]
+            layers = [
+                layer("InputLayer", "i", [], batch_input_shape=[None, 3]),
+                layer("Activation", "a", nodes, activation={**activation, **key}),
+            ]
+            ends = {"input_layers": [["i", 0, 0]], "output_layers": [["a", 0, 0]]}
+            write(
+                path,
+                {
+                    "module": "keras.src.engine.functional",
+                    "class_name": "Functional",
+                    "config": {"name": "m", "layers": layers, **ends},
+                },
+            )
+            line = refused(path)
+            assert "a constant that is not a number" in line
+            assert f"{module}.{name}" in line
+        assert not proof.exists()
+
+    def test_a_compiled_model_within_a_model_is_fine(self, tmp_path):
+        inner = keras.Sequential([keras.layers.Dense(3, input_shape=(4,))])
+        inner.compile(keras.optimizers.Adam(), keras.losses.Huber(), ["accuracy"])
+        model = keras.Sequential([inner, keras.layers.Softmax()])
+        rate = keras.optimizers.schedules.CosineDecay(0.1, 10)
+        model.compile(keras.optimizers.SGD(rate), "mse")
+        model.save(tmp_path / "model.keras")
+        loading.load_model(tmp_path / "model.keras")
 
     def test_operators_and_activations_are_fine(self, tmp_path):
         x = keras.layers.Input((4,))
@@ -160,7 +220,7 @@ class TestUntrustedModels:
         model = keras.Model(x, y)
         path = tmp_path / "model.keras"
         model.save(path)
-        loaded = saved_models.load_model(path)
+        loaded = loading.load_model(path)
         inputs = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
         np.testing.assert_array_equal(
             loaded.predict(inputs, verbose=0), model.predict(inputs, verbose=0)
