@@ -32,10 +32,6 @@ def start_python(*arguments, **variables):
     )
 
 
-def start(out, **variables):
-    return start_python(str(SCRIPT), str(out), **variables)
-
-
 def finish(process):
     """What a process printed, once it has ended well."""
     try:
@@ -67,11 +63,12 @@ def assert_learned(result, layers=2):
     )
 
 
-def test_workers_agree(tmp_path):
+@pytest.mark.parametrize("logits", ["structured", "free"])
+def test_workers_agree(tmp_path, logits):
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     processes = [
-        start(
-            tmp_path / f"{rank}.npz",
+        start_python(
+            *(str(SCRIPT), str(tmp_path / f"{rank}.npz"), logits),
             TF_CONFIG=json.dumps(
                 {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
             ),
@@ -173,10 +170,13 @@ def operations(function):
     return {node.op for node in nodes}
 
 
-def test_a_training_step_is_one_xla_program_without_callbacks():
+@pytest.mark.parametrize(
+    "options", [{"initial_selection": "random"}, {"logits": "free", "noise_scale": 0.3}]
+)
+def test_a_training_step_is_one_xla_program_without_callbacks(options):
     """What a TPU needs, with a teacher; there is none here to try it on."""
     config = RunConfig(
-        codewords=16, options={"logits": "free", "noise_scale": 0.3},
+        codewords=16, options=options,
         model_options={"widths": [8, 8]},
         teacher="auto", first_step=0.5,
     )  # fmt: skip

@@ -27,10 +27,16 @@ sys.exit(train.run(parser.parse_args()))
 _SETTINGS = (
     *("--epochs", "2", "--batch-size", "64", "--checkpoint-every", "4", "--seed", "5"),
     *("--codewords", "16", "--augmentation", "shift", "--warmup-epochs", "0.5"),
-    *("--set", "logits=free", "--set", "noise_scale=0.3", "--set", "noise_scale_end=0.1"),
     *("--set", "refresh_interval=3", "--set", "freeze_after=0.9"),
     *("--set", "activation_bits=2", "--set", 'model_options={"widths": [8, 8, 16]}'),
 )
+_LOGITS = {
+    "positions": ("--set", "initial_selection=random"),  # structured
+    "logits": (
+        *("--set", "logits=free", "--set", "logit_scale=0.01"),
+        *("--set", "noise_scale=0.3", "--set", "noise_scale_end=0.1"),
+    ),
+}
 _STEPS = 22  # 1442 images in batches of 64
 
 
@@ -74,28 +80,32 @@ def outcome(out: Path) -> tuple[dict, dict]:
     return tensors, {"history": metrics["history"], "final": final}
 
 
-def test_killed_twice_equals_uninterrupted(tmp_path):
+@pytest.mark.parametrize("variable", _LOGITS)
+def test_killed_twice_equals_uninterrupted(tmp_path, variable):
+    settings = (*_SETTINGS, *_LOGITS[variable])
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    finish(start(straight, *_SETTINGS))
+    finish(start(straight, *settings))
 
-    process = start(killed, *_SETTINGS)
+    process = start(killed, *settings)
     stop_after(killed, 8, signal.SIGKILL, process)  # in the first epoch
     finish(process, -signal.SIGKILL)
     first_stop = CheckpointStore(killed / "checkpoints").steps()[-1]
     assert not (killed / "model.keras").exists()
 
-    process = start(killed, *_SETTINGS)
+    process = start(killed, *settings)
     stop_after(killed, max(_STEPS + 4, first_stop + 4), signal.SIGKILL, process)
     finish(process, -signal.SIGKILL)
     assert first_stop % _STEPS, "the kill was meant to hit the middle of an epoch"
 
-    assert "Resuming at epoch" in finish(start(killed, *_SETTINGS))
+    assert "Resuming at epoch" in finish(start(killed, *settings))
     tensors, records = outcome(straight)
     resumed_tensors, resumed_records = outcome(killed)
     assert records == resumed_records
     assert len(records["history"]) == 2
     assert tensors.keys() == resumed_tensors.keys()
-    assert any("logits" in key for key in tensors)
+    assert any(variable in key for key in tensors)
+    first, last = (record["selection"] for record in records["history"])
+    assert first != last, "a selection that stays shows nothing"
     for key, value in tensors.items():
         np.testing.assert_array_equal(value, resumed_tensors[key], err_msg=key)
     assert sorted(p.name for p in (straight / "logs").iterdir()) == sorted(

@@ -1,6 +1,6 @@
 """Trains a tiny sparse model on several workers and writes what this one selected.
 
-    python train_distributed.py OUT.npz
+    python train_distributed.py OUT.npz LOGITS
 
 One of the workers that TF_CONFIG tells of.
 """
@@ -13,8 +13,17 @@ from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.models import small
 from keras_sparsebnn.quantizers import SparseKernel
 
+OPTIONS = {
+    "free": {"noise_scale": 1.0, "logit_scale": 0.1},
+    "structured": {"travel": 16.0, "freeze_step": 8, "refresh_interval": 1},
+}
+STATE = {
+    "free": ("selection", "step", "training_selection", "logits"),
+    "structured": ("selection", "step", "positions", "square"),
+}
 
-def main(out):
+
+def main(out, logits):
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     keras.utils.set_random_seed(7)
     with strategy.scope():
@@ -22,9 +31,7 @@ def main(out):
             (8, 8, 1),
             4,
             widths=(8, 16),
-            kernel_quantizer=lambda n: SparseKernel(
-                32, noise_scale=1.0, logit_scale=0.1, logits="free"
-            ),
+            kernel_quantizer=lambda n: SparseKernel(32, logits=logits, **OPTIONS[logits]),
         )
         model.compile(
             keras.optimizers.Adam(0.05),
@@ -46,7 +53,7 @@ def main(out):
     results = {"replicas": strategy.num_replicas_in_sync}
     for index, quantizer in enumerate(quantizers):
         results[f"initial{index}"] = initial[index]
-        for name in ("selection", "training_selection", "step", "logits"):
+        for name in STATE[logits]:
             results[f"{name}{index}"] = getattr(quantizer, name).numpy()
     np.savez(out, **results)
 

@@ -163,8 +163,8 @@ def selections(model: keras.Model) -> dict[str, list[int]]:
 class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
     r"""Anneals options of every quantizer of the model that has them.
 
-    Temperature, noise, refresh interval and `freeze_after` are of `SparseKernel`; `ede_t` is of
-    every quantizer with `gradient="ede"`.
+    Temperature, noise, refresh interval, travel and `freeze_after` are of `SparseKernel`;
+    `ede_t` is of every quantizer with `gradient="ede"`.
 
     Each is a number, a function of progress in [0, 1] (`linear`, `cosine`, `freeze_after`) or
     a Keras `LearningRateSchedule`, a function of the step. What is set before step `t` depends
@@ -176,6 +176,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         noise_scale: factor of the Gumbel noise, >= 0; untouched if None.
         refresh_interval: updates between two matchings, rounded; 0 freezes the selection, and
             training then uses the one that evaluation uses. Untouched if None.
+        travel: how far an entry of structured logits moves in all, >= 0; untouched if None.
         tolerance: `Incremental`'s, see `incremental`; untouched if None.
         freeze_after: the fraction of training, in (0, 1], after which structured logits no
             longer move: sets `freeze_step`. Untouched if None.
@@ -197,6 +198,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         noise_scale: Annealed | None = None,
         refresh_interval: Annealed | None = None,
         *,
+        travel: Annealed | None = None,
         tolerance: Annealed | None = None,
         ede_t: Annealed | None = None,
         freeze_after: float | None = None,
@@ -207,6 +209,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             "temperature": temperature,
             "noise_scale": noise_scale,
             "refresh_interval": refresh_interval,
+            "travel": travel,
             "tolerance": tolerance,
             "ede_t": ede_t,
         }

@@ -44,6 +44,20 @@ def test_all_fit_in_two_megabytes():
     assert sum(path.stat().st_size for path in FOLDER.rglob("*.*")) < 2_000_000
 
 
+@pytest.mark.parametrize(
+    ("name", "codewords", "accuracy", "size"),
+    [("fashion_mnist", 16, 0.925, 150_000), ("cifar10", 32, 0.84, 400_000)],
+)
+def test_reaches_its_aims(name, codewords, accuracy, size):
+    """CIFAR-10's LCE file, with one bit a weight, is larger: that is what sub-bit is for."""
+    model = load(name)
+    assert model.card["codewords"] == codewords
+    for kind in KINDS:
+        assert model.accuracy(kind) >= accuracy
+    for kind in ("subbit", "subbit_int8"):
+        assert model.path(kind).stat().st_size <= size
+
+
 class TestEachModel:
     def test_has_its_files(self, model):
         assert {path.name for path in model.folder.iterdir()} == FILES

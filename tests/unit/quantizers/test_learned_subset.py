@@ -18,6 +18,7 @@ QUANTIZERS = {
     "learned": lambda: SparseKernel(
         16, seed=1, logit_scale=0.01, temperature=1.0, logits="free"
     ),
+    "structured": lambda: SparseKernel(16, seed=1, travel=8.0, freeze_step=8),
     "snn": lambda: SNN(16, seed=1, refinement_interval=1, pattern_scale=0.01),
 }
 
@@ -52,6 +53,7 @@ def bop():
 
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(0.1),
+    "adamw": lambda: keras.optimizers.AdamW(0.1),
     "sgd": lambda: keras.optimizers.SGD(0.1),
     "legacy": lambda: keras.optimizers.legacy.Adam(0.1),
     "loss_scale": lambda: keras.mixed_precision.LossScaleOptimizer(keras.optimizers.Adam(0.1)),

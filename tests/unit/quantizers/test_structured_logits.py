@@ -151,15 +151,16 @@ def test_warns_of_a_choice_that_can_no_longer_move():
         quantizer.enter("codewords", tf.ones(SHAPE))
 
 
-def test_the_schedule_sets_the_last_update():
+def test_the_schedule_sets_the_last_update_and_the_travel():
     quantizer = SparseKernel(8)
     layer = lq.layers.QuantConv2D(8, 3, kernel_quantizer=quantizer, input_shape=(3, 3, 4))
     model = keras.Sequential([layer, keras.layers.Flatten()])
     model.compile("sgd", "mse")
-    schedule = SelectionSchedule(freeze_after=0.25)
+    schedule = SelectionSchedule(freeze_after=0.25, travel=3.0)
     x, y = np.zeros((20, 3, 3, 4), np.float32), np.zeros((20, 8), np.float32)
     model.fit(x, y, batch_size=1, epochs=2, verbose=0, callbacks=[schedule])
     assert int(quantizer.freeze_step) == 10
+    assert float(quantizer.travel) == 3
 
 
 def test_models_of_earlier_versions_have_free_logits():

@@ -166,6 +166,7 @@ class TestSchedule:
         [
             ({"temperature": 0.0}, "`temperature` to be > 0, got 0.0"),
             ({"noise_scale": -1}, "`noise_scale` to be >= 0, got -1"),
+            ({"travel": -1.0}, "`travel` to be >= 0, got -1.0"),
             ({"refresh_interval": float("nan")}, "`refresh_interval` to be >= 0, got nan"),
             ({"total_steps": 0}, "`total_steps` to be at least 1, got 0"),
         ],
