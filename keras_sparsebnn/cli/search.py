@@ -182,6 +182,7 @@ def _searched(args: argparse.Namespace, config: SearchConfig) -> int:
                     config,
                     args.out,
                     executor=lambda: chosen_executor(args),
+                    download=args.download,
                     report=report,
                     progress=bar.update,
                 )

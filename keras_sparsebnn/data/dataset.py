@@ -100,7 +100,12 @@ class Dataset:
             SparseBNNError: not one batch can be filled, or it does not divide among replicas.
         """
         steps = self.steps(batch_size)
-        if batch_size % replicas or replicas % workers:
+        if replicas % workers:
+            raise SparseBNNError(
+                f"Expected workers that have equally many replicas, got {replicas} replicas on "
+                f"{workers} workers. Give each the same number of devices."
+            )
+        if batch_size % replicas:
             raise SparseBNNError(
                 f"Expected a batch size that {replicas} replicas can share equally, got "
                 f"{batch_size}. Use a multiple of {replicas}."

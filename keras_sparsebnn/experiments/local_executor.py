@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 from collections.abc import Iterator
 
+from keras_sparsebnn._rules import check, integer
 from keras_sparsebnn.experiments.executor import Demand, Message, Order
 from keras_sparsebnn.experiments.worker_process import WorkerProcess
 
@@ -17,9 +18,13 @@ class LocalExecutor:
     Args:
         jobs: how many at a time.
         demand: of each run.
+
+    Raises:
+        SparseBNNError: `jobs` is not a number of workers.
     """
 
     def __init__(self, jobs: int = 1, demand: Demand = Demand()) -> None:  # noqa: B008  frozen
+        check("jobs", jobs, integer(1, 10_000))
         self.slots = jobs
         self._demand = demand
         self._workers: list[WorkerProcess] = []

@@ -97,6 +97,7 @@ class Result:
             and isinstance(run, dict)
             and set(run) == set(_RUN_TYPES)
             and all(type(run[key]) is kind for key, kind in _RUN_TYPES.items())
+            and all(map(_is_plain, run.values()))
             and 2 <= run["codewords"] <= 512
             and _is_share(accuracy)
             and isinstance(curve, list)
@@ -119,6 +120,11 @@ class Result:
             environment=data["environment"],
             where=where,
         )
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a terminal takes it for text, and a table has room for it."""
+    return not isinstance(value, str) or (value.isprintable() and 0 < len(value) <= 200)
 
 
 def _is_share(value: object) -> bool:

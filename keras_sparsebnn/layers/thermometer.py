@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._rules import check, integer
 
 __all__ = ["Thermometer"]
 
@@ -37,9 +38,8 @@ class Thermometer(keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(self, levels: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        if levels < 1:
-            raise ValueError(f"Expected one level or more, got {levels} (layer {self.name}).")
-        self.levels = int(levels)
+        check("levels", levels, integer(1, 65_536))
+        self.levels = levels
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         levels = 2 * (np.arange(self.levels) + 0.5) / self.levels - 1

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.layers import Thermometer
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
+from keras_sparsebnn.models.blocks.sizes import check_widths
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["oblivious"]
@@ -48,6 +49,7 @@ def oblivious(
     Reference: the layers that FOBNN's circuits are for, Chen et al., arXiv:2405.03136, of which
     only the abstract could be read; the layout is ours.
     """
+    check_widths(widths)
     images = keras.layers.Input(input_shape)
     x = Thermometer(levels, name="thermometer")(images)
     with BinaryLayers(codewords, kernel_quantizer, activation_quantizer) as layers:

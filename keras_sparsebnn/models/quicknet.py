@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.blocks.residual_stages import classifier, is_large
+from keras_sparsebnn.models.blocks.sizes import check_depths, check_widths
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["quicknet"]
@@ -52,6 +53,8 @@ def quicknet(
     5 (from memory of the paper), and larq-zoo's QuickNet. Deviates: transitions are ReLU ->
     max pool -> float 1x1 -> BN, without the paper's blur; pads with +1.
     """
+    check_widths(widths)
+    check_depths(depths)
     layers_ = keras.layers
     images = layers_.Input(input_shape)
     stride = 2 if is_large(images) else 1

@@ -12,6 +12,7 @@ from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuan
 from keras_sparsebnn.models.blocks.bireal_block import bireal_block
 from keras_sparsebnn.models.blocks.react_block import react_block
 from keras_sparsebnn.models.blocks.residual_stages import classifier, residual_stages, stem
+from keras_sparsebnn.models.blocks.sizes import check_depths, check_widths
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["residual_network", "resnet18", "resnet20", "resnet34"]
@@ -62,6 +63,8 @@ def residual_network(
         raise SparseBNNError(
             f"Expected `block` to be one of {', '.join(map(repr, _BLOCKS))}, got {block!r}."
         )
+    check_depths(depths)
+    check_widths(widths)
     images = keras.layers.Input(input_shape)
     x = stem(images, widths[0])
     bits = (activation_bits, weight_bits, activation_range)

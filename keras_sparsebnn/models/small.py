@@ -8,6 +8,7 @@ from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.models.blocks.binary_layers import BinaryLayers, KernelQuantizer
 from keras_sparsebnn.models.blocks.bireal_block import bireal_block
 from keras_sparsebnn.models.blocks.residual_stages import classifier, stem_3x3
+from keras_sparsebnn.models.blocks.sizes import check_widths
 from keras_sparsebnn.quantizers import SparseKernel
 
 __all__ = ["small"]
@@ -45,7 +46,11 @@ def small(
         widths: output channels of each binary layer.
         stem_stride: of the float stem; if None, 2 for images over 16 pixels, else 1.
         name: the model's name.
+
+    Raises:
+        SparseBNNError: `widths` are no numbers of channels, or `codewords` do not fit.
     """
+    check_widths(widths)
     images = keras.layers.Input(input_shape)
     if stem_stride is None:
         stem_stride = 2 if min(input_shape[:2]) > 16 else 1

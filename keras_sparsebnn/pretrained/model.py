@@ -133,7 +133,7 @@ class PretrainedModel:
             `[N, H, W, C]`, or `[N, H, W]` where C is 1 -> `[N, H, W, C]`.
 
         Raises:
-            SparseBNNError: another shape, or no integers.
+            SparseBNNError: another shape, no integers, or some out of range.
         """
         import numpy as np
 
@@ -146,7 +146,13 @@ class PretrainedModel:
                 f"Expected images of integers, [N, {shape}], got {raw.dtype} of shape "
                 f"{list(raw.shape)}."
             )
-        half_range = np.float32(self.card["input"]["maximum"] / 2)
+        maximum = self.card["input"]["maximum"]
+        if raw.size and not (raw.min() >= 0 and raw.max() <= maximum):
+            raise SparseBNNError(
+                f"Expected images of integers from 0 to {maximum}, got {raw.min()} to "
+                f"{raw.max()}."
+            )
+        half_range = np.float32(maximum / 2)
         return raw.astype(np.float32) / half_range - np.float32(1)
 
     def classify(self, images: npt.ArrayLike, kind: str = "subbit") -> list[str]:

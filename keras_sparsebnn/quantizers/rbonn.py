@@ -114,6 +114,11 @@ class RBONN(SubsetKernel):
     def call(self, inputs: tf.Tensor, training: bool | tf.Tensor | None = None) -> tf.Tensor:
         if training is None:
             training = keras.backend.learning_phase()
+        if self.backtrack_of == "gradient" and inputs.dtype == tf.float16:
+            raise ValueError(
+                'Expected `backtrack_of` "weights" in a float16 policy, whose gradients are '
+                'scaled, got "gradient". Use it, or mixed_bfloat16.'
+            )
         if self.backtrack and (tf.is_tensor(training) or training):
             latent = noting_identity(tf.cast(inputs, tf.float32), self._note)
             back = self._way_back() * tf.cast(training, tf.float32)

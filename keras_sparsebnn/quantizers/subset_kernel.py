@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._rules import check, integer
+from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.estimators import (
     approx_identity,
     clipped_identity,
@@ -39,6 +41,8 @@ STAGES = ("float", "sign", "codewords")
 
 def validate_codewords(codewords: int, kernel_size: int = 3, where: str = "") -> int:
     """`codewords`, or a one-line `ValueError` that says what to use instead."""
+    item = getattr(codewords, "item", None)  # NumPy's numbers are fine
+    codewords = codewords if item is None else item()
     size = codebook.codebook_size(kernel_size)
     at = f" ({where})" if where else ""
     if not isinstance(codewords, int) or isinstance(codewords, bool):
@@ -111,7 +115,13 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
         kwargs = {**kwargs, "dtype": "float32", "autocast": False}
         super().__init__(**kwargs)
         self.codewords = validate_codewords(codewords)
-        check_argument("gradient", gradient)
+        for argument, value in (
+            *(("clip_value", clip_value), ("gradient", gradient)),
+            *(("standardize", standardize), ("magnitude_scale", magnitude_scale)),
+        ):
+            check_argument(argument, value)
+        if seed is not None:
+            check("seed", int(seed), integer(0, 2**63 - 1))
         self.clip_value = clip_value
         self.gradient = gradient
         self.standardize = standardize
@@ -240,7 +250,8 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             kernel: `[k, k, Cin, Cout]`.
 
         Raises:
-            ValueError: unknown stage, not built, or made without stages.
+            ValueError: unknown stage, not built, made without stages, or a kernel to choose
+                from that is not finite.
         """
         _validated_stage("stage", stage)
         if self._stage is None:
@@ -251,6 +262,12 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
             )
         if stage == "codewords" and self.stage != stage and not self.covers_codebook:
             latent = self._binarised_latent(tf.cast(kernel, tf.float32))
+            if not np.isfinite(latent).all():
+                raise SparseBNNError(
+                    "Expected finite kernels to choose codewords from, got NaN or infinity "
+                    f"(quantizer {self.name}): the training has diverged. Use a smaller "
+                    "learning rate."
+                )
             self._choose(latent.numpy().reshape(self.kernel_size**2, -1).T)
         self._stage.assign(STAGES.index(stage))
 

@@ -84,6 +84,7 @@ def search(
     executor: Callable[[], Executor] = LocalExecutor,
     report: Callable[[str], None] = lambda line: None,
     progress: Callable[[int], None] = lambda candidates: None,
+    download: bool = False,
 ) -> dict[str, Any]:
     """Trains a supernet, lets candidates evolve in it, and exports the best.
 
@@ -96,6 +97,7 @@ def search(
         config: what to search.
         out: the folder.
         executor: makes what executes training and evaluation, once for each.
+        download: let TFDS fetch a dataset that is not there.
         report: gets a line about each generation.
         progress: gets numbers of candidates that were evaluated, or were known.
 
@@ -110,7 +112,7 @@ def search(
     folder = SearchFolder(out)
     with locked(folder.path):
         base = config.of_supernet()
-        dataset = data.load(base.dataset, **base.data_options)
+        dataset = data.load(base.dataset, **base.data_options, download=download)
         supernet = Supernet(named_network(base, dataset), config.over, config.choices)
         kind = config.budget.kind
         cost = None if kind == "latency_ms" else functools.partial(supernet.costs, kind=kind)

@@ -52,6 +52,9 @@ def cheapest_choice(
         integrality=np.ones(len(group_of)),
         bounds=Bounds(0, 1),
     )
-    assert result.success, result.message
+    if not result.success:
+        raise SparseBNNError(
+            f"Expected sizes that fit the budget of {budget:g}, got none: {result.message:.100}"
+        )
     chosen = result.x > 0.5
     return [int(np.argmax(chosen[group_of == group])) for group in range(len(costs))]

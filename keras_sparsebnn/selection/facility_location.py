@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from keras_sparsebnn._rules import check, integer
+from keras_sparsebnn.errors import SparseBNNError
+
 __all__ = ["greedy_facility_location"]
 
 _CHUNK = 8192  # kernels at a time: the scores of 8192 kernels and 512 codewords are 16 MiB
@@ -39,6 +42,9 @@ def greedy_facility_location(
         `[C, k*k]`, `[N, k*k]`, `[C]` -> `[n]`, rows of the table in the order of their choice;
         ties go to the first row.
 
+    Raises:
+        SparseBNNError: a kernel is not finite, or the table has fewer than n codewords.
+
     Example:
         >>> table = np.float32([[1, 1], [-1, 1], [1, -1], [-1, -1]])
         >>> greedy_facility_location(table[[1, 1, 2]], 2, table).tolist()
@@ -49,6 +55,12 @@ def greedy_facility_location(
     algorithms for maximizing submodular set functions", 1978 (the lazy form).
     """
     w = np.ascontiguousarray(kernels, np.float32)
+    if not np.isfinite(w).all():
+        raise SparseBNNError(
+            "Expected finite kernels to choose codewords from, got NaN or infinite ones: the "
+            "training has diverged. Use a smaller learning rate."
+        )
+    check("n", n, integer(1, len(table)))
     v = np.ones(len(w)) if weights is None else np.asarray(weights, np.float64)
     best = -np.abs(w).sum(axis=1)
 

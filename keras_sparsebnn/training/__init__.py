@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from keras_sparsebnn._lazy import named_when_asked
 
 if TYPE_CHECKING:
-    from keras_sparsebnn.training.keras.callbacks import (
-        CodewordUsage,
-        SelectionSchedule,
+    from keras_sparsebnn.training.keras.annealing import (
         cosine,
         freeze_after,
         geometric,
         incremental,
         linear,
     )
+    from keras_sparsebnn.training.keras.codeword_usage import CodewordUsage
     from keras_sparsebnn.training.keras.distillation import DistilledModel
     from keras_sparsebnn.training.keras.learning_rate import RestartingDecay
     from keras_sparsebnn.training.keras.losses import DistillationLoss, SmoothedCrossEntropy
     from keras_sparsebnn.training.keras.optimizer import GroupedOptimizer, selection_logits
     from keras_sparsebnn.training.keras.random_groups import RandomGroups
+    from keras_sparsebnn.training.keras.selection_schedule import SelectionSchedule
     from keras_sparsebnn.training.keras.stages import StageSchedule
     from keras_sparsebnn.training.run.checkpoint import CheckpointStore
     from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
@@ -33,22 +33,22 @@ _HOME = {
     "Recipe": "settings.recipes",
     "configured": "settings.recipes",
     "CheckpointStore": "run.checkpoint",
-    "CodewordUsage": "keras.callbacks",
+    "CodewordUsage": "keras.codeword_usage",
     "DistillationLoss": "keras.losses",
     "DistilledModel": "keras.distillation",
     "GroupedOptimizer": "keras.optimizer",
     "RestartingDecay": "keras.learning_rate",
     "RandomGroups": "keras.random_groups",
     "RunConfig": "settings.config",
-    "SelectionSchedule": "keras.callbacks",
+    "SelectionSchedule": "keras.selection_schedule",
     "SmoothedCrossEntropy": "keras.losses",
     "StageSchedule": "keras.stages",
     "TrainingInterruptedError": "run.interruption",
-    "cosine": "keras.callbacks",
-    "freeze_after": "keras.callbacks",
-    "geometric": "keras.callbacks",
-    "incremental": "keras.callbacks",
-    "linear": "keras.callbacks",
+    "cosine": "keras.annealing",
+    "freeze_after": "keras.annealing",
+    "geometric": "keras.annealing",
+    "incremental": "keras.annealing",
+    "linear": "keras.annealing",
     "selection_logits": "keras.optimizer",
     "train": "run.train",
 }

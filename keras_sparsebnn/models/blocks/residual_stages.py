@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_sparsebnn._keras import keras, tf
+from keras_sparsebnn.models.blocks.sizes import check_depths, check_widths
 
 __all__ = ["classifier", "downsampled", "is_large", "residual_stages", "stem", "stem_3x3"]
 
@@ -56,6 +57,8 @@ def residual_stages(
         depths: blocks, each with one 3x3 layer, of each stage.
         strides: of the first block of each stage; if None, 2 in every stage but the first.
     """
+    check_depths(depths)
+    check_widths(widths)
     strides = strides or [1, *[2] * (len(depths) - 1)]
     for stage, (filters, depth, first) in enumerate(zip(widths, depths, strides, strict=True)):
         for index in range(depth):

@@ -51,7 +51,8 @@ class DistilledModel(keras.Model):  # type: ignore[misc]
         column = tf.cast(tf.reshape(labels, [-1, 1]), tf.float32)
         targets = tf.concat([column, answers], axis=1)
         with tf.GradientTape() as tape:
-            logits = self(images, training=True)
+            # In float32: Keras casts targets, labels among them, to the type of the logits.
+            logits = tf.cast(self(images, training=True), tf.float32)
             loss = self.compute_loss(images, targets, logits, weights)
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
         metrics: dict[str, tf.Tensor] = self.compute_metrics(images, labels, logits, weights)

@@ -7,7 +7,7 @@ import numpy as np
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SearchableGroupsConv2D
-from keras_sparsebnn.training.keras.callbacks import Logs
+from keras_sparsebnn.training.keras.fit_progress import Logs
 from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["RandomGroups", "searchable_layers"]

@@ -8,7 +8,7 @@ from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import STAGES, SubsetKernel
-from keras_sparsebnn.training.keras.callbacks import Logs, total_steps_of
+from keras_sparsebnn.training.keras.fit_progress import Logs, total_steps_of
 from keras_sparsebnn.transforms.kernels import latent_kernel
 from keras_sparsebnn.transforms.walk import all_layers
 

@@ -84,7 +84,7 @@ class CheckpointStore:
             self._remove_leftovers()
             temporary.mkdir()
             checkpoint.write(str(temporary / "variables"))
-            (temporary / "state.json").write_text(json.dumps(state), "utf-8")
+            (temporary / "state.json").write_text(json.dumps(state, allow_nan=False), "utf-8")
             files = {
                 path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
                 for path in sorted(temporary.iterdir())

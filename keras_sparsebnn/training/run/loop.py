@@ -12,7 +12,7 @@ from keras_sparsebnn._keras import keras
 from keras_sparsebnn._signals import collected_signals
 from keras_sparsebnn.data import Dataset
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.training.keras.callbacks import CodewordUsage, selections
+from keras_sparsebnn.training.keras.codeword_usage import CodewordUsage, selections
 from keras_sparsebnn.training.keras.event_log import write_epoch
 from keras_sparsebnn.training.keras.random_groups import RandomGroups, searchable_layers
 from keras_sparsebnn.training.keras.stages import has_stages
@@ -178,18 +178,23 @@ class Loop:
         """The epoch's metrics in training and, as `val_*`, on the test split."""
         started = time.perf_counter() - self.progress.seconds
         metrics = {metric.name: float(metric.result()) for metric in self.model.metrics}
-        if not math.isfinite(metrics["loss"]):
-            raise SparseBNNError(
-                f"Expected a finite loss, got {metrics['loss']} (epoch "
-                f"{self.progress.epoch + 1}). Use another folder and a smaller "
-                "--learning-rate."
-            )
+        self._check_finite(metrics)
         tested = self.model.evaluate(
             self.dataset.test(self.job.config.batch_size), verbose=0, return_dict=True
         )
+        on_test = {f"val_{name}": float(value) for name, value in tested.items()}
+        self._check_finite(on_test)  # it may be the epoch's last update that diverged
         return {
             **metrics,
-            **{f"val_{name}": float(value) for name, value in tested.items()},
+            **on_test,
             "learning_rate": float(keras.backend.get_value(self.model.optimizer.learning_rate)),
             "seconds": time.perf_counter() - started,
         }
+
+    def _check_finite(self, metrics: Mapping[str, float]) -> None:
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise SparseBNNError(
+                    f"Expected a finite {name}, got {value} (epoch {self.progress.epoch + 1}). "
+                    "Use another folder and a smaller --learning-rate."
+                )

@@ -12,13 +12,13 @@ from keras_sparsebnn.quantizers.methods import (
     settle_after,
     starts_as,
 )
-from keras_sparsebnn.training.keras.callbacks import (
-    SelectionSchedule,
+from keras_sparsebnn.training.keras.annealing import (
     freeze_after,
     geometric,
     incremental,
     linear,
 )
+from keras_sparsebnn.training.keras.selection_schedule import SelectionSchedule
 from keras_sparsebnn.training.keras.stages import StageSchedule
 from keras_sparsebnn.training.settings.config import RunConfig
 

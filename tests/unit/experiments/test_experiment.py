@@ -257,6 +257,15 @@ class TestResults:
         record = record_of(run, 0.5, [{}, {"binary0": [1, 2]}])
         assert record["codewords_changed"] == [0]
 
+    @pytest.mark.parametrize("key", ["variant", "method", "network", "dataset"])
+    @pytest.mark.parametrize("value", ["x\x1b[2J", "a\nb", "", "x" * 201, "\u202ex"])
+    def test_names_that_a_terminal_would_obey(self, key, value):
+        (run, *_) = Matrix.from_dict(MATRIX).runs
+        record = record_of(run, 0.5)
+        record["run"] = {**record["run"], key: value}
+        with pytest.raises(SparseBNNError, match="Expected the result of a run"):
+            Result.from_dict(record, "here")
+
     def test_damaged_files_are_left_out_by_name(self, folder):
         good = next(folder.glob("digits*"))
         whole = good.read_bytes()

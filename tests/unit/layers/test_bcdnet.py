@@ -7,7 +7,7 @@ import pytest
 
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.layers import ChannelShift, DynamicEmbedding
-from keras_sparsebnn.layers.bcdnet import SHIFT_MODES
+from keras_sparsebnn.layers.channel_shift import SHIFT_MODES
 
 QUARTERS = ((1, 1), (1, -1), (2, 1), (2, -1))
 """Axis and direction of each quarter of the channels."""
@@ -161,7 +161,7 @@ class TestDynamicEmbedding:
 
     @pytest.mark.parametrize("arguments", [{"filters": 0}, {"filters": 4, "reduction": 0.5}])
     def test_arguments(self, arguments):
-        with pytest.raises(ValueError, match="to be a whole number above 0, got 0"):
+        with pytest.raises(ValueError, match=r"to be an integer in \[1, 65536\], got 0"):
             DynamicEmbedding(**arguments)
 
     def test_unknown_channels(self):

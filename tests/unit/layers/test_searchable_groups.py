@@ -98,7 +98,7 @@ class TestShuffle:
 
     @pytest.mark.parametrize("groups", [0, True, 1.5, "2"])
     def test_impossible_groups(self, groups):
-        with pytest.raises(ValueError, match="Expected `groups` to be a whole number"):
+        with pytest.raises(ValueError, match="Expected `groups` to be an integer"):
             ChannelShuffle(groups)
 
     def test_channels_that_do_not_fit(self):

@@ -153,6 +153,13 @@ def test_images_that_do_not_fit(images):
         load("digits").prepared(images)
 
 
+@pytest.mark.parametrize("value", [-1, 17, 255])
+def test_images_out_of_range(value):
+    images = np.full((1, 8, 8, 1), value)
+    with pytest.raises(SparseBNNError, match=f"integers from 0 to 16, got {value} to {value}"):
+        load("digits").prepared(images)
+
+
 def test_unknown_names():
     with pytest.raises(SparseBNNError, match=r"Expected a model out of .*digits.*got '\.\./x'"):
         load("../x")

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from keras_sparsebnn import codebook
+from keras_sparsebnn._keras import tf
+from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers import METHODS, ChosenKernel
 from keras_sparsebnn.selection.facility_location import greedy_facility_location
 from keras_sparsebnn.selection.frequency import most_frequent
@@ -32,6 +34,17 @@ def greedy_by_definition(w, n):
     return chosen
 
 
+@pytest.mark.parametrize("method", CHOOSING)
+def test_nothing_is_chosen_from_kernels_that_are_not_finite(method):
+    quantizer = METHODS[method](16)
+    quantizer.build((3, 3, 4, 8))
+    before = quantizer.selection.numpy()
+    with pytest.raises(SparseBNNError, match=r"Expected finite kernels .*\(quantizer "):
+        quantizer.enter("codewords", tf.fill([3, 3, 4, 8], np.nan))
+    assert quantizer.stage == "sign"
+    np.testing.assert_array_equal(quantizer.selection, before)
+
+
 class TestFacilityLocation:
     @pytest.mark.parametrize("count", [40, 3000, 20_000])  # more than a chunk, too
     def test_lazy_equals_greedy(self, rng, count):
@@ -52,6 +65,18 @@ class TestFacilityLocation:
         assert (
             greedy_facility_location(w, 8, TABLE, weights=counts).tolist() == repeated.tolist()
         )
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+    def test_kernels_of_a_training_that_diverged(self, bad):
+        w = np.ones((5, 9), np.float32)
+        w[2, 3] = bad
+        with pytest.raises(SparseBNNError, match=r"Expected finite kernels .* has diverged"):
+            greedy_facility_location(w, 4, TABLE)
+
+    @pytest.mark.parametrize("n", [0, 513, 2.0])
+    def test_more_codewords_than_there_are(self, n):
+        with pytest.raises(SparseBNNError, match=r"`n` to be an integer in \[1, 512\], got"):
+            greedy_facility_location(np.ones((5, 9)), n, TABLE)
 
     def test_all_kernels_equal(self):
         ids = greedy_facility_location(np.ones((5, 9)), 4, TABLE)

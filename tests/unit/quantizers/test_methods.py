@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_sparsebnn import quantizers
@@ -51,10 +52,9 @@ def test_constructors_obey_the_rules(cls, options, message):
 
 
 def test_numbers_of_numpy_are_fine():
-    import numpy as np
-
     q = SparseKernel(16, temperature=np.float32(2), refresh_interval=np.int64(3), logits="free")
     assert q.get_config()["refresh_interval"] == 3
+    assert FixedSubset(np.int64(32), seed=np.int64(3)).get_config()["codewords"] == 32
 
 
 class TestDecorator:
@@ -95,3 +95,16 @@ class TestDecorator:
         twin.__module__ = SNN.__module__
         with pytest.raises(ValueError, match="Expected SNN to be 'snn' with the options"):
             register_quantizer("snn")(twin)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("clip_value", -1.0), ("clip_value", 0), ("clip_value", float("nan"))),
+        *(("standardize", "no"), ("magnitude_scale", 1), ("seed", -1)),
+    ],
+)
+@pytest.mark.parametrize("method", ["one_bit", "learned", "facility_location"])
+def test_arguments_obey_the_rules_of_the_options(method, name, value):
+    with pytest.raises(ValueError, match=f"Expected `{name}` to be "):
+        quantizers.METHODS[method](16, **{name: value})

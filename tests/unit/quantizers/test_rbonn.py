@@ -107,6 +107,14 @@ def test_scales_start_at_random():
     assert abs(float(np.std(first.scale)) - 1) < 0.15
 
 
+def test_gradients_that_loss_scaling_has_scaled_are_not_kept():
+    quantizer = RBONN(16, backtrack_of="gradient")
+    quantizer.build((3, 3, 4, 8))
+    with pytest.raises(ValueError, match='Expected `backtrack_of` "weights" in a float16'):
+        quantizer(tf.ones([3, 3, 4, 8], tf.float16))
+    quantizer(tf.ones([3, 3, 4, 8], tf.bfloat16))
+
+
 def test_bounds():
     with pytest.raises(SparseBNNError, match="`backtrack_of` to be one of weights, gradient"):
         RBONN(backtrack_of="time")

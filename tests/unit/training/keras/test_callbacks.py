@@ -17,7 +17,7 @@ from keras_sparsebnn.training import (
     freeze_after,
     linear,
 )
-from keras_sparsebnn.training.keras.callbacks import selections
+from keras_sparsebnn.training.keras.codeword_usage import selections
 
 
 def sparse(filters: int, quantizer: object, name: str) -> SparseBinaryConv2D:

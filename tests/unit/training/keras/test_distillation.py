@@ -107,6 +107,23 @@ def test_without_a_teacher_labels_alone_train_it():
     assert (model.predict(images, verbose=0).argmax(1) == labels).mean() < 0.1
 
 
+def test_labels_are_whole_beside_logits_of_bfloat16():
+    """bfloat16 has 256, 258, 260, ..."""
+    seen = []
+
+    class Loss(DistillationLoss):
+        def call(self, y_true, y_pred):
+            seen.append(y_true.numpy()[:, 0])
+            return super().call(y_true, y_pred)
+
+    x = keras.layers.Input((3,))
+    model = DistilledModel(x, keras.layers.Dense(1000, dtype="mixed_bfloat16")(x))
+    model.compile(keras.optimizers.SGD(0.1), Loss(1000), run_eagerly=True)
+    model.set_teacher(lambda images: tf.zeros([2, 1000]))
+    model.fit(np.ones((2, 3), np.float32), np.array([999, 501]), verbose=0, shuffle=False)
+    assert sorted(seen[0]) == [501, 999]
+
+
 def test_a_step_follows_the_teacher_and_evaluation_the_labels():
     x = keras.layers.Input((3,))
     model = DistilledModel(x, keras.layers.Dense(2)(x))

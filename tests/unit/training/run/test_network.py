@@ -192,6 +192,26 @@ def test_a_teacher_from_a_file(tmp_path):
     assert lines[0].startswith("teacher: test accuracy")
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "value"),
+    [
+        ("small", "widths", []),
+        ("small", "widths", ["a"]),
+        ("small", "widths", [0, 8]),
+        ("small", "widths", 8),
+        ("oblivious", "widths", [8.5]),
+        ("quicknet", "depths", [1, True, 1, 1]),
+        ("resnet18", "depths", []),
+        ("adabin18", "depths", [4, -1, 4, 4]),
+    ],
+)
+def test_sizes_that_are_no_sizes(model, name, value, tmp_path):
+    config = RunConfig(model=model, model_options={name: value})
+    message = rf"Expected `{name}` to be a list of 1 to 100 integers in \[1, \d+\], got "
+    with pytest.raises(SparseBNNError, match=message):
+        train(config, tmp_path)
+
+
 @pytest.mark.parametrize("model", ["small", "resnet18", "ftbnn18_grouped"])
 def test_an_option_that_the_network_does_not_have(model, tmp_path):
     config = RunConfig(model=model, model_options={"colour": "red"})

@@ -132,6 +132,14 @@ class TestRun:
             with pytest.raises(SparseBNNError, match="no other process to work in"):
                 train(RunConfig(), tmp_path)
 
+    def test_an_epoch_that_diverges_in_its_last_update(self, tmp_path):
+        """Training's mean loss is finite, the test split's is not."""
+        message = "Expected a finite val_loss, got nan .*smaller --learning-rate"
+        for _ in range(2):  # going on says the same
+            with pytest.raises(SparseBNNError, match=message):
+                train(RunConfig(**_QUICK), tmp_path, callbacks=[_LatePoison()])
+        assert not list(tmp_path.glob("checkpoints/*"))
+
     def test_divergence_is_said(self, tmp_path):
         with pytest.raises(
             SparseBNNError, match=r"a finite loss, got .*smaller --learning-rate"
@@ -203,6 +211,15 @@ class _Poison(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         self.model.get_layer("classifier").bias.assign([math.nan] * 10)
+
+
+class _LatePoison(_Poison):
+    def on_train_batch_begin(self, batch, logs=None):
+        pass
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch + 1 == self.params["steps"]:
+            super().on_train_batch_begin(batch)
 
 
 def parse(*arguments: str) -> argparse.Namespace:
