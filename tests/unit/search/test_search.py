@@ -299,3 +299,18 @@ def test_settings_beside_a_supernet(run, tmp_path, capsys):
     assert "no settings of a run with --supernet, which has its own, got --epochs" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("flags", [[], ["--download"]])
+def test_data_is_fetched_only_when_asked_for(flags, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def load(name, *, download, **options):
+        asked.append(download)
+        raise SparseBNNError("Expected no more than this.")
+
+    monkeypatch.setattr("keras_sparsebnn.search.run.data.load", load)
+    command = ["search", "--out", str(tmp_path / "out"), "--budget", "bops=1e9", "--quiet"]
+    assert main([*command, *flags]) == 2
+    assert asked == [bool(flags)]
+    assert "no more than this" in capsys.readouterr().err
