@@ -100,6 +100,9 @@ def decode(ids: npt.ArrayLike, kernel_size: int = 3) -> npt.NDArray[np.int8]:
     Shape:
         `[...]` -> `[..., k*k]`, entries -1 and +1.
 
+    Raises:
+        ValueError: ids that are no integers in [0, N - 1].
+
     Example:
         >>> decode([0, 1, 511]).tolist()[1]
         [-1, 1, 1, 1, 1, 1, 1, 1, 1]
@@ -126,6 +129,9 @@ def encode(patterns: npt.ArrayLike, kernel_size: int = 3) -> Ids:
     Shape:
         `[..., k*k]` -> `[...]`.
 
+    Raises:
+        ValueError: patterns of another length.
+
     Example:
         >>> encode([[-1, 1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1, 1, 0]]).tolist()
         [1, 0]
@@ -139,6 +145,9 @@ def encode(patterns: npt.ArrayLike, kernel_size: int = 3) -> Ids:
 
 def complement(ids: npt.ArrayLike, kernel_size: int = 3) -> Ids:
     """The ids of the negated codewords.
+
+    Raises:
+        ValueError: as `decode`.
 
     Example:
         >>> complement([0, 7]).tolist()
@@ -163,6 +172,9 @@ def nearest(
 
     Shape:
         `[C, k*k]` -> `[C]`, codeword ids.
+
+    Raises:
+        ValueError: as `decode`, for ids, and as `encode`, for kernels.
     """
     if ids is None:
         return encode(kernels, kernel_size)
@@ -189,6 +201,9 @@ def covering(n: int, kernel_size: int = 3, *, seed: int = 0) -> Ids:
         kernel_size: k.
         seed: of the kernels; other seeds give other, equally good coverings.
 
+    Raises:
+        ValueError: n is not in [1, N].
+
     Example:
         >>> len(set(covering(32).tolist()))
         32
@@ -198,4 +213,4 @@ def covering(n: int, kernel_size: int = 3, *, seed: int = 0) -> Ids:
     """
     if not 1 <= n <= codebook_size(kernel_size):
         raise ValueError(f"Expected n in [1, {codebook_size(kernel_size)}], got {n}.")
-    return np.array(_covering(n, kernel_size, seed), np.int64)
+    return np.array(_covering(int(n), kernel_size, seed), np.int64)

@@ -45,7 +45,8 @@ def import_keras() -> None:
         KerasEnvironmentError: one of them is missing or does not fit the others.
     """
     os.environ.setdefault(_LOG_LEVEL, "3")
-    tensorflow = _installed("tensorflow") or _installed("tensorflow-cpu")
+    names = ("tensorflow", "tensorflow-cpu", "tf-nightly")
+    tensorflow = next(filter(None, map(_installed, names)), None)
     if tensorflow is not None and tensorflow >= (2, 16) and _installed("tf-keras"):
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import logging

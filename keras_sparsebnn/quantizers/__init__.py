@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from keras_sparsebnn._lazy import named_when_asked
+
 if TYPE_CHECKING:
     from keras_sparsebnn.quantizers.chosen_kernel import ChosenKernel
     from keras_sparsebnn.quantizers.facility_location import FacilityLocation
@@ -77,14 +79,15 @@ _HOME = {
 }
 
 
+_named = named_when_asked(__name__, _HOME)
+
+
 def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    if name == "METHODS":
-        table = importlib.import_module(f"{__name__}.methods").METHODS
-        classes = {key: __getattr__(method.quantizer) for key, method in table.items()}
-        return globals().setdefault("METHODS", classes)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name != "METHODS":
+        return _named(name)
+    table = importlib.import_module(f"{__name__}.methods").METHODS
+    classes = {key: _named(method.quantizer) for key, method in table.items()}
+    return globals().setdefault("METHODS", classes)
 
 
 def __dir__() -> list[str]:
