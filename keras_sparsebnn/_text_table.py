@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from keras_sparsebnn.errors import printable
+
 __all__ = ["aligned"]
 
 
@@ -14,6 +16,7 @@ def aligned(rows: Sequence[Sequence[str]], *, left: int = 2) -> list[str]:
         >>> aligned([["layer", "kbit"], ["binary0", "5.1"]], left=1)
         ['layer    kbit', 'binary0   5.1']
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

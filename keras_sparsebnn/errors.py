@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["SparseBNNError"]
+__all__ = ["SparseBNNError", "printable"]
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """Ends of lines, and what terminals take for commands."""
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal would obey, for names that come from files and devices.
+
+    Example:
+        >>> printable("a\x1b[2Jb")
+        'a?[2Jb'
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 class SparseBNNError(ValueError):

@@ -286,6 +286,7 @@ def _query(args: argparse.Namespace) -> int:
         tls=args.tls,
         open_network=args.no_tls,
         expect=args.expect,
+        image_shape=images.shape[1:],
         say=say,
     ) as client:
         classes = client.classify(images).tolist()
@@ -326,12 +327,14 @@ def _images(path: str) -> npt.NDArray[np.float32]:
             f"Expected an .npy file, as Pillow is not installed, got {path}. "
             "Run: pip install pillow"
         ) from error
-    except (ValueError, EOFError, OSError, Warning) as error:
+    except Exception as error:  # NumPy and Pillow have many types for damaged files
         if isinstance(error, OSError) and error.errno:
             raise  # of the file, and not of what is in it
         raise SparseBNNError(
             f"Expected an image file or .npy, got: {error} ({path})."
         ) from error
+    if not isinstance(pixels, np.ndarray):
+        raise SparseBNNError(f"Expected one array, got an archive of them ({path}).")
     if pixels.dtype.kind not in "fu" or pixels.ndim not in (2, 3, 4) or not pixels.size:
         raise SparseBNNError(
             f"Expected uint8 or float pixels [H, W, C], got {pixels.dtype} "

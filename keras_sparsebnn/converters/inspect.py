@@ -24,6 +24,7 @@ from keras_sparsebnn.converters.filters.sub_bit import (
     sub_bit_bytes,
     sub_bit_filters,
 )
+from keras_sparsebnn.errors import printable
 from keras_sparsebnn.tflite_file import Model, ModelFileError, Tensor, read
 
 __all__ = ["BinaryLayer", "ModelReport", "TensorReport", "inspect"]
@@ -299,6 +300,7 @@ def _row(layer: BinaryLayer) -> list[str]:
 
 def _table(header: list[str], rows: list[list[str]]) -> str:
     """Columns of text; numbers to the right."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = []
     for row in (header, ["-" * width for width in widths], *rows):

@@ -183,8 +183,10 @@ def calibrate(
     interpreter = Interpreter(file.to_bytes())
     spans = dict.fromkeys(made, (np.inf, -np.inf))
     spans[graph.inputs[0]] = float(samples.min()), float(samples.max())
-    for start in range(0, len(samples), 16):
-        outputs = interpreter.predict(samples[start : start + 16])
+    batch = max(1, graph.tensors[graph.inputs[0]].shape[0])
+    chunk = batch * max(1, 16 // batch)
+    for start in range(0, len(samples), chunk):
+        outputs = interpreter.predict(samples[start : start + chunk])
         values = outputs if isinstance(outputs, list) else [outputs]
         for i, value in zip(made, values, strict=True):
             if not np.isfinite(value).all():
@@ -228,6 +230,11 @@ def _checked_images(graph: Subgraph, images: npt.ArrayLike) -> Floats:
         raise ConversionError(
             f"Expected images of shape {list(shape[1:])} to calibrate, got "
             f"{len(samples) if samples.ndim else 0} of shape {list(samples.shape[1:])}."
+        )
+    if len(samples) % max(1, shape[0]):
+        raise ConversionError(
+            f"Expected a multiple of {shape[0]} images to calibrate a model of batches of "
+            f"{shape[0]}, got {len(samples)}."
         )
     if not np.isfinite(samples).all():
         raise ConversionError("Expected finite images to calibrate, got others.")

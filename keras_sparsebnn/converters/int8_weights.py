@@ -112,10 +112,15 @@ def quantize_weights(model: bytes) -> bytes:
     changed = False
     for graph in file.subgraphs:
         operators: list[Table] = []
+        shared = _read_elsewhere(graph)
         done: set[int] = set()
         for operator in graph.operators:
             axis = _OUTPUT_AXIS.get(operator.name)
-            if axis is not None and len(operator.inputs) > 1 and operator.inputs[1] not in done:
+            if (
+                axis is not None
+                and len(operator.inputs) > 1
+                and operator.inputs[1] not in done | shared
+            ):
                 dequantize = rounding.dequantize(graph, operator.inputs[1], axis)
                 if dequantize is not None:
                     done.add(operator.inputs[1])
@@ -126,6 +131,18 @@ def quantize_weights(model: bytes) -> bytes:
     return file.to_bytes() if changed else model
 
 
+def _read_elsewhere(graph: Subgraph) -> set[int]:
+    """Tensors that something else than a layer, as its weights, reads.
+
+    It could come before the DEQUANTIZE, or need a constant.
+    """
+    found = {*graph.outputs}
+    for operator in graph.operators:
+        weights = 1 if operator.name in _OUTPUT_AXIS else -1
+        found.update(t for place, t in enumerate(operator.inputs) if place != weights)
+    return found
+
+
 class _Rounding:
     """Rounds the constants of one file; one that several tensors share is rounded once."""
 
@@ -134,6 +151,7 @@ class _Rounding:
         self.buffers = file.root.tables("buffers")
         self.owners = Counter(t.buffer for graph in file.subgraphs for t in graph.tensors)
         self.owners.update(file.metadata.values())
+        self.owners.update(file.root.integers("metadata_buffer"))
         self.rounded: dict[int, tuple[tuple[int, ...], int, Table]] = {}
 
     def dequantize(self, graph: Subgraph, index: int, axis: int) -> Table | None:
@@ -143,6 +161,8 @@ class _Rounding:
         """
         tensor = graph.tensors[index]
         if index < 0 or tensor.dtype != "FLOAT32" or axis >= len(tensor.shape):
+            return None
+        if tensor.table.table("sparsity") is not None:
             return None
         if tensor.buffer not in self.rounded:
             constant = self.constant(tensor, axis)

@@ -27,6 +27,7 @@ from keras_sparsebnn.converters.filters.sub_bit import (
     FORMAT_VERSION,
     KERNEL_SIZE,
     SUB_BIT_BCONV,
+    filter_bytes,
     filter_words,
     index_bits,
     pack_indices,
@@ -212,11 +213,11 @@ def _codebook(packed: PackedFilter) -> _Codebook | None:
     """How to store the filter; None if that saves nothing or would lose set bits of padding."""
     ids = codeword_ids(packed.negative)
     assert ids is not None
-    codewords, indices = np.unique(ids.astype(np.uint16), return_inverse=True)
+    codewords, indices = np.unique(ids, return_inverse=True)
     size = sub_bit_bytes(indices.size, len(codewords))
     if size + _OVERHEAD_BYTES >= packed.words.nbytes:
         return None
-    if not np.array_equal(filter_words(ids.astype(np.uint16)), packed.words):
+    if not np.array_equal(filter_words(ids), packed.words):
         return None
     bits = index_bits(len(codewords))
     return _Codebook(bits, pack_indices(indices, bits), codewords.astype("<u2").tobytes())
@@ -249,6 +250,7 @@ def expand(model: bytes) -> bytes:
     books: dict[int, set[int]] = defaultdict(set)
     book_buffers = set()
     restored: dict[int, tuple[npt.NDArray[np.uint16], tuple[int, ...]]] = {}
+    left = 2**31 - len(model)
     for layer in layers:
         operator, inputs = layer.operator.table, layer.operator.inputs
         for place in (1, 2):
@@ -256,6 +258,9 @@ def expand(model: bytes) -> bytes:
                 raise _not_ours("indices and codebooks that nothing else reads")
         buffer = layer.indices.buffer
         if buffer not in restored:
+            left -= filter_bytes(layer.ids.shape)
+            if left < 0:
+                raise _not_ours("filters that fit a file of 2 GiB")
             words = filter_words(layer.ids)
             restored[buffer] = layer.ids, words.shape
             file.root.tables("buffers")[buffer]["data"] = words.tobytes()

@@ -26,6 +26,8 @@ FRACTION_BITS = 16
 
 MAX_LAYERS = 64
 MAX_EXTENT = 4096
+MAX_BITS = 2**24
+"""Of a map."""
 MAX_PRODUCTS = 2**33
 """Of a whole network: an hour of work. No file and no peer makes us count further."""
 
@@ -132,6 +134,9 @@ class Architecture:
             raise ObliviousError(
                 f"Expected at most {MAX_PRODUCTS} binary products, got {products}."
             )
+        largest = max(math.prod(layer.input) for layer in self.layers)
+        if largest > MAX_BITS:
+            raise ObliviousError(f"Expected maps of at most {MAX_BITS} bits, got {largest}.")
 
     def bits(self, images: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """The client's bits.

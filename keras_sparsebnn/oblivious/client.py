@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +24,13 @@ from keras_sparsebnn.oblivious.wire import (
     Address,
     Wire,
     integers,
-    is_loopback,
     one_line,
     tls_context,
 )
 
 __all__ = ["Client"]
+
+_DIGEST = re.compile(r"[0-9a-f]{16,64}")
 
 
 class Client:
@@ -40,7 +43,8 @@ class Client:
         link_port: where SPU listens on this side; any free port if 0.
         tls: a folder with `ca.pem`, `cert.pem` and `key.pem`; see docs/oblivious.md.
         open_network: allow other addresses than loopback without `tls`.
-        expect: the beginning of the architecture's digest; None takes any.
+        expect: the beginning of the architecture's digest, 16 digits or more; None takes any.
+        image_shape: H, W, C of the images to come; None takes what the server has.
         turn_seconds: how long to wait while the server answers others.
         say: gets a line for each step that takes time.
 
@@ -65,24 +69,29 @@ class Client:
         tls: str | None = None,
         open_network: bool = False,
         expect: str | None = None,
+        image_shape: tuple[int, ...] | None = None,
         turn_seconds: float = 600.0,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         require_spu()
         if not 1 <= batch <= MAX_BATCH:
             raise ObliviousError(f"Expected a batch in [1, {MAX_BATCH}], got {batch}.")
-        with contextlib.suppress(OSError):
-            if not (tls or open_network or is_loopback(server[0])):
-                raise ObliviousError(
-                    f"Expected --tls FOLDER for a server on another machine, got {server[0]}. "
-                    "Use an SSH tunnel, or --no-tls if the network itself is private."
-                )
+        if expect is not None and not _DIGEST.fullmatch(expect):
+            raise ObliviousError(
+                f"Expected 16 to 64 hex digits of an architecture, got {expect[:64]!r}."
+            )
+        host = _resolved(server)
+        if not (tls or open_network or ipaddress.ip_address(host).is_loopback):
+            raise ObliviousError(
+                f"Expected --tls FOLDER for a server on another machine, got {server[0]}. "
+                "Use an SSH tunnel, or --no-tls if the network itself is private."
+            )
         self.say = say
         say(f"Connecting to {server[0]}:{server[1]}, and waiting for our turn ...")
         with contextlib.ExitStack() as stack:
-            connection = stack.enter_context(_connected(server, tls, turn_seconds))
+            connection = stack.enter_context(_connected(server, host, tls, turn_seconds))
             self.wire = Wire(connection, "server")
-            accumulator, port, batch = self._agree(batch, expect, turn_seconds)
+            accumulator, port, batch = self._agree(batch, expect, image_shape, turn_seconds)
             self.batch = batch
             hosts = connection.getpeername()[0], connection.getsockname()[0]
             link_port = link_port or _free_port(hosts[1])
@@ -105,7 +114,11 @@ class Client:
             self._open = stack.pop_all()
 
     def _agree(
-        self, batch: int, expect: str | None, turn_seconds: float
+        self,
+        batch: int,
+        expect: str | None,
+        image_shape: tuple[int, ...] | None,
+        turn_seconds: float,
     ) -> tuple[str, int, int]:
         """Accumulator, the server's port of SPU, and the batch."""
         self.wire.send_json({"protocol": PROTOCOL})
@@ -118,6 +131,11 @@ class Client:
         digest = self.architecture.digest
         if expect is not None and not digest.startswith(expect):
             raise ObliviousError(f"Expected the architecture {expect[:64]}, got {digest[:16]}.")
+        if image_shape not in (None, self.architecture.input):
+            raise ObliviousError(
+                f"Expected a network for images of {list(image_shape or ())}, got one for "
+                f"{list(self.architecture.input)}."
+            )
         batch = min(batch, most)
         check_batch(self.architecture, batch)
         return accumulator, port, batch
@@ -167,14 +185,23 @@ class Client:
         return classes.astype(np.int64)
 
 
+def _resolved(server: Address) -> str:
+    """The server's IP address: looked up once, so that what was checked is what we reach."""
+    try:
+        return socket.gethostbyname(server[0])
+    except (OSError, UnicodeError) as error:
+        raise ObliviousError(
+            f"Expected a server at {server[0]}:{server[1]}, got: {one_line(error)}."
+        ) from error
+
+
 @contextlib.contextmanager
 def _connected(
-    server: Address, folder: str | None, turn_seconds: float
+    server: Address, host: str, folder: str | None, turn_seconds: float
 ) -> Iterator[socket.socket]:
     """A connection; closed at the end."""
     context = None if folder is None else tls_context(folder, server=False)
     try:
-        host = socket.gethostbyname(server[0])
         connection = socket.create_connection((host, server[1]), timeout=SECONDS)
         if context is not None:
             connection.settimeout(turn_seconds)

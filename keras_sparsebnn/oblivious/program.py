@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from keras_sparsebnn.oblivious.architecture import (
     FRACTION_BITS,
+    MAX_EXTENT,
+    MAX_LAYERS,
     Architecture,
     Layer,
     ObliviousError,
@@ -168,10 +170,19 @@ class _Reader:
         count = max(len(before), channels)
         thresholds = np.broadcast_to(values.reshape(-1), count).tolist()
         sources = before if len(before) == count else before * count
-        self.pixels[operator.outputs[0]] = [
-            (channel, sign * threshold)
-            for (channel, _), threshold in zip(sources, thresholds, strict=True)
-        ]
+        self.keep(
+            operator.outputs[0],
+            [
+                (channel, sign * threshold)
+                for (channel, _), threshold in zip(sources, thresholds, strict=True)
+            ],
+        )
+
+    def keep(self, tensor: int, pairs: list[tuple[int, float]]) -> None:
+        """A tensor of floats that are pixels; that many as one pixel's bits may need."""
+        self.pixels[tensor] = pairs
+        if sum(map(len, self.pixels.values())) > 16 * MAX_EXTENT:
+            raise _RefusedError
 
     def concatenation(self, operator: Operator) -> None:
         options = operator.table.fields.get("builtin_options")
@@ -182,7 +193,7 @@ class _Reader:
         joined = [pair for index in operator.inputs for pair in self.pixels[index]]
         if len(joined) > 4096:
             raise _RefusedError
-        self.pixels[operator.outputs[0]] = joined
+        self.keep(operator.outputs[0], joined)
 
     def quantization(self, operator: Operator) -> None:
         if operator.inputs[0] not in self.pixels or self.encoding:
@@ -201,10 +212,13 @@ class _Reader:
 
     def pool(self, operator: Operator) -> None:
         shape = self.follow(operator)
-        options = _options(operator, "filter_height", "filter_width", "padding")
-        if options[2] == 0 and any(size % k for size, k in zip(shape, options, strict=False)):
-            raise _RefusedError('Its windows leave the map: use padding="valid". ')
-        self.append("pool", operator, shape, shape[2], options[:2], padding=options[2])
+        *window, padding = _options(operator, "filter_height", "filter_width", "padding")
+        layer = self.append("pool", operator, shape, shape[2], tuple(window), padding=padding)
+        for side in (0, 1):
+            # Outside of the map, a pool has no pixels, where a convolution has +1.
+            end = (layer.output[side] - 1) * layer.stride[side] + layer.kernel[side]
+            if end > layer.input[side]:
+                raise _RefusedError('Its windows leave the map: use padding="valid". ')
         self.secrets.append({})
 
     def follow(self, operator: Operator) -> tuple[int, int, int]:
@@ -229,6 +243,8 @@ class _Reader:
     ) -> Layer:
         if dilation != (1, 1):
             raise _RefusedError("Use no dilation. ")
+        if len(self.layers) == MAX_LAYERS:
+            raise _RefusedError(f"Use at most {MAX_LAYERS} layers. ")
         stride = _options(operator, "stride_height", "stride_width")
         sides = [_side(shape[k], kernel[k], stride[k], same=padding == 0) for k in (0, 1)]
         layer = Layer(

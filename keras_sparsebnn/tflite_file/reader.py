@@ -8,6 +8,7 @@ code has to. Vectors are views: nothing large is copied.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +26,12 @@ MAX_FILE_BYTES = 2**31 - 1
 
 MAX_TABLES = 200_000
 """A model of a thousand layers has about ten thousand."""
+
+MAX_RANK = 32
+"""TFLite's kernels have up to eight."""
+
+MAX_ELEMENTS = 2**31 - 1
+"""Of a tensor; TFLite counts its bytes in 64 bits, its elements in 32."""
 
 _READ_BUDGET = 8
 """Limit of all vectors together, in multiples of the file's size: 1 unless some are shared."""
@@ -210,8 +217,7 @@ def _check(root: Table) -> None:
         for tensor in graph.tables("tensors"):
             _index("buffer", [tensor.integer("buffer")], buffers)
             # A dynamic extent is -1 in `shape_signature` only; `shape` has 1 there.
-            if min(tensor.integers("shape"), default=0) < 0:
-                raise damaged(f"a shape with negative extents, {tensor.integers('shape')}")
+            _check_shape(tensor.integers("shape"))
         for name in ("inputs", "outputs"):
             _index("tensor", graph.integers(name), tensors)
         for operator in graph.tables("operators"):
@@ -232,6 +238,16 @@ def _check(root: Table) -> None:
         for name in ("inputs", "outputs"):
             named = [entry.integer("tensor_index") for entry in signature.tables(name)]
             _index("tensor", named, len(graphs[number].tables("tensors")))
+
+
+def _check_shape(shape: Sequence[int]) -> None:
+    """Bounds what everybody else computes with a shape."""
+    if len(shape) > MAX_RANK:
+        raise damaged(f"a tensor of {len(shape)} dimensions")
+    if min(shape, default=0) < 0:
+        raise damaged(f"a shape with negative extents, {list(shape)}")
+    if math.prod(max(1, int(extent)) for extent in shape) > MAX_ELEMENTS:
+        raise damaged(f"a tensor of more than {MAX_ELEMENTS} elements, {list(shape)}")
 
 
 def _index(what: str, indices: Sequence[int], count: int, *, lowest: int = 0) -> None:

@@ -109,7 +109,7 @@ def unpack(words: npt.NDArray[np.int32], channels: int) -> npt.NDArray[np.bool_]
     return bits[..., :channels].astype(np.bool_)
 
 
-def codeword_ids(negative: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64] | None:
+def codeword_ids(negative: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint16] | None:
     """The codeword of each kernel, None if the kernel size has no codebook.
 
     Shape:
@@ -118,9 +118,9 @@ def codeword_ids(negative: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64] | Non
     height, width = negative.shape[1:3]
     if height != width or height not in codebook.KERNEL_SIZES:
         return None
-    # Tap by tap, not through codebook.encode: an eighth of the memory.
+    # Tap by tap, not through codebook.encode: a fraction of the memory.
     taps = negative.reshape(negative.shape[0], height * width, negative.shape[3])
-    ids = np.zeros((taps.shape[0], taps.shape[2]), np.int64)
+    ids = np.zeros((taps.shape[0], taps.shape[2]), np.uint16)
     for t in range(height * width):
-        ids |= taps[:, t].astype(np.int64) << t
+        ids |= taps[:, t].astype(np.uint16) << np.uint16(t)
     return ids

@@ -109,6 +109,17 @@ def unpack_indices(data: bytes, count: int, bits: int) -> npt.NDArray[np.uint16]
     return indices
 
 
+def filter_bytes(shape: tuple[int, ...]) -> int:
+    """Bytes of `filter_words` of ids `[Cout, C]`.
+
+    Example:
+        >>> filter_bytes((8, 33))
+        576
+    """
+    outputs, channels = shape
+    return outputs * TAPS * -(-channels // 32) * 4
+
+
 def filter_words(ids: Ids) -> npt.NDArray[np.int32]:
     """The filter as `LceBconv2d` has it, padding bits zero.
 

@@ -159,10 +159,10 @@ def test_float_weights_are_gone_and_what_follows_is_as_before(stem):
     assert quantize_weights(stem.int8) == stem.int8
 
 
-def beginning(name, second_reader=False, weights=None):
+def beginning(name, second_reader=False, weights=None, batch=1):
     """A file that begins with this operator."""
     builder = ModelBuilder()
-    x, y, z = (builder.activation((1, 4, 4, 2), "float32") for _ in range(3))
+    x, y, z = (builder.activation((batch, 4, 4, 2), "float32") for _ in range(3))
     if name == "CONV_2D":
         values = np.ones((2, 1, 1, 2), np.float32) if weights is None else weights
         inputs = [x, builder.constant(values), builder.constant(np.zeros(2, np.float32))]
@@ -189,6 +189,15 @@ def test_no_stem(flat):
         calibrate(flat, np.zeros((1, 4, 4, 2)))
     with pytest.raises(ConversionError, match="0 in all, got 2"):
         quantize_layers(flat, {2: [Range(1.0, 0)] * 2})
+
+
+def test_a_file_of_large_batches_is_calibrated_by_them(rng):
+    flat = beginning("CONV_2D", batch=32)
+    images = rng.normal(size=(64, 4, 4, 2)).astype(np.float32)
+    ((before, _),) = calibrate(flat, images).values()
+    assert before == Range.spanning(float(images.min()), float(images.max()))
+    with pytest.raises(ConversionError, match=r"a multiple of 32 images .* got 63"):
+        calibrate(flat, images[:63])
 
 
 @pytest.mark.parametrize(

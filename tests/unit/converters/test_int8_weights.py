@@ -7,7 +7,7 @@ import pytest
 
 from keras_sparsebnn.converters import ModelFileError, quantize_weights
 from keras_sparsebnn.converters.int8_weights import has_int8_weights, quantized
-from keras_sparsebnn.tflite_file import read, write_tables
+from keras_sparsebnn.tflite_file import ModelBuilder, Table, read, write_tables
 
 INPUT = (1, 16, 16, 3)
 
@@ -146,3 +146,33 @@ class TestRuns:
         # The same kernels on the same numbers.
         np.testing.assert_array_equal(got, expected)
         assert 0 < np.abs(got - exact).max() < 0.02 * np.abs(exact).max()
+
+
+def shared_weights(*, gathered=False, sparse=False, output=False):
+    """A fully connected layer whose weights something else may read, before it does."""
+    rng = np.random.default_rng(0)
+    builder = ModelBuilder()
+    x, y = builder.activation([1, 64], "float32"), builder.activation([1, 64], "float32")
+    weights = builder.constant(rng.normal(size=(64, 64)).astype(np.float32))
+    outputs = [y]
+    if gathered:
+        rows = builder.activation([2, 64], "float32")
+        numbers = builder.constant(np.array([3, 5], np.int32))
+        builder.operator("GATHER", [weights, numbers], [rows], Table("GatherOptions"))
+        outputs.append(rows)
+    if output:
+        outputs.append(weights)
+    builder.operator("FULLY_CONNECTED", [x, weights, -1], [y], Table("FullyConnectedOptions"))
+    file = read(builder.to_bytes([x], outputs))
+    if sparse:
+        tensor = file.subgraphs[0].tensors[weights].table
+        tensor["sparsity"] = Table("SparsityParameters")
+    return file.to_bytes()
+
+
+@pytest.mark.parametrize("kind", ["gathered", "sparse", "output"])
+def test_weights_that_something_else_reads_stay_as_they_are(kind):
+    """DEQUANTIZE would come after their first reader, or make no constant of a constant."""
+    assert len(quantize_weights(shared_weights())) < len(shared_weights())
+    model = shared_weights(**{kind: True})
+    assert quantize_weights(model) == model

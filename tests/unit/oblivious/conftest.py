@@ -69,8 +69,11 @@ def network(seed: int, classes: int = 5, colours: int = 1, **changed: int) -> by
     return builder.to_bytes([image], [scores])
 
 
-def tiny(seed: int) -> bytes:
-    """4x4 image -> 2 levels -> padded 3x3 to 32, one word of SPU's -> pool -> three scores."""
+def tiny(seed: int, *, pool: int = 4, padding: int = 1) -> bytes:
+    """4x4 image -> 2 levels -> padded 3x3 to 32, one word of SPU's -> pool -> three scores.
+
+    The pool's stride is 4, its window `pool`.
+    """
     rng = np.random.default_rng(seed)
     builder = ModelBuilder()
     image, differences, scores = (
@@ -84,7 +87,8 @@ def tiny(seed: int) -> bytes:
     thresholds = builder.constant(rng.integers(4, 9, 32, np.int32))
     inputs = [x, builder.constant(words(rng, 32, 3, 3, 2)), -1, -1, thresholds]
     builder.operator("LceBconv2d", inputs, [bits], {**OPTIONS, "channels_in": 2})
-    window = {**dict.fromkeys(POOL, 4), "padding": 1}
+    window = {**dict.fromkeys(POOL, 4), "padding": padding}
+    window |= {"filter_height": pool, "filter_width": pool}
     builder.operator("LceBMaxPool2d", [bits], [pooled], window)
     multiplier, bias = np.ones(3, np.float32), rng.normal(0, 2, 3).astype(np.float32)
     inputs = [pooled, builder.constant(words(rng, 3, 1, 1, 32))]

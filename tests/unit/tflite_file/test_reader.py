@@ -285,6 +285,10 @@ class TestIndices:
             ("operators", "opcode_index", 1, "got operator code 1 of 1"),
             ("operators", "opcode_index", 2**32 - 1, "operator code 4294967295 of 1"),
             ("tensors", "shape", [3, -1], "a shape with negative extents"),
+            ("tensors", "shape", [1] * 33, "a tensor of 33 dimensions"),
+            ("tensors", "shape", [1] * 80_000, "a tensor of 80000 dimensions"),
+            ("tensors", "shape", [0, 2**31 - 1, 2**31 - 1], "a tensor of more than 2147483647"),
+            ("tensors", "shape", [2**16, 2**15, 1], "a tensor of more than 2147483647"),
         ],
     )
     def test_of_other_things(self, table, name, value, message):
