@@ -5,7 +5,7 @@
 namespace sparsebnn {
 namespace {
 
-size_t Align(size_t bytes) {
+uint64_t Align(uint64_t bytes) {
   return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
 }
 
@@ -15,16 +15,16 @@ bool LiveAtOnce(const ArenaTensor& a, const ArenaTensor& b) {
 
 }  // namespace
 
-size_t PlanArena(std::vector<ArenaTensor>* tensors) {
+uint64_t PlanArena(std::vector<ArenaTensor>* tensors) {
   std::vector<ArenaTensor*> by_size;
   for (ArenaTensor& tensor : *tensors) by_size.push_back(&tensor);
   std::sort(by_size.begin(), by_size.end(), [](const ArenaTensor* a, const ArenaTensor* b) {
     return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
   });
   std::vector<const ArenaTensor*> placed;  // by offset
-  size_t total = 0;
+  uint64_t total = 0;
   for (ArenaTensor* tensor : by_size) {
-    size_t offset = 0;
+    uint64_t offset = 0;
     for (const ArenaTensor* other : placed) {
       if (!LiveAtOnce(*tensor, *other)) continue;
       if (offset + Align(tensor->bytes) <= other->offset) break;

@@ -138,7 +138,7 @@ class Int8ConvolutionOp : public Op {
       return true;
     }
     AlignedBytes bytes;
-    if (!bytes.Reserve(values_ * sizeof(float))) return false;
+    if (!bytes.Reserve(uint64_t{sizeof(float)} * values_)) return false;
     float* const floats = reinterpret_cast<float*>(bytes.data());
     if (!RunFloat(input, floats, workspace, threads)) return false;
     // Exact: a float is off by less than 2^-14 steps.

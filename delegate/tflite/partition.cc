@@ -24,6 +24,12 @@ std::string NameOf(const TfLiteTensor* tensor) {
   return name.size() <= 200 ? name : name.substr(0, 200) + "...";
 }
 
+// Whether others rely on what is in a tensor: a constant, or a variable.
+bool Keeps(const TfLiteTensor& tensor) {
+  return tensor.allocation_type == kTfLiteMmapRo ||
+         tensor.allocation_type == kTfLitePersistentRo || tensor.is_variable;
+}
+
 bool IsUsable(const void* data) {
   return data != nullptr && reinterpret_cast<uintptr_t>(data) % 4 == 0;
 }
@@ -83,8 +89,7 @@ bool Partition::PrepareNode(TfLiteContext* context, size_t n) {
     return Report(context, node, error);
   }
   if (node.output == node.inputs[0] || node.output == node.inputs.back() ||
-      output.tensor->allocation_type == kTfLiteMmapRo ||
-      output.tensor->allocation_type == kTfLitePersistentRo) {
+      Keeps(*output.tensor)) {
     error.Expected("an output that is neither the input nor a constant", "one", output.tensor);
     return Report(context, node, error);
   }
@@ -176,16 +181,19 @@ bool Partition::PlanMemory(TfLiteContext* context) {
       tensors.push_back(tensor);
     }
   }
-  arena_bytes_ = PlanArena(&tensors);
+  const uint64_t bytes = PlanArena(&tensors);
   for (size_t n = 0; n < nodes_.size(); ++n) {
     if (tensor_of_node[n] != SIZE_MAX) {
-      nodes_[n].arena_offset = tensors[tensor_of_node[n]].offset;
+      nodes_[n].arena_offset = static_cast<size_t>(tensors[tensor_of_node[n]].offset);
     }
   }
-  if (arena_.Reserve(arena_bytes_)) return true;
-  context->ReportError(context, "sparsebnn: Expected %zu bytes for activations, got none.",
-                       arena_bytes_);
-  return false;
+  if (!arena_.Reserve(bytes)) {
+    context->ReportError(context, "sparsebnn: Expected %llu bytes for activations, got none.",
+                         static_cast<unsigned long long>(bytes));
+    return false;
+  }
+  arena_bytes_ = static_cast<size_t>(bytes);
+  return true;
 }
 
 bool Partition::ResizeOutputs(TfLiteContext* context) {
@@ -252,6 +260,12 @@ TfLiteStatus Partition::Prepare(TfLiteContext* context) {
   for (const Node& node : nodes_) {
     TfLiteTensor* tensor = TensorAt(context, node.output);
     if (!node.leaves_partition || tensor == nullptr) continue;
+    if (Keeps(*tensor)) {
+      OpError error;
+      error.Expected("an output that is no constant", "one", tensor);
+      Report(context, node, error);
+      return kTfLiteError;
+    }
     if (tensor->allocation_type != kTfLiteDynamic) {
       tensor->allocation_type = kTfLiteDynamic;
       tensor->data = nullptr;

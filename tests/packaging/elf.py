@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-DYNAMIC, DYNSYM, GNU_VERNEED = 6, 11, 0x6FFFFFFE  # kinds of sections
+SYMTAB, DYNAMIC, DYNSYM, GNU_VERNEED = 2, 6, 11, 0x6FFFFFFE  # kinds of sections
+WEAK, FUNCTION = 2, 2  # of a symbol: its binding, its type
 NEEDED, SONAME, RPATH, RUNPATH = 1, 14, 15, 29  # tags of the dynamic section
 LOAD, TLS = 1, 7  # kinds of segments
 
@@ -23,6 +24,8 @@ class Segment(NamedTuple):
 def _segments(data: bytes, wide: bool) -> Iterator[Segment]:
     (start,) = struct.unpack_from("<Q" if wide else "<I", data, 32 if wide else 28)
     size, count = struct.unpack_from("<HH", data, 54 if wide else 42)
+    if not count:  # an object file
+        return
     for at in range(start, start + size * count, size):
         if wide:
             kind, _, offset, address, _, _, _, alignment = struct.unpack_from("<2I6Q", data, at)
@@ -43,6 +46,7 @@ class Elf:
     exported: set[str] = field(default_factory=set)
     imported: set[str] = field(default_factory=set)
     versions: set[str] = field(default_factory=set)
+    weak_functions: set[str] = field(default_factory=set)  # of an object file
     segments: list[Segment] = field(default_factory=list)
 
     @classmethod
@@ -86,6 +90,12 @@ class Elf:
                     if name:
                         names = elf.exported if section else elf.imported
                         names.add(text(link, name))
+            elif kind == SYMTAB:
+                layout = "<IBBHQQ" if wide else "<IIIBBH"
+                for row in struct.iter_unpack(layout, data[offset : offset + length]):
+                    name, info, section = row[0], row[1 if wide else 3], row[3 if wide else 5]
+                    if section and info == WEAK << 4 | FUNCTION:
+                        elf.weak_functions.add(text(link, name))
             elif kind == GNU_VERNEED:
                 at, more = offset, True
                 while more:

@@ -81,6 +81,26 @@ def test_brings_no_cxx_library_along(library):
     assert library.stat().st_size < 460_000
 
 
+def test_no_processor_runs_what_was_compiled_for_another(library, target):
+    """Of a function that several files have, the linker keeps any copy: AVX2's, for example.
+
+    What an instruction set's file has for others has to be its own. What only aborts may be
+    shared.
+    """
+    folder = ROOT / "build" / f"delegate-{target}" / "CMakeFiles"
+    names = re.compile(r"_(avx2|avx512|vnni|dotprod)\.cc\.o")
+    objects = [path for path in folder.rglob("*.o") if names.search(path.name)]
+    assert bool(objects) == (target != "armv7-linux")
+    for path in objects:
+        shared = {name for name in Elf.read(path).weak_functions if "__throw_" not in name}
+        assert shared == set(), path.name
+
+
+def test_the_reader_sees_shared_functions(library, target):
+    (path,) = (ROOT / "build" / f"delegate-{target}").rglob("codebook_plan.cc.o")
+    assert any("vector" in name for name in Elf.read(path).weak_functions)
+
+
 def test_needs_no_newer_glibc_than_the_wheel_promises(library):
     versions = Elf.read(library).versions
     assert versions

@@ -14,7 +14,8 @@ class ReferenceBconv2d : public Bconv2d {
 
   bool ReadFilter(const FilterReader& filter) {
     const size_t words = static_cast<size_t>(g_.taps()) * g_.group_words();
-    if (!filter_.Reserve(g_.channels_out * words * sizeof(uint32_t))) return false;
+    if (!filter_.Reserve(static_cast<uint64_t>(g_.channels_out) * words * sizeof(uint32_t)))
+      return false;
     for (int o = 0; o < g_.channels_out; ++o) filter.ReadChannel(o, channel(o));
     return true;
   }

@@ -27,11 +27,15 @@ bool KernelSupports(const KernelEntry& kernel, const Geometry& geometry, OutputT
     return kernel.isa != Isa::kNeon || geometry.depth() <= UINT16_MAX;
   }
   if (geometry.depth() > kMaxCodebookDepth) return false;
-  const Raster raster(geometry, 512);
-  if (raster.PlanesBytes(geometry) > INT32_MAX) return false;
-  // Only of absurd filters on large maps, and they are made when the model is loaded.
-  constexpr size_t kMaxMaskBytes = 1 << 26;
-  if (raster.MaskBytes(512) > kMaxMaskBytes) return false;
+  // Beyond it is absurd: of a filter, whose plan takes a hundred times its bits; of a thread's
+  // planes, which are to lie in a cache, and whose offsets are 32-bit numbers; and of masks. Plans
+  // and masks are made when the model is loaded.
+  constexpr int64_t kMaxFilterBits = 1 << 24;
+  constexpr uint64_t kMaxPlanesBytes = 1 << 25, kMaxMaskBytes = 1 << 26;
+  if (int64_t{geometry.depth()} * geometry.channels_out > kMaxFilterBits) return false;
+  const Raster raster(geometry, kernel.pixels);
+  if (raster.PlanesBytes(geometry) > kMaxPlanesBytes) return false;
+  if (raster.MaskBytes(kernel.pixels) > kMaxMaskBytes) return false;
   // It writes whole words of 32 channels.
   return output != OutputType::kBitpacked || geometry.groups == 1 ||
          geometry.channels_out_per_group() % 32 == 0;

@@ -34,6 +34,9 @@ inline bool TransformToBit(int32_t popcount, const OutputTransform& transform, i
   return popcount > transform.thresholds[o];
 }
 
+// VectorTransform loads 8 numbers at a time.
+void PadForVectors(OutputTransform* transform);
+
 }  // namespace sparsebnn
 
 #endif  // SPARSEBNN_KERNELS_BCONV2D_OUTPUT_TRANSFORM_H_

@@ -21,16 +21,6 @@ inline u16x8 InterleaveHigh(u16x8 a, u16x8 b) {
   return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-// The vectors of a transform are loaded whole.
-inline void PadForVectors(OutputTransform* transform) {
-  if (transform->type == OutputType::kBitpacked) {
-    transform->thresholds.resize(transform->thresholds.size() + 7);
-    return;
-  }
-  transform->multiplier.resize(transform->multiplier.size() + 7);
-  transform->bias.resize(transform->bias.size() + 7);
-}
-
 // What TransformToFloat and RoundToInt8 do (output_transform.h), for 8 channels of a pixel.
 class VectorTransform {
  public:

@@ -32,13 +32,17 @@ class ZeroPaddedBconv2d : public Bconv2d {
   bool RunTo(const Bconv2dOutput& output, const uint32_t* input, Workspace* workspace,
              ThreadPool* threads) const override {
     if (!inner_->RunTo(output, input, workspace, threads)) return false;
-    threads->ParallelFor(g_.batch * g_.output_height, [&](int row, int) {
+    const size_t channels = static_cast<size_t>(g_.channels_out);
+    const uint64_t threads_count = static_cast<uint64_t>(threads->threads());
+    if (!workspace->Reserve(threads_count * channels * sizeof(int32_t))) return false;
+    threads->ParallelFor(g_.batch * g_.output_height, [&](int row, int thread) {
       const int y = row % g_.output_height;
       float* pixel = static_cast<float*>(output.data) +
                      static_cast<size_t>(row) * g_.output_width * g_.channels_out;
-      std::vector<int32_t> sums(g_.channels_out);
+      int32_t* const sums = reinterpret_cast<int32_t*>(workspace->data()) +
+                            static_cast<size_t>(thread) * channels;
       for (int x = 0; x < g_.output_width; ++x, pixel += g_.channels_out) {
-        if (!SumOutsideTaps(y, x, sums.data())) continue;
+        if (!SumOutsideTaps(y, x, sums)) continue;
         for (int o = 0; o < g_.channels_out; ++o) {
           pixel[o] += (-1.0f * multiplier_[o]) * static_cast<float>(sums[o]);
         }

@@ -21,6 +21,7 @@
 #include "input_planes_inl.h"
 #include "kernels/base/decimal.h"
 #include "kernels/bconv2d/kernel_list.h"
+#include "kernels/bconv2d/output_transform.h"
 #include "output_tile_inl.h"
 #include "raster.h"
 
@@ -44,14 +45,11 @@ class CodebookBconv2d : public Bconv2d {
         raster_(raster),
         masks_(raster.ColumnMasks(geometry, V::kBits)),
         isa_(isa),
-        rest_(std::move(rest)) {
+        rest_(std::move(rest)),
+        plans_(PlanGroups(filter, geometry, raster)) {
     PadForVectors(&transform_);
-    for (int group = 0; group < g_.groups; ++group) {
-      plans_.push_back(PlanCodebook(filter, group * g_.channels_out_per_group(),
-                                    g_.channels_out_per_group(), g_.channels_in_per_group(),
-                                    Raster::PlanesPerPhase(g_), raster_.plane_bytes,
-                                    raster_.taps, raster_.half_block ? 2 : 1));
-      for (const Chunk& chunk : plans_.back().chunks) {
+    for (const CodebookPlan& plan : plans_) {
+      for (const Chunk& chunk : plan.chunks) {
         table_entries_ = std::max(table_entries_, static_cast<int>(chunk.patterns.size()));
       }
     }
@@ -68,9 +66,11 @@ class CodebookBconv2d : public Bconv2d {
     const size_t scratch_bytes = ScratchBytes(channels_per_part);
     // Planes of its own for each thread: those that another has filled lie in another's cache, and
     // are not there before it has come.
-    const size_t planes_bytes = raster_.PlanesBytes(g_);
+    const size_t planes_bytes = static_cast<size_t>(raster_.PlanesBytes(g_));
     const size_t thread_bytes = sizeof(Planes) + planes_bytes + scratch_bytes;
-    if (!workspace->Reserve(threads->threads() * thread_bytes)) return false;
+    if (!workspace->Reserve(static_cast<uint64_t>(threads->threads()) * thread_bytes)) {
+      return false;
+    }
     const auto planes_of = [&](int thread) {
       return reinterpret_cast<Planes*>(workspace->data() + thread * thread_bytes);
     };
@@ -272,7 +272,7 @@ class CodebookBconv2d : public Bconv2d {
   const std::vector<uint8_t> masks_;  // raster_.ColumnMasks
   const char* const isa_;
   const std::unique_ptr<Bconv2d> rest_;
-  std::vector<CodebookPlan> plans_;  // one for each group of the convolution
+  const std::vector<CodebookPlan> plans_;  // one for each group of the convolution
   int table_entries_ = 0;
   int sum_stride_ = 0;  // bytes
 };

@@ -235,6 +235,10 @@ class Planner {
 
 }  // namespace
 
+CodebookPlan::CodebookPlan() = default;
+CodebookPlan::CodebookPlan(CodebookPlan&&) noexcept = default;
+CodebookPlan::~CodebookPlan() = default;
+
 CodebookPlan PlanCodebook(const FilterReader& filter, int first_channel, int count,
                           int channels_in, int planes_per_phase, int plane_bytes,
                           const std::vector<TapSource>& taps, int chunks_together) {

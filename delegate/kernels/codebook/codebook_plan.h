@@ -96,6 +96,12 @@ struct Chunk {
 
 // The plan of one group of the convolution (of the whole filter, if it is not grouped).
 struct CodebookPlan {
+  // Not inline: the files of the instruction sets would each have a copy, of which the linker
+  // keeps any.
+  CodebookPlan();
+  CodebookPlan(CodebookPlan&&) noexcept;
+  ~CodebookPlan();
+
   std::vector<PositionGroup> groups;  // fills whole chunks
   std::vector<Chunk> chunks;
   // [chunks, channels_out, kChunkGroups]: the table entry of each output channel.

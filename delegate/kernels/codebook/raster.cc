@@ -1,8 +1,15 @@
 #include "raster.h"
 
 #include <algorithm>
+#include <climits>
 
 namespace sparsebnn {
+namespace {
+
+// Of a raster of an absurd filter, which no kernel takes.
+int Bounded(int64_t value) { return static_cast<int>(std::min<int64_t>(value, INT_MAX)); }
+
+}  // namespace
 
 Raster::Raster(const Geometry& g, int block_bits) {
   const int last_row = (g.filter_height - 1) * g.dilation_height / g.stride_height;
@@ -32,24 +39,40 @@ Raster::Raster(const Geometry& g, int block_bits) {
   for (int t = 0; t < g.taps(); ++t) {
     const int row = t / g.filter_width * g.dilation_height / g.stride_height;
     const int column = t % g.filter_width * g.dilation_width / g.stride_width;
-    taps[t].shift = lead + row * pitch + column - phases[taps[t].phase].padding;
+    taps[t].shift =
+        Bounded(lead + int64_t{row} * pitch + column - phases[taps[t].phase].padding);
     last_shift = std::max(last_shift, taps[t].shift);
   }
 
-  const int places = (g.output_height - 1) * pitch + g.output_width;
-  const int rest = places % block_bits;
-  blocks = places / block_bits;
+  const int64_t places = int64_t{g.output_height - 1} * pitch + g.output_width;
+  const int rest = static_cast<int>(places % block_bits);
+  blocks = Bounded(places / block_bits);
   // The cheapest of dense pixels, a half block with dense pixels, and a whole block, by
   // kDensePixelPlaces and x86's kHalfBlockCost, to the next eighth.
   const bool dense_rest = rest <= block_bits / 4 && blocks > 0;
   half_block = !dense_rest && rest <= block_bits * 5 / 8;
   if (!dense_rest && !half_block) ++blocks;
-  const int end = blocks * block_bits + (half_block ? block_bits / 2 : 0);
+  const int64_t end = int64_t{blocks} * block_bits + (half_block ? block_bits / 2 : 0);
   pixels = end >= places ? g.output_height * g.output_width
-                         : end / pitch * g.output_width + std::min(end % pitch, g.output_width);
-  words = (lead + rows * pitch + 31) / 32;
-  const int last_bit = (blocks + half_block) * block_bits + last_shift;
-  plane_bytes = (std::max(last_bit / 8 + 16, words * 4) + 63) / 64 * 64;
+                         : static_cast<int>(end / pitch * g.output_width +
+                                            std::min<int64_t>(end % pitch, g.output_width));
+  const int64_t filled = (lead + int64_t{rows} * pitch + 31) / 32;
+  words = Bounded(filled);
+  const int64_t last_bit = int64_t{blocks + half_block} * block_bits + last_shift;
+  plane_bytes = Bounded((std::max(last_bit / 8 + 16, filled * 4) + 63) / 64 * 64);
+}
+
+std::vector<CodebookPlan> PlanGroups(const FilterReader& filter, const Geometry& geometry,
+                                     const Raster& raster) {
+  const int channels_out = geometry.channels_out_per_group();
+  std::vector<CodebookPlan> plans;
+  for (int group = 0; group < geometry.groups; ++group) {
+    plans.push_back(PlanCodebook(filter, group * channels_out, channels_out,
+                                 geometry.channels_in_per_group(),
+                                 Raster::PlanesPerPhase(geometry), raster.plane_bytes,
+                                 raster.taps, raster.half_block ? 2 : 1));
+  }
+  return plans;
 }
 
 void Raster::ListPixels(const Geometry& g, const Phase& phase, int first, int count,

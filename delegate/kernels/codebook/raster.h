@@ -54,7 +54,7 @@ struct Raster {
   bool half_block = false;  // whether a half block follows them
   int pixels = 0;       // of the output that lie in blocks; the dense kernel does the others
   int words = 0;        // of 32 pixels, that a plane needs to be filled
-  int plane_bytes = 0;  // with what the last block reads beyond
+  int plane_bytes = 0;  // with what the last block reads beyond; INT_MAX if that is too large
   std::vector<Phase> phases;
   std::vector<TapSource> taps;
 
@@ -62,8 +62,9 @@ struct Raster {
   static int PlanesPerPhase(const Geometry& geometry) {
     return (geometry.channels_in_per_group() + 127) / 128 * 128;
   }
-  size_t PlanesBytes(const Geometry& geometry) const {
-    return phases.size() * PlanesPerPhase(geometry) * static_cast<size_t>(plane_bytes);
+  uint64_t PlanesBytes(const Geometry& geometry) const {
+    return uint64_t{phases.size()} * static_cast<uint64_t>(PlanesPerPhase(geometry)) *
+           static_cast<uint64_t>(plane_bytes);
   }
 
   // What an image costs, in whole blocks.
@@ -84,8 +85,9 @@ struct Raster {
     return std::clamp(threads / (blocks + half_block), 1, tiles);
   }
 
-  size_t MaskBytes(int block_bits) const {
-    return static_cast<size_t>(blocks + half_block) * taps.size() * (block_bits / 8);
+  uint64_t MaskBytes(int block_bits) const {
+    return static_cast<uint64_t>(blocks + half_block) * taps.size() *
+           static_cast<uint64_t>(block_bits / 8);
   }
 
   // The pixels of the image that `count` bits of a phase hold, from `first` on; -1 for padding.
@@ -94,6 +96,10 @@ struct Raster {
   // [blocks, taps, block_bits / 8]: 1 where the tap's column is inside of the image.
   std::vector<uint8_t> ColumnMasks(const Geometry& geometry, int block_bits) const;
 };
+
+// A plan for each group of the convolution.
+std::vector<CodebookPlan> PlanGroups(const FilterReader& filter, const Geometry& geometry,
+                                     const Raster& raster);
 
 }  // namespace sparsebnn
 

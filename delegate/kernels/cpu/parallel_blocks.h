@@ -23,7 +23,7 @@ bool ParallelBlocks(size_t pixels, size_t block, size_t workers, size_t scratch_
   constexpr size_t kAlignment = AlignedBytes::kAlignment;
   const size_t scratch =
       (scratch_floats * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
-  if (!workspace->Reserve(static_cast<size_t>(threads->threads()) * scratch)) return false;
+  if (!workspace->Reserve(static_cast<uint64_t>(threads->threads()) * scratch)) return false;
   const size_t blocks = (pixels + block - 1) / block;
   const size_t of_part = (blocks + PartsFor(workers) - 1) / PartsFor(workers) * block;
   threads->ParallelFor(static_cast<int>((pixels + of_part - 1) / of_part), [&](int part,

@@ -19,14 +19,15 @@ class AlignedBytes {
   ~AlignedBytes() { std::free(allocation_); }
 
   // At least `size` bytes, whose contents are lost when it grows. False if memory is short.
-  bool Reserve(size_t size) {
+  // 64 bits everywhere: a product of sizes from a file must not wrap before it is refused.
+  bool Reserve(uint64_t size) {
     if (size <= size_) return true;
-    if (size > SIZE_MAX - kAlignment) return false;
+    if (size > static_cast<uint64_t>(PTRDIFF_MAX) - kAlignment) return false;
     std::free(allocation_);
     size_ = 0;
-    allocation_ = std::malloc(size + kAlignment);
+    allocation_ = std::malloc(static_cast<size_t>(size) + kAlignment);
     if (allocation_ == nullptr) return false;
-    size_ = size;
+    size_ = static_cast<size_t>(size);
     return true;
   }
 

@@ -38,7 +38,7 @@ enum class StepKind {
   kStoreSigns,
 };
 
-// One of the pointers is set: that of what the step reads or writes.
+// The pointers that the step's kind has are set: those of what it reads or writes.
 struct EpilogueStep {
   StepKind kind;
   const float* constants = nullptr;

@@ -16,7 +16,8 @@
 // For a row of outputs the samples under the filter are copied together, so that a kernel has one
 // long sum for each output. Zero points are in the bias: bias[o] - z_in * sum of the filter.
 //
-// Bound: |sum - bias| <= 11 * 11 * 4 * 255 * 127, 2^24.
+// Bound: |sum - bias| <= 4096 * 255 * 127 < 2^27, of a 1x1 convolution; of a stem, with 11x11 taps
+// of 4 channels, < 2^24.
 //
 // Operand layouts:
 //   image   float [batch, input_height, input_width, channels_in]

@@ -71,7 +71,7 @@ bool RunStemParts(const StemGeometry& g, size_t rows, size_t parts_per_thread, s
   const size_t parts = pool == 1 ? 1 : std::min(parts_per_thread * pool, rows);
   const size_t rows_per_part = (rows + parts - 1) / parts;
   const size_t scratch = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  if (!workspace->Reserve(static_cast<size_t>(threads->threads()) * scratch)) return false;
+  if (!workspace->Reserve(static_cast<uint64_t>(threads->threads()) * scratch)) return false;
   threads->ParallelFor(static_cast<int>((rows + rows_per_part - 1) / rows_per_part),
                        [&](int part, int thread) {
                          const size_t first = static_cast<size_t>(part) * rows_per_part;

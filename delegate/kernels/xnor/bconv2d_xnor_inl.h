@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "kernels/bconv2d/kernel_list.h"
+#include "kernels/bconv2d/output_transform.h"
 #include "kernels/bconv2d/vector_transform_inl.h"
 
 namespace sparsebnn {
@@ -44,9 +45,11 @@ class XnorBconv2d : public Bconv2d {
   }
 
   bool Pack(const FilterReader& filter) {
-    const size_t packed_bytes = g_.groups * blocks_ * BlockWords() * sizeof(uint32_t);
+    const uint64_t packed_bytes = uint64_t{sizeof(uint32_t)} *
+                                  static_cast<uint64_t>(g_.groups) *
+                                  static_cast<uint64_t>(blocks_) * BlockWords();
     if (!packed_.Reserve(packed_bytes)) return false;
-    std::memset(packed_.data(), 0, packed_bytes);
+    std::memset(packed_.data(), 0, static_cast<size_t>(packed_bytes));
     std::vector<uint32_t> words(words_);
     for (int o = 0; o < g_.channels_out; ++o) {
       filter.ReadChannel(o, words.data());
@@ -82,8 +85,10 @@ class XnorBconv2d : public Bconv2d {
     const size_t tile_words =
         output.epilogue != nullptr ? static_cast<size_t>(kPixels) * g_.channels_out : 0;
     const size_t scratch_words = row_words + (tile_words + 15) / 16 * 16;
-    if (!workspace->Reserve(threads->threads() * scratch_words * sizeof(uint32_t)))
+    if (!workspace->Reserve(static_cast<uint64_t>(threads->threads()) * scratch_words *
+                            sizeof(uint32_t))) {
       return false;
+    }
     uint32_t* scratch = reinterpret_cast<uint32_t*>(workspace->data());
     const int tiles = (pixels() - g_.first_pixel + kPixels - 1) / kPixels;  // of an image
     // Few, so that all threads end at the same time, but enough for a task to be worth taking.
