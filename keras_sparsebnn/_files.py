@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,12 +36,19 @@ def fsync_path(path: Path) -> None:
 def replaced(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, with its suffix, that becomes `path` on success.
 
-    On any failure it is removed and `path` is as before.
+    On any failure it is removed and `path` is as before. Each writer has a file of its own, so
+    that of several the last one wins, whole.
 
     Raises:
         OSError: no room, read-only folder, ...
     """
-    temporary = path.with_name(f".{path.stem}.writing{path.suffix}")
+    _remove_leftovers(path)
+    writer = f"{os.getpid()}-{threading.get_ident()}"
+    temporary = path.with_name(f".{path.stem}.writing-{writer}{path.suffix}")
+    temporary.unlink(missing_ok=True)
+    # It must be ours: in a folder of everybody's, a link by this name may lie in wait.
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+    os.close(os.open(temporary, flags, 0o666))
     try:
         yield temporary
         fsync_path(temporary)
@@ -47,6 +56,25 @@ def replaced(path: Path) -> Iterator[Path]:
         fsync_path(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """What killed processes of this machine left of the same file."""
+    if os.name != "posix":  # where signal 0 is no question
+        return
+    name = re.compile(
+        rf"\.{re.escape(path.stem)}\.writing-(\d{{1,10}})-\d+{re.escape(path.suffix)}"
+    )
+    for other in path.parent.iterdir():
+        found = name.fullmatch(other.name)
+        if found is None:
+            continue
+        try:
+            os.kill(int(found[1]), 0)
+        except ProcessLookupError:
+            other.unlink(missing_ok=True)
+        except (PermissionError, OverflowError):
+            pass  # somebody else's, or no process at all
 
 
 @contextmanager

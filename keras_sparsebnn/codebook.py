@@ -83,10 +83,9 @@ def codewords(kernel_size: int = 3) -> npt.NDArray[np.float32]:
 def validate_ids(ids: npt.ArrayLike, kernel_size: int = 3) -> Ids:
     """`ids` as int64, or a `ValueError` that names the first bad one."""
     array = np.asarray(ids)
-    if not array.size:  # an empty list is of float64
-        return array.astype(np.int64)
     if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"Expected integer codeword ids, got dtype {array.dtype}.")
+        what = f"dtype {array.dtype}" if array.size else "an empty list"
+        raise ValueError(f"Expected integer codeword ids, got {what}.")
     size = codebook_size(kernel_size)
     bad = array[(array < 0) | (array >= size)]
     if bad.size:

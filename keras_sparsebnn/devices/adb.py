@@ -65,13 +65,18 @@ def _chosen(serial: str) -> str:
         raise SparseBNNError(f"Expected adb or adb:SERIAL, got adb:{serial[:100]}.")
     devices = attached()
     if _ADDRESS.fullmatch(serial) and devices.get(serial) != "device":
-        subprocess.run(
-            ["adb", "connect", serial],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        try:
+            subprocess.run(
+                ["adb", "connect", serial],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise SparseBNNError(
+                f"Expected adb to connect to {serial}, got no answer in 60 s."
+            ) from error
         devices = attached()
     if not serial:
         if not devices:

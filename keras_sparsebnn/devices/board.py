@@ -143,7 +143,9 @@ class Board(Device):
                 f"Expected Python on the board, found no {self._python} ({self.spec}). Run "
                 "there: sudo apt-get install python3"
             )
-        said = self._message(last_line(self.shell.check(output, "ask Python what it is")))
+        said = self._message(
+            last_line(self.shell.check(output, "ask Python what it is"), most=4000)
+        )
         try:
             has: dict[str, Any] = {
                 "has": [str(name) for name in said["has"][:10]],

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,15 +48,20 @@ class Output:
     err: str
 
 
-def last_line(text: str) -> str:
-    """The last line that says something, at most 200 characters of it.
+def last_line(text: str, most: int = 200) -> str:
+    """The last line that says something, at most `most` characters of it.
 
     Example:
         >>> last_line("Traceback\\nOSError: no room\\n\\n")
         'OSError: no room'
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "no message"
+    return lines[-1][:most] if lines else "no message"
+
+
+def _size(file: IO[bytes]) -> int:
+    """Bytes of a file that another process writes."""
+    return os.fstat(file.fileno()).st_size
 
 
 class Shell(ABC):
@@ -100,7 +109,7 @@ class Shell(ABC):
             else:
                 with source.open("rb") as stdin:
                     process = self._start(command, stdin, err)
-            lines = list(self._lines(process, timeout, renewed=False))
+            lines = list(self._lines(process, timeout, err, renewed=False))
             output = self._output(process, "\n".join(lines), err)
         if error := self.unreachable(output):
             raise error
@@ -118,8 +127,8 @@ class Shell(ABC):
             text.seek(0)
             process = self._start(self.command(arguments), text, err)
             if self._stopped:  # before
-                process.kill()
-            yield from self._lines(process, SILENCE, renewed=True)
+                self._kill(process)
+            yield from self._lines(process, SILENCE, err, renewed=True)
             output = self._output(process, "", err)
         if error := self.unreachable(output) or self.no_room(output):
             raise error
@@ -133,7 +142,7 @@ class Shell(ABC):
         """Ends what runs now, from another thread, and every later `stream`."""
         self._stopped = True
         if process := self._running:
-            process.kill()
+            self._kill(process)
 
     def push(self, source: Path, target: str) -> None:
         """Copies a file to the device, under its name only when it is whole.
@@ -195,20 +204,36 @@ class Shell(ABC):
             ) from error
         return self._running
 
+    @staticmethod
+    def _kill(process: subprocess.Popen[bytes]) -> None:
+        """Ends it and what it has started, which may hold its output: they are one session."""
+        if process.returncode is None:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+
     def _lines(
-        self, process: subprocess.Popen[bytes], seconds: float, *, renewed: bool
+        self,
+        process: subprocess.Popen[bytes],
+        seconds: float,
+        err: IO[bytes],
+        *,
+        renewed: bool,
     ) -> Iterator[str]:
         """What it prints until it ends, which takes `seconds` at most: in all, or a line."""
         assert process.stdout is not None
-        late = threading.Event()
+        late, done = threading.Event(), threading.Event()
+        end = [time.monotonic() + seconds]  # moves while it speaks
 
-        def expire() -> None:
+        def watch() -> None:
+            while (left := end[0] - time.monotonic()) > 0 and _size(err) <= MAX_OUTPUT:
+                if done.wait(min(left, 1.0)):
+                    return
             late.set()
-            process.kill()
+            self._kill(process)
 
         size = 0
-        timer = threading.Timer(seconds, expire)
-        timer.start()
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
         try:
             while line := process.stdout.readline(MAX_LINE):
                 size += len(line)
@@ -218,16 +243,19 @@ class Shell(ABC):
                         f"({self.spec})."
                     )
                 if renewed:
-                    timer.cancel()
-                    timer = threading.Timer(seconds, expire)
-                    timer.start()
+                    end[0] = time.monotonic() + seconds
                 yield line.decode("utf-8", "replace").rstrip("\r\n")
             process.wait()
         finally:
-            timer.cancel()
-            process.kill()
+            done.set()
+            self._kill(process)
             process.wait()
             process.stdout.close()
+            watcher.join()
+        if _size(err) > MAX_OUTPUT:
+            raise SparseBNNError(
+                f"Expected at most {MAX_OUTPUT} bytes of messages, got more ({self.spec})."
+            )
         if late.is_set():
             raise SparseBNNError(
                 f"Expected an answer within {seconds:.0f} s, got none ({self.spec}). Is it "

@@ -54,6 +54,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         SparseBNNError: a value out of range, or unknown `total_steps`.
 
     Example:
+        >>> from keras_sparsebnn.training import freeze_after, linear
         >>> schedule = SelectionSchedule(
         ...     noise_scale=linear(0.3, 0.0, until=0.4), refresh_interval=freeze_after(0.4))
     """
