@@ -25,7 +25,8 @@ from keras_sparsebnn.runtime import Interpreter, TensorInfo
 def read_netpbm(path: Path) -> np.ndarray:
     """A binary .pgm or .ppm: "P5" or "P6", width, height, 255, then the bytes."""
     data = path.read_bytes()
-    header = re.match(rb"P([56])\s+(?:#.*\s+)*(\d{1,5})\s+(\d{1,5})\s+255\s", data)
+    # A comment ends with its line, so that there is one way to read a header of many.
+    header = re.match(rb"P([56])\s+(?:#[^\n]*\n\s*)*(\d{1,5})\s+(\d{1,5})\s+255\s", data)
     if not header:
         raise SparseBNNError(
             f"Expected a binary PGM or PPM of 8 bits, got something else ({path})."
@@ -42,7 +43,7 @@ def read_images(path: Path) -> np.ndarray:
     if path.suffix == ".npy":
         try:
             images = np.load(path, allow_pickle=False)
-        except (EOFError, ValueError) as error:
+        except (EOFError, MemoryError, SyntaxError, ValueError) as error:
             raise SparseBNNError(f"Expected a NumPy array, got: {error} ({path}).") from error
     elif path.suffix in (".pgm", ".ppm"):
         images = read_netpbm(path)
@@ -53,8 +54,13 @@ def read_images(path: Path) -> np.ndarray:
             raise SparseBNNError(
                 f"Expected a .npy, .pgm or .ppm file, got {path}. Run: pip install pillow"
             ) from error
-        with Image.open(path) as image:
-            images = np.asarray(image)
+        try:
+            with Image.open(path) as image:
+                images = np.asarray(image)
+        except Exception as error:  # Pillow has many types for damaged files and for bombs
+            raise SparseBNNError(f"Expected an image, got: {error} ({path}).") from error
+    if not isinstance(images, np.ndarray) or images.ndim not in (2, 3, 4):
+        raise SparseBNNError(f"Expected [H, W], [H, W, C] or [N, H, W, C], got {path}.")
     if images.ndim == 2:
         images = images[..., np.newaxis]
     return images if images.ndim == 4 else images[np.newaxis]
@@ -92,7 +98,7 @@ def main() -> int:
             scores = interpreter.predict(inputs)
             milliseconds = (time.perf_counter() - start) * 1e3 / max(len(inputs), 1)
             for index, best in enumerate(scores.argmax(axis=-1)):
-                name = names[best] if names else best
+                name = names[best] if names and best < len(names) else best
                 print(f"{path}[{index}]: {name} ({milliseconds:.2f} ms an image)")
     except (SparseBNNError, OSError, ValueError) as error:
         print(f"deploy: {error}", file=sys.stderr)

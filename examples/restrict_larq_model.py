@@ -22,6 +22,7 @@ import tensorflow as tf
 from digits import digits
 
 import keras_sparsebnn as ksb
+from keras_sparsebnn.saved_models import load_model
 
 
 def larq_model(shape: tuple[int, ...], classes: int) -> tf.keras.Model:
@@ -84,7 +85,7 @@ def main() -> None:
     tf.keras.utils.set_random_seed(args.seed)
     data = dict(np.load(args.data, allow_pickle=False)) if args.data else digits()
     if args.model:
-        model = tf.keras.models.load_model(args.model, compile=False)
+        model = load_model(Path(args.model))
     else:
         model = larq_model(data["x_train"].shape[1:], int(data["y_train"].max()) + 1)
         train(model, data, args.epochs, 3e-3)

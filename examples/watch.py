@@ -26,6 +26,7 @@ import select
 import shlex
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -121,9 +122,10 @@ class Files:
         while not self._stop.is_set():
             found = {}
             for path in self._folder.iterdir():
-                status = path.stat() if path.is_file() else None
-                if status is not None and not path.name.startswith("."):
-                    found[path] = status.st_mtime_ns
+                with contextlib.suppress(FileNotFoundError):  # it may go away meanwhile
+                    status = path.stat()
+                    if stat.S_ISREG(status.st_mode) and not path.name.startswith("."):
+                        found[path] = status.st_mtime_ns
             seen = {path.name: seen[path.name] for path in found if path.name in seen}
             settled = time.time_ns() - int(SETTLED * 1e9)
             for path, written in sorted(found.items(), key=lambda item: item[1]):
@@ -177,6 +179,7 @@ class Camera:
                     data = running.stdout.read(frame)
                     if len(data) < frame:
                         break
+                    notify("WATCHDOG=1")
                     if time.monotonic() - last < self._every:
                         continue
                     last = time.monotonic()
@@ -193,9 +196,9 @@ def classified(
 ) -> dict[str, Any]:
     """What the model says of an image: its best class, the score, and how long it took."""
     tensor = interpreter.inputs[0]
-    if len(tensor.shape) != 4:
-        raise SparseBNNError(f"Expected a model of images [N, H, W, C], got {tensor.shape}.")
     _, height, width, channels = tensor.shape
+    if image.ndim != 3 or not image.size:
+        raise SparseBNNError(f"Expected an image [H, W, C], got {image.shape}.")
     if image.shape[0] > MAX_SIDE or image.shape[1] > MAX_SIDE:
         raise SparseBNNError(f"Expected at most {MAX_SIDE} pixels a side, got {image.shape}.")
     fitted = fit(image, height, width, channels)
@@ -235,6 +238,10 @@ def main() -> int:
     try:
         labels = args.labels.read_text("utf-8").splitlines() if args.labels else None
         interpreter = Interpreter(args.model, num_threads=args.threads)
+        if len(interpreter.inputs[0].shape) != 4:
+            raise SparseBNNError(
+                f"Expected a model of images [N, H, W, C], got {interpreter.inputs[0].shape}."
+            )
         images: Files | Camera
         if args.folder:
             images = Files(args.folder, stop, args.every)
@@ -244,7 +251,12 @@ def main() -> int:
         print(f"{args.model} in {interpreter.runtime}", file=sys.stderr, flush=True)
         notify("READY=1")
         for name, image in images:
-            said = classified(interpreter, image, labels)
+            notify("WATCHDOG=1")
+            try:
+                said = classified(interpreter, image, labels)
+            except (SparseBNNError, ValueError) as error:  # this image is wrong, not the next
+                print(f"watch: {error} ({name})", file=sys.stderr, flush=True)
+                continue
             now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
             print(json.dumps({"time": now, "source": name, **said}), flush=True)
             notify("WATCHDOG=1")

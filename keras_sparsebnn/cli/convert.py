@@ -188,15 +188,15 @@ def _convert_model(args: argparse.Namespace, output: Path) -> int:
 
 def _convert_file(args: argparse.Namespace, source: Path, output: Path) -> int:
     from keras_sparsebnn.converters import ModelFileError, convert_file, expand
-    from keras_sparsebnn.tflite_file import read
+    from keras_sparsebnn.tflite_file import read, read_bytes
 
     if _lce_options(args):
         raise SparseBNNError(
             f"Expected a run folder or a Keras model for options of LCE's converter, got "
             f"{source}: a .tflite only changes its format."
         )
-    data = source.read_bytes()
     try:
+        data = read_bytes(source)
         flat = convert_file(data, args.format, weights=args.weights)
         restored = expand(flat)
     except ModelFileError as error:

@@ -72,6 +72,8 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.strerror} ({os.fspath(error.filename)})"
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return f"Expected enough memory, got too little: {text}"
     if isinstance(error, ModuleNotFoundError) and type(error) is ModuleNotFoundError:
         return f"{text}. Run: pip install 'keras-sparsebnn[convert]'"
     return text
@@ -96,7 +98,7 @@ def run_command(argv: Sequence[str] | None) -> int:
         # `sparsebnn ... | head`: nobody listens, so neither must the flush at exit fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except (SparseBNNError, OSError, ImportError) as error:
+    except (SparseBNNError, OSError, ImportError, MemoryError) as error:
         print(f"sparsebnn {args.command}: error: {_one_line(error)}", file=sys.stderr)
         return ERROR
     return status

@@ -125,7 +125,10 @@ def _fits(file: Model, graph: Subgraph, operator: Operator) -> bool:
     if operator.name in CARRIERS:
         return True
     options = operator.table.table("builtin_options")
-    clamp = 0 if options is None else options.integer("fused_activation_function")
+    try:
+        clamp = 0 if options is None else options.integer("fused_activation_function")
+    except KeyError:  # another operator's options
+        return False
     # The bias of a fully connected layer may be left out.
     fewest = 1 if operator.name == "FULLY_CONNECTED" else 2
     if clamp not in _FUSED_CLAMPS or not fewest <= len(constants) <= 2:

@@ -9,13 +9,12 @@ name: what is there already is not sent again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn import __version__
-from keras_sparsebnn._rules import is_int
+from keras_sparsebnn.devices.board_answers import message_of, nonsense, reported
 from keras_sparsebnn.devices.device import Device, Progress, Settings
 from keras_sparsebnn.devices.shell import Shell, last_line
 from keras_sparsebnn.devices.wheels import Target, fitting
@@ -120,15 +119,7 @@ class Board(Device):
         command = [self._python, "-m", "keras_sparsebnn.devices.board_process"]
         if self._site:
             command = ["env", f"PYTHONPATH={self._site}", *command]
-        report: object = None
-        for line in self.shell.stream(command, json.dumps(order) + "\n"):
-            message = self._message(line)
-            if "error" in message:
-                raise SparseBNNError(f"{str(message['error'])[:300]} ({self.spec})")
-            if is_int(done := message.get("done")) and is_int(total := message.get("total")):
-                progress(done, total)
-            report = message.get("report", report)
-        return report
+        return reported(self.shell, command, order, progress)
 
     def clean(self) -> None:
         if not self._keep:
@@ -143,8 +134,8 @@ class Board(Device):
                 f"Expected Python on the board, found no {self._python} ({self.spec}). Run "
                 "there: sudo apt-get install python3"
             )
-        said = self._message(
-            last_line(self.shell.check(output, "ask Python what it is"), most=4000)
+        said = message_of(
+            last_line(self.shell.check(output, "ask Python what it is"), most=4000), self.spec
         )
         try:
             has: dict[str, Any] = {
@@ -156,29 +147,15 @@ class Board(Device):
                 "home": str(said["home"]),
             }
         except (KeyError, TypeError, ValueError) as error:
-            raise self._nonsense() from error
+            raise nonsense(self.spec) from error
         if not has["home"].startswith("/") or len(has["home"]) > 1000:
-            raise self._nonsense()
+            raise nonsense(self.spec)
         if has["machine"] not in MACHINES:
             raise SparseBNNError(
                 f"Expected a machine of {', '.join(MACHINES)}, found the wrong ABI: "
                 f"{has['machine']} ({self.spec})."
             )
         return has
-
-    def _message(self, line: str) -> Mapping[str, Any]:
-        try:
-            message = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise self._nonsense() from error
-        if not isinstance(message, dict):
-            raise self._nonsense()
-        return message
-
-    def _nonsense(self) -> SparseBNNError:
-        return SparseBNNError(
-            f"Expected JSON from the board's Python, got something else ({self.spec})."
-        )
 
     def _missing_wheels(self, has: Mapping[str, Any], target: Target) -> list[Path]:
         """Those to unpack: none, or all that the folder has for the board."""

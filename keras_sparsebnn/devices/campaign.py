@@ -81,7 +81,7 @@ def measure_devices(
         try:
             if brought:
                 device.clean()
-        except SparseBNNError as error:  # what went wrong before is what counts
+        except (SparseBNNError, OSError) as error:  # what went wrong before counts more
             failures.setdefault(device.spec, str(error))
 
     # Not `Thread.join`: before Python 3.13, a Ctrl-C in it has it take the thread for ended.

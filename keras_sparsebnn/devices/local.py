@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_sparsebnn.devices.board_answers import reported
 from keras_sparsebnn.devices.device import Device, Progress, Settings
 from keras_sparsebnn.devices.shell import Output, Shell
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["LocalDevice", "LocalShell"]
+
+_PACKAGES = Path(__file__).resolve().parents[2]
+"""Where this package lies."""
 
 
 class LocalShell(Shell):
@@ -31,23 +35,18 @@ class LocalDevice(Device):
 
     def __init__(self) -> None:
         super().__init__(LocalShell())
-        self._stopped = threading.Event()
 
     def prepare(self, models: Sequence[Path]) -> None:
         """There is nothing to do."""
 
     def run(self, model: Path, settings: Settings, progress: Progress) -> object:
-        from keras_sparsebnn.runtime.report import measure
-
-        def tell(done: int, total: int) -> None:
-            if self._stopped.is_set():
-                raise SparseBNNError("Expected to go on, but was stopped (local).")
-            progress(done, total)
-
-        return measure([model], progress=tell, **settings.to_dict())
-
-    def stop(self) -> None:
-        self._stopped.set()
+        # In a process of its own, as on a board: native code cannot be stopped from a thread.
+        start = (
+            f"import sys; sys.path.insert(0, {str(_PACKAGES)!r}); "
+            "from keras_sparsebnn.devices.board_process import main; main()"
+        )
+        order = {"models": [str(model)], **settings.to_dict()}
+        return reported(self.shell, [sys.executable, "-c", start], order, progress)
 
     def clean(self) -> None:
         """There is nothing to do."""

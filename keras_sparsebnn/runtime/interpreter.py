@@ -294,7 +294,9 @@ class Interpreter:
         if verbose:
             print(file=sys.stderr)
         if results:
-            outputs = [np.concatenate(parts) for parts in zip(*results, strict=True)]
+            # A number that has no samples' axis, as RANK's, is one.
+            columns = (map(np.atleast_1d, parts) for parts in zip(*results, strict=True))
+            outputs = [np.concatenate([*parts]) for parts in columns]
         else:
             outputs = [np.empty((0, *t.shape[1:]), t.dtype) for t in self.outputs]
         if isinstance(x, Mapping):

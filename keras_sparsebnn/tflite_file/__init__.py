@@ -11,6 +11,7 @@ from keras_sparsebnn.tflite_file.model import (
     Tensor,
     operator_name,
     read,
+    read_bytes,
 )
 from keras_sparsebnn.tflite_file.reader import ModelFileError
 from keras_sparsebnn.tflite_file.table import Table
@@ -27,5 +28,6 @@ __all__ = [
     "operator_code",
     "operator_name",
     "read",
+    "read_bytes",
     "write_tables",
 ]

@@ -7,6 +7,7 @@ cope with a zip that has moved, others do not, so its offsets are updated.
 from __future__ import annotations
 
 import io
+import lzma
 import struct
 import zipfile
 import zlib
@@ -19,6 +20,7 @@ __all__ = ["labels", "moved", "with_labels"]
 LABELS = "labels.txt"
 _FIXED_DATE = (1981, 1, 1, 1, 1, 2)
 _MAX_BYTES = 1 << 20  # of labels
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 
 _END = struct.Struct("<4s4H2LH")
 _MEMBER = struct.Struct("<4s24x3H8xL")
@@ -87,5 +89,5 @@ def labels(model: bytes) -> list[str]:
         if len(text) > _MAX_BYTES:
             raise ModelFileError(f"Expected labels of at most {_MAX_BYTES} bytes, got more.")
         return text.decode("utf-8").splitlines()
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, ValueError, OSError) as error:
+    except (*_DAMAGE, NotImplementedError, RuntimeError, ValueError, OSError) as error:
         raise ModelFileError(f"Expected labels in a zip, got: {error}.") from error

@@ -115,6 +115,7 @@ def test_restrict_a_larq_model(images, tmp_path):
     [
         ("x.ppm", b"P6\n8 8\n255\n", "fewer bytes"),
         ("x.pgm", b"not an image", "Expected a binary PGM or PPM"),
+        ("x.pgm", b"P5\n" + b"# " * 5000, "Expected a binary PGM or PPM"),
         ("x.png", b"", "pip install pillow"),
         ("x.npy", b"", "Expected a NumPy array"),
     ],

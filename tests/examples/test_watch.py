@@ -108,7 +108,16 @@ def test_a_folder_under_systemds_protocol(model, tmp_path):
     incoming.mkdir()
     labels.write_text("left\nright\n")
     (incoming / "a.pgm").write_bytes(pgm(0))
+    # None of these ends the service, which systemd would start again beside the same file.
     (incoming / "broken.pgm").write_bytes(b"P5")
+    (incoming / "comments.pgm").write_bytes(b"P5\n" + b"# " * 5000)
+    for name, shape in (
+        ("line", (4,)),
+        ("tall", (9000, 1)),
+        ("empty", (0, 4)),
+        ("five", [1] * 5),
+    ):
+        np.save(incoming / f"{name}.npy", np.zeros(shape, np.uint8))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(60)
@@ -136,6 +145,8 @@ def test_a_folder_under_systemds_protocol(model, tmp_path):
     assert (running.returncode, out) == (0, "")
     assert "sides.tflite in litert" in err
     assert "Expected a binary PGM or PPM" in err
+    for name in (*shapes, "comments"):
+        assert f"{name}.npy" in err or f"{name}.pgm" in err
 
 
 def test_a_camera(model, tmp_path):

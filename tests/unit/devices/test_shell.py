@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from keras_sparsebnn.devices import shell as shells
-from keras_sparsebnn.devices.local import LocalShell
+from keras_sparsebnn.devices.device import Settings
+from keras_sparsebnn.devices.local import LocalDevice, LocalShell
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.pretrained import load
 
 
 @pytest.fixture
@@ -55,4 +58,14 @@ def test_time_is_for_each_line_of_a_stream(shell, monkeypatch):
 def test_many_lines_take_no_time(shell):
     start = time.monotonic()
     assert len(list(shell.stream(["sh", "-c", "yes '' | head -n 50000"]))) == 50_000
+    assert time.monotonic() - start < 20
+
+
+def test_this_machine_stops_at_once():
+    """Native code runs a million inferences and looks at nothing else."""
+    device, start = LocalDevice(), time.monotonic()
+    model = load("cifar10").path("subbit")
+    threading.Timer(2, device.stop).start()
+    with pytest.raises(SparseBNNError, match="Expected to go on, but was stopped"):
+        device.measure(model, Settings(warmup=1_000_000), lambda done, total: None)
     assert time.monotonic() - start < 20

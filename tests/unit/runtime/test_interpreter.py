@@ -153,10 +153,20 @@ class TestErrorsFromBelow:
 
     def test_a_model_that_needs_more_memory_than_there_is(self):
         builder = ModelBuilder()
-        x, y = (builder.activation([1, 2**20, 2**20], "float32") for _ in range(2))
-        builder.operator("RELU", [x], [y])
+        x, *many = (builder.activation([1, 2**15, 2**15], "float32") for _ in range(1000))
+        for y in many:
+            builder.operator("RELU", [x], [y])
         with pytest.raises(SparseBNNError, match="to load the model"):
-            Interpreter(builder.to_bytes([x], [y]))
+            Interpreter(builder.to_bytes([x], many))
+
+
+def test_a_number_without_an_axis_of_samples_is_one():
+    builder = ModelBuilder()
+    x = builder.activation([1, 4, 5], "float32")
+    rank = builder.activation([], "int32")
+    builder.operator("RANK", [x], [rank], Table("RankOptions"))
+    found = Interpreter(builder.to_bytes([x], [rank])).predict(np.zeros((3, 4, 5), np.float32))
+    assert found.tolist() == [3, 3, 3]
 
 
 class TestInterpreter:
