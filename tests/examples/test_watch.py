@@ -111,12 +111,8 @@ def test_a_folder_under_systemds_protocol(model, tmp_path):
     # None of these ends the service, which systemd would start again beside the same file.
     (incoming / "broken.pgm").write_bytes(b"P5")
     (incoming / "comments.pgm").write_bytes(b"P5\n" + b"# " * 5000)
-    for name, shape in (
-        ("line", (4,)),
-        ("tall", (9000, 1)),
-        ("empty", (0, 4)),
-        ("five", [1] * 5),
-    ):
+    shapes = {"line": (4,), "tall": (9000, 1), "empty": (0, 4), "five": [1] * 5}
+    for name, shape in shapes.items():
         np.save(incoming / f"{name}.npy", np.zeros(shape, np.uint8))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
