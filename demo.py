@@ -5,7 +5,8 @@
 Trains the same network twice on scikit-learn's digits, once with all 512 kernels (1 bit a
 weight) and once with 32 that each layer selects (0.56 bit), makes a `.tflite` of both and a
 sub-bit one with int8 weights of the second, checks them against Keras on every test image,
-times them, and prints one table. Runs in FOLDER that are finished are not trained again.
+times them, and prints one table. Then it runs a larger model that comes with the package.
+Runs in FOLDER that are finished are not trained again.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def demo(folder: Path, epochs: int) -> None:
 
     import keras_sparsebnn as ksb
     from keras_sparsebnn._files import replaced
-    from keras_sparsebnn._keras import keras
+    from keras_sparsebnn.saved_models import load_model
     from keras_sparsebnn.training import RunConfig, train
 
     methods = {"1 bit, all 512 kernels": "one_bit", f"{CODEWORDS} selected kernels": "learned"}
@@ -57,7 +58,7 @@ def demo(folder: Path, epochs: int) -> None:
         codewords = CODEWORDS if method == "learned" else 512
         config = RunConfig(method=method, codewords=codewords, epochs=epochs)
         metrics = train(config, run, progress=True, report=print)
-        model = keras.models.load_model(run / "model.keras", compile=False)
+        model = load_model(run / "model.keras")
         models[label] = model
 
         summary = ksb.summary(model)
@@ -105,6 +106,23 @@ def demo(folder: Path, epochs: int) -> None:
         )
     print(
         "\nLCE stores every filter at 1 bit a weight; the sub-bit file runs with the delegate."
+    )
+    show_pretrained("cifar10")
+
+
+def show_pretrained(name: str) -> None:
+    """Runs a larger model, one that comes with the package."""
+    import keras_sparsebnn as ksb
+
+    model = ksb.pretrained.load(name)
+    kind = "subbit_int8"
+    (timing,) = ksb.runtime.benchmark([str(model.path(kind))], runs=100, runtime="auto")
+    print(
+        f"\nTrained models come along: {name}, {model.accuracy(kind):.1%} of "
+        f"{model.card['data']['test_images']:,} test images, "
+        f"{model.path(kind).stat().st_size:,} bytes, {timing.median_ms:.2f} ms an image here.\n"
+        f"It takes {len(model.samples)} test images for: "
+        f"{', '.join(model.classify(model.samples, kind))}."
     )
 
 

@@ -1,6 +1,6 @@
 """How often a trained network uses each of the 512 codewords, before and after training.
 
-Writes the counts, which are small, beside the results; docs/results.md draws them.
+Writes the counts, which are small, beside the results; docs/two-epochs.md draws them.
 
     python -m benchmarks.accuracy.codeword_usage RUN_FOLDER
 """

@@ -1,14 +1,14 @@
-"""The recorded runs in benchmarks/accuracy/, and the short table made from them."""
+"""The recorded runs in benchmarks/accuracy/."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from docs.generate.pages import ROOT, Tables, commit, markdown
+from docs.generate.pages import ROOT, commit
 from keras_sparsebnn.experiments import Result, read_results
-from keras_sparsebnn.experiments.comparison import Comparison, Row, compare
+from keras_sparsebnn.experiments.comparison import Comparison, compare
 from keras_sparsebnn.experiments.tables import as_markdown, budget, power_note
 
 RECORDS = ROOT / "benchmarks" / "accuracy"
@@ -73,71 +73,6 @@ def whole_table(found: Comparison) -> str:
             "",
             as_markdown(found, notes=False),
             "",
-            "Mean ± standard deviation over seeds. Differences are paired by seed, with 95 % t "
-            'intervals, not corrected for multiple comparisons; bold excludes 0. "Seeds for '
-            '0.5": how many would notice a true difference of 0.5 points to the first baseline '
-            "(power 80 %).",
             *power_note(found),
         ]
     )
-
-
-def _points(row: Row, baseline: str) -> str:
-    difference = row.differences.get(baseline)
-    if difference is None:
-        return "-"
-    mean = f"{100 * difference.mean:+.2f}"
-    if difference.half_width is None:
-        return mean
-    low, high = (100 * (difference.mean + sign * difference.half_width) for sign in (-1, 1))
-    return f"{mean} [{low:+.2f}, {high:+.2f}]"
-
-
-def _short(
-    comparison: Comparison, labels: Mapping[str, str], sizes: Sequence[int], baseline: str
-) -> str:
-    """A table of a few rows; numbers as in docs/results.md."""
-    rows = {(row.codewords, row.variant): row for row in comparison.rows}
-    lines = []
-    for n in sizes:
-        for variant, label in labels.items():
-            row = rows.get((n, variant))
-            if row is None:
-                continue
-            spread = "" if row.deviation is None else f" ± {100 * row.deviation:.2f}"
-            lines.append(
-                [
-                    label,
-                    str(n),
-                    f"{row.bits_per_weight:.2f}",
-                    f"{100 * row.mean:.2f}{spread}",
-                    str(len(row.accuracies)),
-                    _points(row, baseline),
-                ]
-            )
-    header = ["binary 3x3 kernels", "n", "bits/weight", "test accuracy [%]", "seeds"]
-    return markdown([*header, "minus random [points]"], lines)
-
-
-def _about(comparison: Comparison, matrix: str) -> str:
-    return (
-        f"Fashion-MNIST, network `{comparison.network}`, {budget(comparison.settings)}. Mean ± "
-        "standard deviation over seeds; differences are paired by seed, with 95 % intervals. "
-        f"`sparsebnn experiment benchmarks/accuracy/{matrix}`. {provenance(comparison)}"
-    )
-
-
-def accuracy() -> str:
-    """From scratch: 1 bit, chosen, learned and random codewords."""
-    comparison = comparison_of("fashion_mnist", ["random"])
-    labels = {
-        "one_bit": "all 512, plain 1-bit (`ste_sign`)",
-        "facility_location": "n chosen by facility location (`FacilityLocation`)",
-        "learned": 'n learned, free logits (`SparseKernel(logits="free")`)',
-        "random": "n at random (`FixedSubset`)",
-    }
-    table = _short(comparison, labels, (512, 32, 16), "random")
-    return f"{table}\n\n{_about(comparison, 'fashion_mnist.json')}"
-
-
-TABLES: Tables = {"accuracy": accuracy}

@@ -1,7 +1,11 @@
-"""The table of benchmarks/accuracy/compress.json: ways to compress one trained network."""
+"""The tables of benchmarks/accuracy/compress.json and pruning.json.
+
+Both have a line a run: seed, way of getting the codewords, n, test accuracy.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
 from typing import Any
@@ -10,41 +14,53 @@ from docs.generate.accuracy import RECORDS
 from docs.generate.pages import Tables, commit, markdown
 from keras_sparsebnn.experiments.statistics import Difference, paired_difference
 
-LABELS = {
+COMPRESS = {
     "random": "n at random",
     "facility_location": "n by facility location (`restrict`)",
     "structured": "these, then exchanged by structured logits",
     "allocate": "by facility location, n of each layer by `allocate`",
-    "one_bit": "all 512",
 }
 PLANNED = (("structured", "facility_location"), ("allocate", "facility_location"))
+PRUNING = {
+    "random": "n at random",
+    "facility_location": "n by facility location at 30 %",
+    "pruned": "pruned from 512 to n between 10 and 50 %",
+}
 
 
-def runs() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((RECORDS / "compress.json").read_text("utf-8"))[
-        "runs"
-    ]
+@functools.cache
+def result(name: str) -> dict[str, Any]:
+    """The file's content: environment, setting, runs."""
+    found: dict[str, Any] = json.loads((RECORDS / f"{name}.json").read_text("utf-8"))
     return found
 
 
-def accuracies(way: str, n: int) -> dict[int, float]:
+def runs(name: str, way: str, n: int) -> list[dict[str, Any]]:
+    return [r for r in result(name)["runs"] if (r["way"], r["codewords"]) == (way, n)]
+
+
+def sizes(name: str) -> list[int]:
+    """Every n that was run, without 512."""
+    return sorted({run["codewords"] for run in result(name)["runs"]} - {512})
+
+
+def accuracies(way: str, n: int, name: str = "compress") -> dict[int, float]:
     """Seed -> test accuracy."""
-    rows = [run for run in runs() if (run["way"], run["codewords"]) == (way, n)]
-    return {run["seed"]: run["test_accuracy"] for run in rows}
+    return {run["seed"]: run["test_accuracy"] for run in runs(name, way, n)}
 
 
-def difference(way: str, rival: str, n: int) -> Difference:
-    """Paired by seed. The intervals of `PLANNED` hold for all of them together."""
-    ours, theirs = accuracies(way, n), accuracies(rival, n)
+def difference(name: str, way: str, rival: str, n: int, comparisons: int) -> Difference:
+    """Paired by seed; the intervals of that many comparisons hold together."""
+    ours, theirs = accuracies(way, n, name), accuracies(rival, n, name)
     seeds = sorted(set(ours) & set(theirs))
-    sizes = {run["codewords"] for run in runs()} - {512}
-    level = 1 - 0.05 / (len(PLANNED) * len(sizes))
     return paired_difference(
-        [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds], confidence=level
+        [ours[seed] for seed in seeds],
+        [theirs[seed] for seed in seeds],
+        confidence=1 - 0.05 / comparisons,
     )
 
 
-def _points(d: Difference) -> str:
+def points(d: Difference) -> str:
     if d.half_width is None:
         return f"{100 * d.mean:+.2f}"
     low, high = (100 * (d.mean + sign * d.half_width) for sign in (-1, 1))
@@ -52,33 +68,40 @@ def _points(d: Difference) -> str:
     return f"**{text}**" if d.separated else text
 
 
-def _line(way: str, n: int) -> list[str]:
-    rows = [run for run in runs() if (run["way"], run["codewords"]) == (way, n)]
-    found = [100 * value for value in accuracies(way, n).values()]
-    bits = [run["bits_per_weight"] for run in rows]
-    against = ""
-    if (way, "facility_location") in PLANNED:
-        against = _points(difference(way, "facility_location", n))
-    return [
-        LABELS[way],
-        str(n) if way != "allocate" else f"the bits of {n}",
-        f"{statistics.mean(bits):.2f}",
-        f"{statistics.mean(found):.2f}"
-        + (f" ± {statistics.stdev(found):.2f}" if found[1:] else ""),
-        against,
-    ]
+def mean(name: str, way: str, n: int) -> str:
+    found = [100 * value for value in accuracies(way, n, name).values()]
+    spread = f" ± {statistics.stdev(found):.2f}" if found[1:] else ""
+    return f"{statistics.mean(found):.2f}{spread}"
 
 
-def table() -> str:
-    """A row for every way and number of codewords."""
-    result = json.loads((RECORDS / "compress.json").read_text("utf-8"))
-    setting, environment = result["setting"], result["environment"]
-    sizes = sorted({run["codewords"] for run in runs()} - {512})
-    ways = [way for way in LABELS if way != "one_bit"]
-    lines = [_line(way, n) for n in sizes for way in ways] + [_line("one_bit", 512)]
+def source(name: str) -> str:
+    environment = result(name)["environment"]
+    return (
+        f"`python -m benchmarks.accuracy.{name}`, {environment['date']}, "
+        f"{environment['machine']['cpu']}, {commit(environment['commit'])}."
+    )
+
+
+def compression() -> str:
+    """A row for every way to compress a network, and number of codewords."""
+    setting = result("compress")["setting"]
+
+    def bits(way: str, n: int) -> str:
+        return f"{statistics.mean(r['bits_per_weight'] for r in runs('compress', way, n)):.2f}"
+
+    lines = []
+    for n in sizes("compress"):
+        for way, label in COMPRESS.items():
+            size = str(n) if way != "allocate" else f"the bits of {n}"
+            against = ""
+            if (way, "facility_location") in PLANNED:
+                count = len(PLANNED) * len(sizes("compress"))
+                against = points(difference("compress", way, "facility_location", n, count))
+            lines.append([label, size, bits(way, n), mean("compress", way, n), against])
+    lines.append(["all 512", "512", bits("one_bit", 512), mean("compress", "one_bit", 512), ""])
     header = ["codewords of a layer", "n", "bits/weight", "test accuracy [%]"]
     header.append("minus `restrict` [points]")
-    before = [100 * run["before"] for run in runs() if run["way"] == "one_bit"]
+    before = [100 * run["before"] for run in runs("compress", "one_bit", 512)]
     return (
         f"{markdown(header, lines)}\n\n"
         f"CIFAR-10, network `small`, widths {', '.join(map(str, setting['widths']))}: "
@@ -86,10 +109,30 @@ def table() -> str:
         f"{setting['epochs_after']} more of each way at a rate of "
         f"{setting['learning_rate_after']:g}; seeds: {len(before)}. Bits with codebooks. Mean "
         "± standard deviation; differences are paired by seed, and their intervals hold at 95 "
-        "% together (Bonferroni); bold excludes 0. `python -m benchmarks.accuracy.compress`, "
-        f"{environment['date']}, {environment['machine']['cpu']}, "
-        f"{commit(environment['commit'])}."
+        f"% together (Bonferroni); bold excludes 0. {source('compress')}"
     )
 
 
-TABLES: Tables = {"compression": table}
+def pruning() -> str:
+    """A row for every way to have n codewords in the end, and n."""
+    setting = result("pruning")["setting"]
+    lines, rivals = [], ("random", "facility_location")
+    for n in sizes("pruning"):
+        for way, label in PRUNING.items():
+            against = [
+                "-" if rival == way else points(difference("pruning", way, rival, n, 1))
+                for rival in rivals
+            ]
+            lines.append([label, str(n), mean("pruning", way, n), *against])
+    header = ["codewords of a layer", "n", "test accuracy [%]", "minus random [points]"]
+    header.append("minus facility location [points]")
+    seeds = len(runs("pruning", "pruned", sizes("pruning")[0]))
+    return (
+        f"{markdown(header, lines)}\n\n"
+        f"CIFAR-10, network `small`, widths {', '.join(map(str, setting['widths']))}, "
+        f"{setting['epochs']} epochs; seeds: {seeds}. Differences: paired by seed, with 95 % "
+        f"intervals, not corrected for their number; bold excludes 0. {source('pruning')}"
+    )
+
+
+TABLES: Tables = {"compression": compression, "pruning": pruning}

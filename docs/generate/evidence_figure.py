@@ -92,6 +92,7 @@ def draw(path: Path) -> None:
     for axes in every[len(drawn) :]:
         axes.remove()
     for axes, (title, runs) in zip(axes_of, drawn.items(), strict=True):
+        level = 1 - 0.05 / sum(method in METHODS for method, _ in runs)
         for y, method in enumerate(METHODS):
             for n, colour, marker, shift in zip(
                 SIZES, COLOURS, "os", (-0.13, 0.13), strict=False
@@ -100,7 +101,9 @@ def draw(path: Path) -> None:
                 seeds = sorted(set(ours) & set(random))
                 if not seeds:
                     continue
-                d = paired_difference([ours[s] for s in seeds], [random[s] for s in seeds])
+                d = paired_difference(
+                    [ours[s] for s in seeds], [random[s] for s in seeds], confidence=level
+                )
                 axes.errorbar(
                     100 * d.mean,
                     y + shift,

@@ -9,9 +9,9 @@ from docs.generate import (
     evidence_figure,
     few_codewords,
     kernel_cost_figure,
-    results,
     search,
     selection_figure,
+    two_epochs,
     whole_networks,
 )
 from docs.generate.pages import ROOT
@@ -26,7 +26,7 @@ def draw() -> None:
     kernel_cost_figure.draw(IMAGES / "kernel_cost.png")
     selection_figure.draw(IMAGES / "selection.png")
     evidence_figure.draw(IMAGES / "evidence.png")
-    results.draw(IMAGES)
+    two_epochs.draw(IMAGES)
     whole_networks.draw(IMAGES / "whole_networks.png")
     arm_networks.draw(IMAGES / "arm_networks.png")
     search.draw(IMAGES / "search.png")

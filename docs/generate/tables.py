@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from docs.generate import (
-    accuracy,
     arm_networks,
     compression,
     few_codewords,
@@ -13,20 +12,19 @@ from docs.generate import (
     pretrained,
     regimes,
     replica,
-    results,
     search,
     speed,
     systems,
     thread_gain,
+    two_epochs,
     whole_networks,
 )
 from docs.generate.pages import ROOT, Tables, names, pages, rewritten
 
 TABLES: Tables = {
-    **accuracy.TABLES,
     **regimes.TABLES,
     **replica.TABLES,
-    **results.TABLES,
+    **two_epochs.TABLES,
     **speed.TABLES,
     **networks.TABLES,
     **oblivious.TABLES,

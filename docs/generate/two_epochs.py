@@ -1,4 +1,4 @@
-"""The tables of docs/results.md, from the recorded runs; and its figures."""
+"""The tables and figures of docs/two-epochs.md: every method in the first, short budget."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from docs.generate import regimes
 from docs.generate.accuracy import RECORDS, comparison_of, variants_of, whole_table
 from docs.generate.pages import Tables, commit
 from keras_sparsebnn.experiments import Matrix
@@ -27,7 +26,6 @@ SIDE_TABLES = {
     "late_choice": ("random_late", "random", "one_bit"),
     "ablations": ("random",),
 }
-SELECTING = ("learned", "learned_scale_0_2_frozen", "facility_location", "frequent")
 SAME = "no significant difference"
 Pairs = list[tuple[float, float]]
 
@@ -105,36 +103,6 @@ def verdict(pairs: Pairs, yes: str, no: str) -> str:
     return f"{interval(d)}, {d.seeds} pairs: {yes if d.mean > d.half_width else no}"
 
 
-def aims() -> str:
-    """The aims on Fashion-MNIST, and what came out."""
-    comparison = comparison_of("fashion_mnist")
-    lines = ["| aim | found |", "| --- | --- |"]
-
-    def line(first: str, second: str, n: int, least: int = 1, why: str = "") -> None:
-        pairs = pairs_of(comparison, first, second, n) if first != second else []
-        if len(pairs) >= least:
-            found = verdict(pairs, "reached", "not reached")
-            lines.append(f"| `{first}` beats `{second}`{why}, n = {n} | {found} |")
-
-    late = ("random_late", "learned_late", "facility_location_late", "facility_location_at_0_6")
-    for n in (16, 32):
-        for rival in ("random", "snn_refined"):
-            for method in SELECTING:
-                line(method, rival, n)
-        line("facility_location", "random_warm", n, why=": the choice itself helps")
-        for method in ("facility_location_late", "incremental_late"):
-            for rival in late:
-                line(method, rival, n, least=2)
-    for row in comparison.rows:
-        if row.codewords == 64 and "one_bit" in row.differences:
-            d = row.differences["one_bit"]
-            low = None if d.half_width is None else 100 * (d.mean - d.half_width)
-            outcome = "open" if low is None else "reached" if low > -0.5 else "not shown"
-            found = f"{over_seeds(row, 'one_bit')}: {outcome}"
-            lines.append(f"| `{row.variant}`, n = 64, within 0.5 of 1-bit | {found} |")
-    return "\n".join(lines)
-
-
 def pooled() -> str:
     """Differences over both data sets, n = 16 and 32 together."""
     lines = ["| difference | found |", "| --- | --- |"]
@@ -159,29 +127,16 @@ def side_table(matrix: str) -> str:
     return as_markdown(side_comparison(matrix), notes=False)
 
 
-def not_made() -> str:
-    """For each matrix, how many of its runs are recorded, and which are not."""
+def made() -> str:
+    """For each matrix, how many of its runs are recorded."""
     lines = []
-    matrices = [name for names in MATRICES.values() for name in names]
-    matrices += [f"{name}.json" for name in SIDE_TABLES]
-    for name in [*matrices, *regimes.matrices()]:
-        path = RECORDS / name
+    for name in [*MATRICES["fashion_mnist"], *MATRICES["cifar10"], *SIDE_TABLES]:
+        path = RECORDS / f"{name.removesuffix('.json')}.json"
         matrix = Matrix.load(path)
         found = states(matrix, path.parent, path.parent / "runs")
-        left: dict[str, list[int]] = {}
-        for run in matrix.runs:
-            if found[run.name] != "finished":
-                key = f"`{run.variant}` n = {run.config.codewords}"
-                left.setdefault(key, []).append(run.config.seed)
         done = sum(state == "finished" for state in found.values())
-        line = f"- `{name}`: {done} of {len(matrix.runs)} runs are made."
-        if left:
-            missing = "; ".join(
-                f"{k} (seeds {', '.join(map(str, v))})" for k, v in left.items()
-            )
-            line += f" Not made, for want of time: {missing}."
-        lines.append(line)
-    return "\n".join(lines)
+        lines.append(f"`{path.name}` {done} of {len(matrix.runs)}")
+    return f"Runs made: {', '.join(lines)}."
 
 
 def usage() -> str:
@@ -205,17 +160,16 @@ def usage() -> str:
 
 TABLES: Tables = {
     "verdicts": verdicts,
-    "aims": aims,
     "pooled": pooled,
     **{name: functools.partial(main_table, name) for name in MATRICES},
     **{name: functools.partial(side_table, name) for name in SIDE_TABLES},
     "codeword_usage": usage,
-    "not_made": not_made,
+    "made": made,
 }
 
 
 def draw(images: Path) -> None:
-    """The figures of docs/results.md."""
+    """The figures of docs/two-epochs.md."""
     from keras_sparsebnn.analysis.plots import codeword_usage
     from keras_sparsebnn.experiments import figures
 
