@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure, saved, tidy
+from keras_sparsebnn.analysis.plots import COLOURS, GREY, literal, new_figure, saved, tidy
 from keras_sparsebnn.errors import SparseBNNError
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ def _keys(devices: list[str], models: list[str]) -> list[Any]:
     from matplotlib.lines import Line2D
 
     keys = [
-        Line2D([], [], color=colour, linewidth=4, label=device)
+        Line2D([], [], color=colour, linewidth=4, label=literal(device))
         for device, colour in zip(devices, COLOURS, strict=False)
     ]
     return keys + [
-        Line2D([], [], color=GREY, marker=marker, linestyle="", label=model)
+        Line2D([], [], color=GREY, marker=marker, linestyle="", label=literal(model))
         for model, marker in zip(models, MARKERS, strict=False)
     ]

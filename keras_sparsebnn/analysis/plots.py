@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._files import replaced
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.errors import SparseBNNError, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bits_per_layer",
     "codeword_usage",
+    "literal",
     "new_figure",
     "saved",
     "selection_overlap",
@@ -69,6 +70,11 @@ def tidy(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, which="major", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def literal(name: str) -> str:
+    """A name from a file as a label: dollars are dollars, and begin no formula."""
+    return printable(name).replace("$", r"\$")
 
 
 def saved(figure: Figure, path: Path | None) -> Figure:
@@ -150,7 +156,7 @@ def codeword_usage(models: Mapping[str, Any], path: Path | None = None) -> Figur
             mean[shown],
             color=colour,
             linewidth=2.5,
-            label=f"{label}: {span} codewords per layer",
+            label=f"{literal(label)}: {span} codewords per layer",
         )
     axes.axhline(1 / size, color=GREY, linestyle=":", linewidth=1.2)
     axes.annotate(
@@ -258,7 +264,7 @@ def selection_overlap(history: Sequence[Mapping[str, Any]], path: Path | None = 
             "color": shades[index],
             "marker": "o" if len(from_epochs) <= 30 else "",
             "markersize": 3,
-            "label": layer if _named(index, len(layers)) else None,
+            "label": literal(layer) if _named(index, len(layers)) else None,
         }
         last, first = sets[-1], sets[0]
         to_last.plot(from_epochs, [len(s & last) / len(last) for s in sets], **style)

@@ -67,6 +67,10 @@ class Results:
                     f"Expected results of the same settings, got others ({path}). Choose "
                     "another file, or the settings that it has."
                 )
+            try:
+                list(_measurements(data))
+            except SparseBNNError as error:  # now, not once everything is measured
+                raise SparseBNNError(f"{str(error).removesuffix('.')} ({path}).") from error
             self._data = data
 
     def has(self, device: str, digest: str) -> bool:

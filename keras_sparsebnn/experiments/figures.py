@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure, saved, tidy
+from keras_sparsebnn.analysis.plots import COLOURS, GREY, literal, new_figure, saved, tidy
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.comparison import Comparison, Row
 from keras_sparsebnn.experiments.results import Result
@@ -93,7 +93,7 @@ def comparison(comparisons: Sequence[Comparison], path: Path | str | None = None
         variants = list(dict.fromkeys(row.variant for row in each.rows))
         styles = _styles(variants)
         _accuracies(left, each.rows, styles)
-        left.set_title(f"{each.dataset}, {each.network}", loc="left", weight="bold")
+        left.set_title(literal(f"{each.dataset}, {each.network}"), loc="left", weight="bold")
         baseline = next(
             (b for b in each.baselines if any(b in row.differences for row in each.rows)), None
         )
@@ -105,7 +105,7 @@ def comparison(comparisons: Sequence[Comparison], path: Path | str | None = None
             right.grid(visible=False, axis="y")
         tidy(left)
         for variant in variants:
-            left.plot([], [], linestyle="", label=variant, **styles[variant])
+            left.plot([], [], linestyle="", label=literal(variant), **styles[variant])
         # Below the axes, where it hides no point.
         left.legend(
             frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=3
@@ -139,9 +139,15 @@ def learning_curves(results: Sequence[Result], path: Path | str | None = None) -
             epochs = min(map(len, curves))
             mean = 100 * np.mean([curve[:epochs] for curve in curves], axis=0)
             axes.plot(
-                range(1, epochs + 1), mean, label=variant, markersize=4, **styles[variant]
+                range(1, epochs + 1),
+                mean,
+                label=literal(variant),
+                markersize=4,
+                **styles[variant],
             )
-        axes.set_title(f"{key[0]}, {key[1]}, n = {key[2]}", loc="left", size=10, weight="bold")
+        axes.set_title(
+            literal(f"{key[0]}, {key[1]}, n = {key[2]}"), loc="left", size=10, weight="bold"
+        )
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False, fontsize=7)

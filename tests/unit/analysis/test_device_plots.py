@@ -6,8 +6,19 @@ import json
 
 import pytest
 
+from keras_sparsebnn.analysis.device_plots import DevicePoint, latency_over_devices
 from keras_sparsebnn.cli import main
 from tests.unit.devices.test_reports import REPORT, TIMING
+
+
+def test_a_name_with_dollars_is_no_formula(tmp_path):
+    points = [DevicePoint(name, "a$b$.tflite", 1000, 1.0, 1.5) for name in ("$x$", "$\\a$")]
+    path = tmp_path / "devices.png"
+    figure = latency_over_devices(points, path=path)
+    (legend,) = figure.legends
+    names = [text.get_text().replace("\\$", "$") for text in legend.get_texts()]
+    assert names == ["$x$", "$\\a$", "a$b$.tflite"]
+    assert path.stat().st_size > 1000
 
 
 @pytest.fixture
