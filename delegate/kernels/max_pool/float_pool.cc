@@ -50,7 +50,8 @@ bool FloatPool::Run(const float* map, const Epilogue& epilogue, Workspace* works
   const size_t parts = std::min(pool == 1 ? 1 : 2 * pool, rows());
   const size_t rows_per_part = (rows() + parts - 1) / parts;
   const size_t scratch = ScratchFloats(g_);
-  if (!workspace->Reserve(uint64_t{Size(threads->threads())} * scratch * sizeof(float))) return false;
+  if (!workspace->Reserve(uint64_t{Size(threads->threads())} * scratch * sizeof(float)))
+    return false;
   float* const floats = reinterpret_cast<float*>(workspace->data());
   threads->ParallelFor(
       static_cast<int>((rows() + rows_per_part - 1) / rows_per_part),
