@@ -280,7 +280,7 @@ class TestCall:
         assert np.isfinite(predictions(model)).all()
         layer = model.layers[0]
         with lq.context.quantized_scope(False):
-            assert layer.kernel.variable.dtype == tf.float32  # the latents
+            assert layer.kernel.dtype == tf.float32  # the latents
         assert layer.compute_dtype == "bfloat16"
         used = set(kernel_patterns(layer).ravel().tolist())
         assert used <= set(sparse_quantizer(layer).selection.numpy().tolist())
