@@ -50,8 +50,8 @@ def test_a_program_that_says_too_much(shell, stream, monkeypatch):
 
 
 def test_time_is_for_each_line_of_a_stream(shell, monkeypatch):
-    monkeypatch.setattr(shells, "SILENCE", 2.0)
-    script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done"
+    monkeypatch.setattr(shells, "SILENCE", 5.0)
+    script = "for i in 1 2 3 4 5 6; do echo $i; sleep 1; done"
     assert list(shell.stream(["sh", "-c", script])) == ["1", "2", "3", "4", "5", "6"]
 
 
