@@ -105,7 +105,7 @@ class Bconv2dOp : public Op {
     return bconv_ != nullptr && threads_ == settings.threads && geometry_ == geometry;
   }
 
-  int channels_in_per_group(const Geometry& g) const {
+  int counted_channels_per_group(const Geometry& g) const {
     return attributes_.channels_in / g.groups;
   }
 
@@ -203,7 +203,7 @@ bool Bconv2dOp::FoldTransform(const Operand* values, const Operand& output,
       return error->Expected("a positive scale", Decimal(scale), output.tensor);
     }
   }
-  const int depth = geometry_.taps() * channels_in_per_group(geometry_);
+  const int depth = geometry_.taps() * counted_channels_per_group(geometry_);
   transform->multiplier.resize(static_cast<size_t>(channels_out));
   transform->bias.resize(static_cast<size_t>(channels_out));
   for (size_t o = 0; o < transform->bias.size(); ++o) {
@@ -259,7 +259,7 @@ bool Bconv2dOp::PrepareKernel(const OpSettings& settings, const Geometry& geomet
   }
   options.kernel = settings.kernel;
   options.isa = settings.isa;
-  options.padded_channels = channels_in_per_group(geometry);
+  options.padded_channels = counted_channels_per_group(geometry);
   options.unfolded_multiplier = multiplier.data();
   options.threads = settings.threads;
   std::string why;
@@ -289,8 +289,8 @@ class LceBconv2d : public Bconv2dOp {
       return false;
     }
     const BitFilter bits(filter.tensor->data, g.channels_out, g.taps(), filter.shape.dims[3]);
-    return PrepareGeometry(inputs[0], bits.HasBitsBeyond(channels_in_per_group(g)), output, &g,
-                           error) &&
+    return PrepareGeometry(inputs[0], bits.HasBitsBeyond(counted_channels_per_group(g)), output,
+                           &g, error) &&
            (IsPrepared(settings, g) ||
             PrepareKernel(settings, g, bits, &inputs[2], *output, error));
   }
@@ -356,7 +356,7 @@ class CodebookBconv2d : public Bconv2dOp {
     if (!ReadCodebook(inputs[2], &codebook, error)) return false;
     const CodebookFilter filter(static_cast<const uint8_t*>(inputs[1].tensor->data),
                                 index_bits_, std::move(codebook), g.channels_out,
-                                channels_in_per_group(g));
+                                counted_channels_per_group(g));
     const int64_t bad = filter.FirstBadIndex();
     if (bad >= 0) {
       return error->Expected(
@@ -369,7 +369,7 @@ class CodebookBconv2d : public Bconv2dOp {
  private:
   bool CheckIndices(const Operand& indices, const Geometry& g, OpError* error) const {
     const int64_t bits =
-        static_cast<int64_t>(g.channels_out) * channels_in_per_group(g) * index_bits_;
+        static_cast<int64_t>(g.channels_out) * counted_channels_per_group(g) * index_bits_;
     Shape shape;
     shape.rank = 1;
     // A byte count beyond an int is no shape that a tensor has.
