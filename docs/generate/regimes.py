@@ -108,6 +108,28 @@ def planned() -> str:
     )
 
 
+TOGETHER = (*BOTH, ("facility_location", "random"), ("structured", "free"), ("free", "random"))
+
+
+def together() -> str:
+    """Pairs of variants over all regimes and n: a row each, a pair of runs a sample."""
+    lines = []
+    for ours, theirs in TOGETHER:
+        samples = []
+        for name in REGIMES:
+            rows = {(r.variant, r.codewords): r.accuracies for r in comparison(name).rows}
+            for variant, n in rows:
+                a, b = rows[variant, n], rows.get((theirs, n), {})
+                if variant == ours:
+                    samples += [(a[seed], b[seed]) for seed in sorted(set(a) & set(b))]
+        d = paired_difference(*zip(*samples, strict=True), confidence=1 - 0.05 / len(TOGETHER))
+        low, high = (100 * (d.mean + sign * (d.half_width or 0)) for sign in (-1, 1))
+        text = f"{100 * d.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+        text = f"**{text}**" if d.separated else text
+        lines.append([f"`{ours}` above `{theirs}`", text, str(len(samples))])
+    return markdown(["all regimes and n together", "difference [points]", "pairs"], lines)
+
+
 WAYS = {
     "one_bit": "all 512, plain 1-bit",
     "structured_fl": "learned, from facility location on its own kernels",
@@ -158,6 +180,7 @@ def regime_table(name: str) -> str:
 
 TABLES: Tables = {
     "planned": planned,
+    "together": together,
     "selection": selection,
     **{f"regime_{name}": functools.partial(regime_table, name) for name in REGIMES},
 }
