@@ -13,6 +13,8 @@ from keras_sparsebnn.experiments.statistics import paired_difference
 
 SIZES = (16, 32)
 COLUMNS = 3
+LEAST_SEEDS = 3
+"""Of a difference that is drawn with its interval, which is nearly endless for two."""
 METHODS = {
     "one_bit": "all 512 (1-bit)",
     "structured": "structured logits",
@@ -104,13 +106,14 @@ def draw(path: Path) -> None:
                 d = paired_difference(
                     [ours[s] for s in seeds], [random[s] for s in seeds], confidence=level
                 )
+                width = d.half_width if d.half_width and len(seeds) >= LEAST_SEEDS else None
                 axes.errorbar(
                     100 * d.mean,
                     y + shift,
-                    xerr=None if d.half_width is None else 100 * d.half_width,
+                    xerr=None if width is None else 100 * width,
                     fmt=marker,
                     color=colour,
-                    mfc=colour if d.half_width is not None else "white",
+                    mfc=colour if width is not None else "white",
                     ms=5,
                     capsize=3,
                 )
@@ -124,6 +127,6 @@ def draw(path: Path) -> None:
     legend = axes_of[2]  # where there is room
     for n, colour, marker in zip(SIZES, COLOURS, "os", strict=False):
         legend.plot([], [], marker, color=colour, label=f"n = {n}")
-    legend.plot([], [], "o", color=GREY, mfc="white", label="one seed")
+    legend.plot([], [], "o", color=GREY, mfc="white", label="one or two seeds")
     legend.legend(frameon=False, fontsize=8, loc="lower right")
     saved(figure, path)
