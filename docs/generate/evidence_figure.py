@@ -124,7 +124,7 @@ def draw(path: Path) -> None:
         tidy(axes)
         axes.grid(visible=False, axis="y")
     axes_of[0].invert_yaxis()
-    legend = axes_of[2]  # where there is room
+    legend = axes_of[1]  # where there is room
     for n, colour, marker in zip(SIZES, COLOURS, "os", strict=False):
         legend.plot([], [], marker, color=colour, label=f"n = {n}")
     legend.plot([], [], "o", color=GREY, mfc="white", label="one or two seeds")
