@@ -11,8 +11,8 @@ import statistics
 from typing import Any
 
 from docs.generate.accuracy import RECORDS
+from docs.generate.differences import by_seed, marked
 from docs.generate.pages import Tables, commit, markdown
-from keras_sparsebnn.experiments.statistics import Difference, paired_difference
 
 COMPRESS = {
     "random": "n at random",
@@ -49,25 +49,6 @@ def accuracies(way: str, n: int, name: str = "compress") -> dict[int, float]:
     return {run["seed"]: run["test_accuracy"] for run in runs(name, way, n)}
 
 
-def difference(name: str, way: str, rival: str, n: int, comparisons: int) -> Difference:
-    """Paired by seed; the intervals of that many comparisons hold together."""
-    ours, theirs = accuracies(way, n, name), accuracies(rival, n, name)
-    seeds = sorted(set(ours) & set(theirs))
-    return paired_difference(
-        [ours[seed] for seed in seeds],
-        [theirs[seed] for seed in seeds],
-        confidence=1 - 0.05 / comparisons,
-    )
-
-
-def points(d: Difference) -> str:
-    if d.half_width is None:
-        return f"{100 * d.mean:+.2f}"
-    low, high = (100 * (d.mean + sign * d.half_width) for sign in (-1, 1))
-    text = f"{100 * d.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
-    return f"**{text}**" if d.separated else text
-
-
 def mean(name: str, way: str, n: int) -> str:
     found = [100 * value for value in accuracies(way, n, name).values()]
     spread = f" ± {statistics.stdev(found):.2f}" if found[1:] else ""
@@ -96,7 +77,9 @@ def compression() -> str:
             against = ""
             if (way, "facility_location") in PLANNED:
                 count = len(PLANNED) * len(sizes("compress"))
-                against = points(difference("compress", way, "facility_location", n, count))
+                rival = accuracies("facility_location", n)
+                d = by_seed(accuracies(way, n), rival, confidence=1 - 0.05 / count)
+                against = marked(d)
             lines.append([label, size, bits(way, n), mean("compress", way, n), against])
     lines.append(["all 512", "512", bits("one_bit", 512), mean("compress", "one_bit", 512), ""])
     header = ["codewords of a layer", "n", "bits/weight", "test accuracy [%]"]
@@ -119,8 +102,9 @@ def pruning() -> str:
     lines, rivals = [], ("random", "facility_location")
     for n in sizes("pruning"):
         for way, label in PRUNING.items():
+            own = accuracies(way, n, "pruning")
             against = [
-                "-" if rival == way else points(difference("pruning", way, rival, n, 1))
+                "-" if rival == way else marked(by_seed(own, accuracies(rival, n, "pruning")))
                 for rival in rivals
             ]
             lines.append([label, str(n), mean("pruning", way, n), *against])

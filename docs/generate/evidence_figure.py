@@ -7,9 +7,9 @@ from pathlib import Path
 
 from docs.generate import compression, regimes, replica
 from docs.generate.accuracy import comparison_of
+from docs.generate.differences import by_seed
 from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure, saved, tidy
 from keras_sparsebnn.experiments.comparison import Comparison
-from keras_sparsebnn.experiments.statistics import paired_difference
 
 SIZES = (16, 32)
 COLUMNS = 3
@@ -100,13 +100,10 @@ def draw(path: Path) -> None:
                 SIZES, COLOURS, "os", (-0.13, 0.13), strict=False
             ):
                 ours, random = runs.get((method, n), {}), runs.get(("random", n), {})
-                seeds = sorted(set(ours) & set(random))
-                if not seeds:
+                d = by_seed(ours, random, confidence=level)
+                if d is None:
                     continue
-                d = paired_difference(
-                    [ours[s] for s in seeds], [random[s] for s in seeds], confidence=level
-                )
-                width = d.half_width if d.half_width and len(seeds) >= LEAST_SEEDS else None
+                width = d.half_width if d.half_width and d.seeds >= LEAST_SEEDS else None
                 axes.errorbar(
                     100 * d.mean,
                     y + shift,

@@ -8,8 +8,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-from docs.generate.accuracy import comparison_of, variants_of, whole_table
+from docs.generate.accuracy import RECORDS, comparison_of, variants_of, whole_table
+from docs.generate.differences import by_seed, interval, marked
 from docs.generate.pages import Tables, markdown
+from keras_sparsebnn.experiments import records
 from keras_sparsebnn.experiments.comparison import Comparison
 from keras_sparsebnn.experiments.statistics import Difference, paired_difference
 
@@ -80,11 +82,8 @@ def compared(name: str) -> list[tuple[Pair, int, Difference]]:
     found = []
     for (ours, theirs), n in pairs:
         a, b = rows.get((ours, n), {}), rows.get((theirs, n), {})
-        seeds = sorted(set(a) & set(b))
-        if seeds:
-            difference = paired_difference(
-                [a[seed] for seed in seeds], [b[seed] for seed in seeds], confidence=level
-            )
+        difference = by_seed(a, b, confidence=level)
+        if difference is not None:
             found.append(((ours, theirs), n, difference))
     return found
 
@@ -94,13 +93,11 @@ def planned() -> str:
     table = []
     for name, regime in REGIMES.items():
         for (ours, theirs), n, d in compared(name):
-            mean = f"{100 * d.mean:+.2f}"
-            if d.half_width is not None:
-                low, high = (100 * (d.mean + sign * d.half_width) for sign in (-1, 1))
-                mean += f" [{low:+.2f}, {high:+.2f}]"
             verdict = "yes" if d.separated and d.mean > 0 else "no"
             question = f"`{ours}` above `{theirs}`"
-            table.append([f"{regime.title}: {question}", str(n), mean, str(d.seeds), verdict])
+            table.append(
+                [f"{regime.title}: {question}", str(n), interval(d), str(d.seeds), verdict]
+            )
     header = ["planned comparison", "n", "difference [points]", "seeds", "shown"]
     return (
         f"{markdown(header, table)}\n\nPaired by seed. The intervals of a regime hold at 95 % "
@@ -123,11 +120,39 @@ def together() -> str:
                 if variant == ours:
                     samples += [(a[seed], b[seed]) for seed in sorted(set(a) & set(b))]
         d = paired_difference(*zip(*samples, strict=True), confidence=1 - 0.05 / len(TOGETHER))
-        low, high = (100 * (d.mean + sign * (d.half_width or 0)) for sign in (-1, 1))
-        text = f"{100 * d.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
-        text = f"**{text}**" if d.separated else text
-        lines.append([f"`{ours}` above `{theirs}`", text, str(len(samples))])
+        lines.append([f"`{ours}` above `{theirs}`", marked(d), str(len(samples))])
     return markdown(["all regimes and n together", "difference [points]", "pairs"], lines)
+
+
+def span(counts: list[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def exchanges() -> str:
+    """How many codewords each way of selecting still exchanges, over the seeds."""
+    lines = []
+    for name, regime in REGIMES.items():
+        found: dict[tuple[int, str], list[list[int]]] = {}
+        for _, record in records.read(RECORDS / name / f"{regime.dataset}.jsonl"):
+            if record is None:
+                continue  # damaged: `comparison` has said so
+            run = record["run"]
+            changed = found.setdefault((run["codewords"], run["variant"]), [])
+            changed.append(record["codewords_changed"])
+            layers = len(record["config"]["model_options"]["widths"])
+        order = [v for file in regime.matrices for v in variants_of(f"{name}/{file}")]
+        for n, variant in sorted(found, key=lambda key: (key[0], order.index(key[1]))):
+            runs = found[n, variant]
+            if any(map(any, runs)):
+                cells = [span([*map(sum, runs)]), span([epochs[-1] for epochs in runs])]
+                lines.append([f"{regime.title}: `{variant}`", f"{n}", f"{n * layers}", *cells])
+    header = ["way of selecting", "n", "codewords of all layers", "exchanged in a run"]
+    return (
+        f"{markdown([*header, 'in its last epoch'], lines)}\n\nFewest and most over the seeds, "
+        "counted from one epoch's end to the next: not in it is what comes and goes within an "
+        "epoch, nor the first one."
+    )
 
 
 WAYS = {
@@ -152,13 +177,10 @@ def selection() -> str:
     def cell(name: str, way: str) -> str:
         own, random = (rows[name][v].accuracies for v in (way, "random"))
         text = f"{100 * rows[name][way].mean:.1f}"
-        seeds = sorted(set(own) & set(random))
-        if way == "random" or len(seeds) < 2:
+        d = by_seed(own, random, confidence=level)
+        if way == "random" or d is None or d.half_width is None:
             return text
-        d = paired_difference(
-            [own[s] for s in seeds], [random[s] for s in seeds], confidence=level
-        )
-        text += f" ({100 * d.mean:+.1f} ± {100 * (d.half_width or 0):.1f})"
+        text += f" ({100 * d.mean:+.1f} ± {100 * d.half_width:.1f})"
         return f"**{text}**" if d.separated else text
 
     lines = [[label, *(cell(name, way) for name in REGIMES)] for way, label in WAYS.items()]
@@ -181,6 +203,7 @@ def regime_table(name: str) -> str:
 TABLES: Tables = {
     "planned": planned,
     "together": together,
+    "exchanges": exchanges,
     "selection": selection,
     **{f"regime_{name}": functools.partial(regime_table, name) for name in REGIMES},
 }

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from docs.generate.differences import by_seed, marked
 from docs.generate.pages import ROOT, Tables, markdown
-from keras_sparsebnn.experiments.statistics import paired_difference
 
 RECORDS = ROOT / "benchmarks" / "accuracy" / "replica"
 LABELS = {
@@ -46,27 +46,20 @@ def _read(name: str, steps: Callable[[dict[str, Any]], bool]) -> Runs:
     return found
 
 
-def _minus(ours: Accuracies, theirs: Accuracies) -> str:
-    seeds = sorted(set(ours) & set(theirs))
-    d = paired_difference([ours[s] for s in seeds], [theirs[s] for s in seeds])
-    if d.half_width is None:
-        return f"{100 * d.mean:+.2f}"
-    low, high = (100 * (d.mean + sign * d.half_width) for sign in (-1, 1))
-    bold = "**" if d.separated else ""
-    return f"{bold}{100 * d.mean:+.2f} [{low:+.2f}, {high:+.2f}]{bold}"
-
-
 def _table(runs: Runs) -> str:
     rows = []
     for n in sorted({n for _, n in runs}, reverse=True):
         cells = [(label, seeds) for (label, m), seeds in runs.items() if m == n]
         for label, seeds in sorted(cells, key=lambda c: -sum(c[1].values()) / len(c[1])):
-            random = runs.get((LABELS["random"], n), {})
             mean = 100 * sum(seeds.values()) / len(seeds)
-            compared = "-" if seeds is random or not random else _minus(seeds, random)
-            rows.append([label, str(n), f"{mean:.2f}", str(len(seeds)), compared])
+            rivals = ((LABELS["random"], n), (LABELS["one_bit"], 512))
+            compared = [
+                "-" if rival == (label, n) else marked(by_seed(seeds, runs.get(rival, {})))
+                for rival in rivals
+            ]
+            rows.append([label, str(n), f"{mean:.2f}", str(len(seeds)), *compared])
     header = ["codewords", "n", "test accuracy [%]", "seeds", "minus random [points]"]
-    return markdown(header, rows)
+    return markdown([*header, "minus 1-bit [points]"], rows)
 
 
 def gpu_runs() -> Runs:

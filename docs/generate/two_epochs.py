@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from docs.generate.accuracy import RECORDS, comparison_of, variants_of, whole_table
+from docs.generate.differences import interval
 from docs.generate.pages import Tables, commit
 from keras_sparsebnn.experiments import Matrix
 from keras_sparsebnn.experiments.comparison import Comparison, Row
@@ -55,17 +56,15 @@ def side_comparison(matrix: str) -> Comparison:
 # What was found, said by the numbers.
 
 
-def interval(difference: Difference) -> str:
-    mean = f"{100 * difference.mean:+.2f} points"
-    if difference.half_width is None:
-        return mean
-    low, high = (100 * (difference.mean + sign * difference.half_width) for sign in (-1, 1))
-    return f"{mean} [{low:+.2f}, {high:+.2f}]"
+def in_points(difference: Difference) -> str:
+    return interval(difference).replace(" [", " points [") + (
+        " points" if difference.half_width is None else ""
+    )
 
 
 def over_seeds(row: Row, baseline: str) -> str:
     difference = row.differences[baseline]
-    return f"{interval(difference)}, {difference.seeds} seed{'s' * (difference.seeds > 1)}"
+    return f"{in_points(difference)}, {difference.seeds} seed{'s' * (difference.seeds > 1)}"
 
 
 def verdicts() -> str:
@@ -99,8 +98,8 @@ def pairs_of(comparison: Comparison, first: str, second: str, n: int) -> Pairs:
 def verdict(pairs: Pairs, yes: str, no: str) -> str:
     d = paired_difference(*zip(*pairs, strict=True))
     if d.half_width is None:
-        return f"{interval(d)}, one seed: open"
-    return f"{interval(d)}, {d.seeds} pairs: {yes if d.mean > d.half_width else no}"
+        return f"{in_points(d)}, one seed: open"
+    return f"{in_points(d)}, {d.seeds} pairs: {yes if d.mean > d.half_width else no}"
 
 
 def pooled() -> str:
