@@ -17,18 +17,14 @@ About 5 minutes of one core a seed; a seed that is in the file is not run again.
 
 from __future__ import annotations
 
-import argparse
 import functools
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import result_files
-from benchmarks.environment import environment
-from benchmarks.errors import one_line_errors
+from benchmarks.accuracy import seed_runs
 from keras_sparsebnn._keras import keras
-from keras_sparsebnn.data import Dataset, load
+from keras_sparsebnn.data import Dataset
 from keras_sparsebnn.models import small
 from keras_sparsebnn.quantizers import FacilityLocation, FixedSubset, SparseKernel
 from keras_sparsebnn.transforms.allocation import allocate, kernel_bits
@@ -142,26 +138,5 @@ def runs_of(dataset: Dataset, seed: int) -> list[dict[str, Any]]:
     return found
 
 
-@one_line_errors()
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data-dir", type=Path, help="where CIFAR-10 lies")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("-o", "--output", type=Path, default=OUT)
-    args = parser.parse_args()
-    header = environment()
-    runs: list[dict[str, Any]] = []
-    if args.output.exists():
-        runs = json.loads(args.output.read_text("utf-8"))["runs"]
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    dataset = load("cifar10", data_dir=args.data_dir, augmentation="crop_flip")
-    for seed in sorted(set(range(args.seeds)) - {run["seed"] for run in runs}):
-        runs += runs_of(dataset, seed)
-        result = {"environment": header, "setting": SETTING, "runs": runs}
-        result_files.write("compress", result, args.output)
-
-
 if __name__ == "__main__":
-    main()
+    seed_runs.main(__doc__, OUT, SETTING, runs_of, seeds=5)

@@ -10,7 +10,6 @@ int8_layers.json: rows of other networks stay. Half a minute each.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import result_files
+from benchmarks.accuracy.seed_runs import known_runs
 from benchmarks.environment import environment
 from benchmarks.errors import one_line_errors
 from keras_sparsebnn import pretrained
@@ -68,10 +68,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=OUT)
     args = parser.parse_args()
     header = environment()
-    runs: list[dict[str, Any]] = []
-    if args.output.exists():
-        known = json.loads(args.output.read_text("utf-8"))["runs"]
-        runs = [row for row in known if row["network"] != args.network]
+    runs = [row for row in known_runs(args.output) if row["network"] != args.network]
     runs += rows_of(args.network, load(args.network, data_dir=args.data_dir))
     runs.sort(key=lambda row: (row["network"], len(row["layers"])))
     result = {"environment": header, "setting": {"calibrated": CALIBRATED}, "runs": runs}

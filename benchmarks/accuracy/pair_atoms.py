@@ -15,8 +15,6 @@ costs. About 5 minutes of one core a seed; a seed that is in the file is not run
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import result_files
-from benchmarks.environment import environment
-from benchmarks.errors import one_line_errors
+from benchmarks.accuracy import seed_runs
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.data import Dataset, load
+from keras_sparsebnn.data import Dataset
 from keras_sparsebnn.estimators import clipped_identity
 from keras_sparsebnn.models import small
 from keras_sparsebnn.selection.facility_location import greedy_facility_location
@@ -40,6 +36,10 @@ CODEBOOKS = ((1, 4), (1, 8), (1, 16), (1, 32), (2, 64), (2, 128), (2, 256))
 """(channels of an atom, atoms of a layer)."""
 WIDTHS = (32, 32, 64, 64, 64)
 NARROWER = {0.75: (24, 24, 48, 48, 48), 0.5: (16, 16, 32, 32, 32)}
+SETTING = {
+    **{"dataset": "fashion_mnist", "network": "small", "epochs": EPOCHS, "batch_size": BATCH},
+    **{"learning_rate": RATE, "restrict_at": RESTRICT_AT, "policy": "mixed_bfloat16"},
+}
 Floats = npt.NDArray[np.float32]
 
 
@@ -223,35 +223,13 @@ def branches(
     return found
 
 
-@one_line_errors()
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, help="where TFDS's fashion_mnist lies")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("-o", "--output", type=Path, default=OUT)
-    args = parser.parse_args()
-    header = environment()
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    dataset = load("fashion_mnist", data_dir=args.data_dir)
-    runs: list[dict[str, Any]] = []
-    if args.output.exists():
-        runs = json.loads(args.output.read_text("utf-8"))["runs"]
-    setting = {
-        **{
-            "dataset": "fashion_mnist",
-            "network": "small",
-            "epochs": EPOCHS,
-            "batch_size": BATCH,
-        },
-        **{"learning_rate": RATE, "restrict_at": RESTRICT_AT, "policy": "mixed_bfloat16"},
-    }
-    for seed in sorted(set(range(args.seeds)) - {run["seed"] for run in runs}):
-        runs += branches(WIDTHS, [None, *CODEBOOKS], dataset, seed)
-        for widths in NARROWER.values():
-            runs += branches(widths, [(1, 32)], dataset, seed)
-        result = {"environment": header, "setting": setting, "runs": runs}
-        result_files.write("pair_atoms", result, args.output)
+def runs_of(dataset: Dataset, seed: int) -> list[dict[str, Any]]:
+    """One seed: every codebook in `WIDTHS`, and 32 codewords in narrower networks."""
+    runs = branches(WIDTHS, [None, *CODEBOOKS], dataset, seed)
+    for widths in NARROWER.values():
+        runs += branches(widths, [(1, 32)], dataset, seed)
+    return runs
 
 
 if __name__ == "__main__":
-    main()
+    seed_runs.main(__doc__, OUT, SETTING, runs_of, seeds=3)

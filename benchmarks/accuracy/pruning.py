@@ -15,9 +15,7 @@ seed that is in the file is not run again.
 
 from __future__ import annotations
 
-import argparse
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,13 +23,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import result_files
+from benchmarks.accuracy import seed_runs
 from benchmarks.accuracy.compress import BATCH, EPOCHS, RATE, SIZES, WIDTHS, accuracy, fit
-from benchmarks.environment import environment
-from benchmarks.errors import one_line_errors
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras
-from keras_sparsebnn.data import Dataset, load
+from keras_sparsebnn.data import Dataset
 from keras_sparsebnn.models import small
 from keras_sparsebnn.quantizers import FacilityLocation, FixedSubset, SubsetKernel
 from keras_sparsebnn.quantizers.register import register_quantizer
@@ -154,26 +150,5 @@ def runs_of(dataset: Dataset, seed: int) -> list[dict[str, Any]]:
     return found
 
 
-@one_line_errors()
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data-dir", type=Path, help="where CIFAR-10 lies")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("-o", "--output", type=Path, default=OUT)
-    args = parser.parse_args()
-    header = environment()
-    runs: list[dict[str, Any]] = []
-    if args.output.exists():
-        runs = json.loads(args.output.read_text("utf-8"))["runs"]
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    dataset = load("cifar10", data_dir=args.data_dir, augmentation="crop_flip")
-    for seed in sorted(set(range(args.seeds)) - {run["seed"] for run in runs}):
-        runs += runs_of(dataset, seed)
-        result = {"environment": header, "setting": SETTING, "runs": runs}
-        result_files.write("pruning", result, args.output)
-
-
 if __name__ == "__main__":
-    main()
+    seed_runs.main(__doc__, OUT, SETTING, runs_of, seeds=3)
