@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "float_node.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/decimal.h"
 #include "parallel_rows.h"
@@ -25,9 +26,8 @@ std::string NameOf(const TfLiteTensor* tensor) {
 }
 
 // Whether others rely on what is in a tensor: a constant, or a variable.
-bool Keeps(const TfLiteTensor& tensor) {
-  return tensor.allocation_type == kTfLiteMmapRo ||
-         tensor.allocation_type == kTfLitePersistentRo || tensor.is_variable;
+bool OthersRelyOn(const TfLiteTensor& tensor) {
+  return IsConstant(tensor) || tensor.is_variable;
 }
 
 bool IsUsable(const void* data) {
@@ -89,7 +89,7 @@ bool Partition::PrepareNode(TfLiteContext* context, size_t n) {
     return Report(context, node, error);
   }
   if (node.output == node.inputs[0] || node.output == node.inputs.back() ||
-      Keeps(*output.tensor)) {
+      OthersRelyOn(*output.tensor)) {
     error.Expected("an output that is neither the input nor a constant", "one", output.tensor);
     return Report(context, node, error);
   }
@@ -228,7 +228,7 @@ bool Partition::PrepareShapes(TfLiteContext* context) {
 bool Partition::HasDynamicInput(const TfLiteContext* context) const {
   for (const Node& node : nodes_) {
     for (size_t i = 0; i < node.producers.size(); ++i) {
-      const TfLiteTensor* input = TensorAt(const_cast<TfLiteContext*>(context), node.inputs[i]);
+      const TfLiteTensor* input = TensorAt(context, node.inputs[i]);
       if (node.producers[i] < 0 && input != nullptr &&
           input->allocation_type == kTfLiteDynamic) {
         return true;
@@ -260,7 +260,7 @@ TfLiteStatus Partition::Prepare(TfLiteContext* context) {
   for (const Node& node : nodes_) {
     TfLiteTensor* tensor = TensorAt(context, node.output);
     if (!node.leaves_partition || tensor == nullptr) continue;
-    if (Keeps(*tensor)) {
+    if (OthersRelyOn(*tensor)) {
       OpError error;
       error.Expected("an output that is no constant", "one", tensor);
       Report(context, node, error);

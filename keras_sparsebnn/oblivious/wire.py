@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from keras_sparsebnn.errors import printable
 from keras_sparsebnn.oblivious.architecture import ObliviousError
 
 __all__ = [
@@ -84,7 +85,7 @@ def one_line(error: BaseException | str) -> str:
         'no more ?[2J'
     """
     text = " ".join(str(error).split()) or type(error).__name__
-    text = "".join(c if c.isprintable() else "?" for c in text[:MAX_ERROR])
+    text = printable(text[:MAX_ERROR])
     return text if len(text) < MAX_ERROR else f"{text[: MAX_ERROR - 3]}..."
 
 

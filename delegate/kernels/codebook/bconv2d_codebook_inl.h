@@ -46,7 +46,7 @@ class CodebookBconv2d : public Bconv2d {
         masks_(raster.ColumnMasks(geometry, V::kBits)),
         isa_(isa),
         rest_(std::move(rest)),
-        plans_(PlanGroups(filter, geometry, raster)) {
+        plans_(PlanCodebooks(filter, geometry, raster)) {
     PadForVectors(&transform_);
     for (const CodebookPlan& plan : plans_) {
       for (const Chunk& chunk : plan.chunks) {

@@ -62,8 +62,8 @@ Raster::Raster(const Geometry& g, int block_bits) {
   plane_bytes = Bounded((std::max(last_bit / 8 + 16, filled * 4) + 63) / 64 * 64);
 }
 
-std::vector<CodebookPlan> PlanGroups(const FilterReader& filter, const Geometry& geometry,
-                                     const Raster& raster) {
+std::vector<CodebookPlan> PlanCodebooks(const FilterReader& filter, const Geometry& geometry,
+                                        const Raster& raster) {
   const int channels_out = geometry.channels_out_per_group();
   std::vector<CodebookPlan> plans;
   for (int group = 0; group < geometry.groups; ++group) {

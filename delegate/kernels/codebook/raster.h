@@ -98,8 +98,8 @@ struct Raster {
 };
 
 // A plan for each group of the convolution.
-std::vector<CodebookPlan> PlanGroups(const FilterReader& filter, const Geometry& geometry,
-                                     const Raster& raster);
+std::vector<CodebookPlan> PlanCodebooks(const FilterReader& filter, const Geometry& geometry,
+                                        const Raster& raster);
 
 }  // namespace sparsebnn
 
