@@ -296,26 +296,6 @@ void AConstantIsNotWritten() {
   sparsebnn_delegate_destroy(delegate);
 }
 
-// Where shapes come in Invoke, Prepare lets go of the outputs' memory: not of what others read.
-void KeepsWhatOthersRead(bool variable) {
-  FakeRuntime runtime;
-  const int input = runtime.AddTensor(kTfLiteFloat32, {1, 4, 4, 32});
-  const std::vector<uint8_t> bytes(64, 7);
-  const int output = variable ? runtime.AddTensor(kTfLiteInt32, {1, 4, 4, 1})
-                              : runtime.AddConstant(kTfLiteInt32, {1, 4, 4, 1}, bytes);
-  runtime.AddNode("LceQuantize", {input}, {output}, {});
-  runtime.tensor(input)->allocation_type = kTfLiteDynamic;
-  runtime.tensor(output)->is_variable = variable;
-  const void* const before = runtime.tensor(output)->data;
-  ::TfLiteDelegate* delegate = sparsebnn_delegate_create(nullptr);
-  EXPECT(runtime.ApplyDelegate(delegate, {input}, {output}));
-  EXPECT(!runtime.AllocateTensors());
-  EXPECT(runtime.errors().find("Expected an output that is no constant") != std::string::npos);
-  EXPECT(runtime.tensor(output)->data == before);
-  runtime.FreePartition();
-  sparsebnn_delegate_destroy(delegate);
-}
-
 }  // namespace
 }  // namespace sparsebnn
 
@@ -334,8 +314,6 @@ int main() {
   OptionsAsAStruct();
   APartitionOutlivesTheDelegate();
   AConstantIsNotWritten();
-  KeepsWhatOthersRead(false);
-  KeepsWhatOthersRead(true);
   InterpretersInThreadsShareADelegate();
   return Outcome();
 }

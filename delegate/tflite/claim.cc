@@ -1,17 +1,15 @@
 #include "claim.h"
 
+#include <algorithm>
 #include <climits>
 #include <cstddef>
 #include <map>
 #include <utility>
 
 #include "dequantized_filters.h"
-#include "elementwise.h"
 #include "int8_convolutions.h"
 #include "kernels/stem/stem_row.h"
-#include "op.h"
-#include "ops.h"
-#include "window_node.h"
+#include "known_node.h"
 
 namespace sparsebnn {
 namespace {
@@ -24,11 +22,6 @@ struct Candidate {
 };
 
 using NodesOfTensor = std::map<int, std::vector<size_t>>;
-
-std::vector<int> Tensors(const TfLiteIntArray* array) {
-  if (array == nullptr) return {};
-  return std::vector<int>(array->data, array->data + array->size);
-}
 
 // Claims those of `linked`, which are then taken out: each is looked at once.
 void Claim(std::vector<size_t> linked, std::vector<Candidate>* candidates,
@@ -67,51 +60,54 @@ bool ChooseNodes(TfLiteContext* context, const DelegateOptions& options,
   TfLiteIntArray* plan = nullptr;
   if (context->GetExecutionPlan(context, &plan) != kTfLiteOk || plan == nullptr) return false;
   // Looking at a node may move the plan, so its indices are copied.
-  const std::vector<int> planned(plan->data, plan->data + plan->size);
+  const std::vector<int> planned = Elements(plan);
   const bool stems = options.stem && StemTileFor(options.isa, INT_MAX).run != nullptr;
   const Int8Convolutions int8_convolutions(context, stems ? planned : std::vector<int>());
   const DequantizedFilters filters(context, stems ? planned : std::vector<int>());
+  const auto may_claim = [&](NodeKind kind) {
+    switch (kind) {
+      case NodeKind::kBinary:
+        return true;
+      case NodeKind::kStem:
+      case NodeKind::kDepthwise:
+        return stems;
+      case NodeKind::kShortcut:
+        return stems && options.glue;
+      case NodeKind::kGlue:
+        return options.glue;
+      case NodeKind::kFilter:  // with its convolution
+      case NodeKind::kUnknown:
+        return false;
+    }
+    return false;
+  };
   bool any_binary = false;
   std::vector<Candidate> candidates;
-  // With what makes its filter, if that is a node.
-  const auto add_convolution = [&](int index, bool claimed, const TfLiteNode& node) {
-    const int filter = node.inputs->data[1];
-    std::vector<int> reads = {node.inputs->data[0]};
-    if (filters.Node(filter) >= 0) {
-      reads.push_back(filter);
-      candidates.push_back({filters.Node(filter), false, {}, {filter}});
-    }
-    candidates.push_back({index, claimed, reads, Tensors(node.outputs)});
-  };
   for (const int index : planned) {
+    if (const Int8ConvolutionNodes* own = int8_convolutions.Of(index)) {
+      // All of them or none, linked by what the first reads and the last writes.
+      if (own->is_stem || options.glue) {
+        candidates.push_back({index, own->is_stem, {own->inputs[0]}, {own->outputs.back()}});
+      }
+      continue;
+    }
     TfLiteNode* node = nullptr;
     TfLiteRegistration* registration = nullptr;
     if (context->GetNodeAndRegistration(context, index, &node, &registration) != kTfLiteOk) {
       return false;
     }
-    const std::vector<int> writes = Tensors(node->outputs);
-    if (IsSupportedOp(registration->custom_name)) {
-      candidates.push_back({index, true, Tensors(node->inputs), writes});
-      any_binary = true;
-    } else if (const Int8ConvolutionNodes* own = int8_convolutions.Of(index)) {
-      // All of them or none, linked by what the first reads and the last writes.
-      if (own->is_stem || options.glue) {
-        candidates.push_back({index, own->is_stem, {own->inputs[0]}, {own->outputs.back()}});
-      }
-    } else if (stems && MakeStem(context, *node, *registration, filters) != nullptr) {
-      add_convolution(index, registration->builtin_code == kBuiltinConv2d, *node);
-    } else if (options.glue && MakeFloatPool(context, *node, *registration) != nullptr) {
-      candidates.push_back({index, false, Tensors(node->inputs), writes});
-    } else if (options.glue && stems &&
-               MakeAveragePool(context, *node, *registration) != nullptr) {
-      candidates.push_back({index, false, Tensors(node->inputs), writes});
-    } else if (options.glue && stems &&
-               MakePointwise(context, *node, *registration, filters) != nullptr) {
-      add_convolution(index, false, *node);
-    } else if (const auto op =
-                   options.glue ? Elementwise::Make(context, *node, *registration) : nullptr) {
-      candidates.push_back({index, false, op->inputs(), writes});
+    const KnownNode known = ReadKnownNode(context, *node, *registration, filters);
+    if (!may_claim(known.kind)) continue;
+    std::vector<int> reads = known.inputs;
+    reads.resize(std::min(reads.size(), known.computed));
+    if (known.inputs.size() > 1 && filters.Node(known.inputs[1]) >= 0) {
+      const int filter = known.inputs[1];
+      reads.push_back(filter);
+      candidates.push_back({filters.Node(filter), false, {}, {filter}});
     }
+    const bool starts = known.kind == NodeKind::kBinary || known.kind == NodeKind::kStem;
+    candidates.push_back({index, starts, std::move(reads), Elements(node->outputs)});
+    any_binary |= known.kind == NodeKind::kBinary;
   }
   if (!any_binary) return true;
   ClaimLinked(&candidates);

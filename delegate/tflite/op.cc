@@ -23,14 +23,6 @@ constexpr OpName kOps[] = {
     {"SparsebnnBconv2d", MakeCodebookBconv2d},
 };
 
-const OpName* FindOp(const char* custom_name) {
-  if (custom_name == nullptr) return nullptr;
-  for (const OpName& op : kOps) {
-    if (std::strcmp(op.custom_name, custom_name) == 0) return &op;
-  }
-  return nullptr;
-}
-
 template <typename T>
 bool ReadVector(const Operand& operand, TfLiteType type, int elements, std::vector<T>* values,
                 OpError* error) {
@@ -56,11 +48,12 @@ bool OpError::Expected(const std::string& expected, const std::string& got,
   return Set("Expected " + expected + ", got " + got, about);
 }
 
-bool IsSupportedOp(const char* custom_name) { return FindOp(custom_name) != nullptr; }
-
 std::unique_ptr<Op> MakeOp(const char* custom_name, const void* options, size_t options_size) {
-  const OpName* op = FindOp(custom_name);
-  return op == nullptr ? nullptr : op->make(options, options_size);
+  if (custom_name == nullptr) return nullptr;
+  for (const OpName& op : kOps) {
+    if (std::strcmp(op.custom_name, custom_name) == 0) return op.make(options, options_size);
+  }
+  return nullptr;
 }
 
 bool ExpectInputs(const std::vector<Operand>& inputs, size_t count, OpError* error) {

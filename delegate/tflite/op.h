@@ -101,9 +101,6 @@ class Op {
 // is only used during the call; what is wrong with it is reported by Prepare.
 std::unique_ptr<Op> MakeOp(const char* custom_name, const void* options, size_t options_size);
 
-// Whether MakeOp knows it.
-bool IsSupportedOp(const char* custom_name);
-
 // ---- Checks that ops share ----
 
 bool ExpectInputs(const std::vector<Operand>& inputs, size_t count, OpError* error);

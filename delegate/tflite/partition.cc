@@ -225,17 +225,35 @@ bool Partition::PrepareShapes(TfLiteContext* context) {
   return true;
 }
 
-bool Partition::HasDynamicInput(const TfLiteContext* context) const {
+// What the runtime computes and a node reads, in the order of the nodes.
+std::vector<const TfLiteTensor*> Partition::ComputedInputs(const TfLiteContext* context) const {
+  std::vector<const TfLiteTensor*> inputs;
   for (const Node& node : nodes_) {
     for (size_t i = 0; i < node.producers.size(); ++i) {
-      const TfLiteTensor* input = TensorAt(context, node.inputs[i]);
-      if (node.producers[i] < 0 && input != nullptr &&
-          input->allocation_type == kTfLiteDynamic) {
-        return true;
-      }
+      if (node.producers[i] < 0) inputs.push_back(TensorAt(context, node.inputs[i]));
     }
   }
-  return false;
+  return inputs;
+}
+
+bool Partition::HasDynamicInput(const TfLiteContext* context) const {
+  const auto inputs = ComputedInputs(context);
+  return std::any_of(inputs.begin(), inputs.end(), [](const TfLiteTensor* input) {
+    return input != nullptr && input->allocation_type == kTfLiteDynamic;
+  });
+}
+
+// For the shapes that are known now. The plan of the last run serves again if they are the same.
+bool Partition::PrepareInInvoke(TfLiteContext* context) {
+  std::vector<Shape> shapes;
+  for (const TfLiteTensor* input : ComputedInputs(context)) {
+    Shape shape;  // an empty one if it is not valid
+    if (input == nullptr || !ShapeOf(input->dims, &shape)) shape = Shape();
+    shapes.push_back(shape);
+  }
+  if (prepared_ && shapes == shapes_) return ResizeOutputs(context);
+  shapes_ = std::move(shapes);
+  return PrepareShapes(context);
 }
 
 TfLiteStatus Partition::Prepare(TfLiteContext* context) {
@@ -371,7 +389,7 @@ bool Partition::RunGroup(TfLiteContext* context, FusedGroup* group) {
 }
 
 TfLiteStatus Partition::Invoke(TfLiteContext* context) {
-  if (shapes_in_invoke_ && !PrepareShapes(context)) return kTfLiteError;
+  if (shapes_in_invoke_ && !PrepareInInvoke(context)) return kTfLiteError;
   if (!prepared_) {
     context->ReportError(context, "sparsebnn: Expected allocated tensors, got none.");
     return kTfLiteError;

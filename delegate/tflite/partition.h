@@ -82,7 +82,9 @@ class Partition {
   FusedGroup MakeGroup(const Group& nodes) const;
   bool PlanMemory(TfLiteContext* context);
   bool ResizeOutputs(TfLiteContext* context);
+  std::vector<const TfLiteTensor*> ComputedInputs(const TfLiteContext* context) const;
   bool HasDynamicInput(const TfLiteContext* context) const;
+  bool PrepareInInvoke(TfLiteContext* context);
   bool RunGroup(TfLiteContext* context, FusedGroup* group);
   const Node* SecondOf(const Group& nodes) const;
   bool RunEpilogue(FusedGroup* group, const void* input);
@@ -106,6 +108,7 @@ class Partition {
   double microseconds_ = 0;  // of the ops that say so
   size_t arena_bytes_ = 0;
   bool shapes_in_invoke_ = false;  // an input's shape is only known then
+  std::vector<Shape> shapes_;      // of the inputs, that the plan of the last Invoke was for
   bool prepared_ = false;
 };
 

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "kernels/base/decimal.h"
+#include "known_node.h"
 #include "ops.h"
 #include "partition.h"
-#include "window_node.h"
 
 namespace sparsebnn {
 namespace {
@@ -23,8 +23,7 @@ bool Contains(const TfLiteIntArray* array, int value) {
 Partition::Partition(TfLiteContext* context, Shared<DelegateState> delegate,
                      const TfLiteDelegateParams& params)
     : delegate_(delegate), resources_(delegate_->Join(context)) {
-  const TfLiteIntArray& claimed = *params.nodes_to_replace;
-  const std::vector<int> nodes(claimed.data, claimed.data + claimed.size);
+  const std::vector<int> nodes = Elements(params.nodes_to_replace);
   const Int8Convolutions int8_convolutions(context, nodes);
   // A node of another partition may make a filter of this one.
   std::vector<int> known(nodes.empty() ? 0 : *std::max_element(nodes.begin(), nodes.end()) + 1);
@@ -60,32 +59,14 @@ bool Partition::ReadNode(TfLiteContext* context, int node_index,
   if (filters.Node(output) == node_index && !Contains(params.output_tensors, output)) {
     return true;
   }
-  read.op = MakeOp(registration->custom_name, node->custom_initial_data,
-                   static_cast<size_t>(std::max(0, node->custom_initial_data_size)));
-  if (read.op != nullptr) {
-    read.name = registration->custom_name;
-  } else if ((read.op = MakeFilter(context, *node, *registration)) != nullptr) {
-    read.name = "DEQUANTIZE";
-  } else if ((read.op = MakeStem(context, *node, *registration, filters)) != nullptr) {
-    read.name = registration->builtin_code == kBuiltinConv2d ? "CONV_2D" : "DEPTHWISE_CONV_2D";
-  } else if ((read.op = MakeFloatPool(context, *node, *registration)) != nullptr) {
-    read.name = "MAX_POOL_2D";
-  } else if ((read.op = MakeAveragePool(context, *node, *registration)) != nullptr) {
-    read.name = "AVERAGE_POOL_2D";
-  } else if ((read.op = MakePointwise(context, *node, *registration, filters)) != nullptr) {
-    read.name = "CONV_2D";
-  } else {
-    read.elementwise = Elementwise::Make(context, *node, *registration);
-    if (read.elementwise == nullptr) return false;
-    read.name = read.elementwise->name();
-    read.inputs = read.elementwise->inputs();
-    read.producers.assign(read.inputs.size(), -1);
-  }
-  if (read.op != nullptr) {
-    read.inputs.assign(node->inputs->data, node->inputs->data + node->inputs->size);
-    read.producers = {-1};
-    TakeConstant(filters, params, &read);
-  }
+  KnownNode known = ReadKnownNode(context, *node, *registration, filters);
+  if (known.kind == NodeKind::kUnknown) return false;
+  read.name = std::move(known.name);
+  read.op = std::move(known.op);
+  read.elementwise = std::move(known.elementwise);
+  read.inputs = std::move(known.inputs);
+  read.producers.assign(known.computed, -1);
+  if (read.op != nullptr) TakeConstant(filters, params, &read);
   Add(std::move(read), output, params);
   return true;
 }

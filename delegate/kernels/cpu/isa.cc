@@ -62,9 +62,6 @@ bool IsaAvailable(Isa isa) {
 }
 
 Isa BestIsa() {
-  Isa isa;
-  const char* pinned = std::getenv("SPARSEBNN_ISA");
-  if (pinned != nullptr && ParseIsa(pinned, &isa) && IsaAvailable(isa)) return isa;
   for (int i = 3; i > 0; --i) {
     if (IsaAvailable(static_cast<Isa>(i))) return static_cast<Isa>(i);
   }

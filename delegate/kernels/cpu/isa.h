@@ -16,8 +16,7 @@ bool ParseIsa(const char* name, Isa* isa);
 // Whether this build has kernels for `isa` and this processor runs them.
 bool IsaAvailable(Isa isa);
 
-// The best available one, or the one that the environment variable SPARSEBNN_ISA names if that
-// is available.
+// The best available one.
 Isa BestIsa();
 
 // Floats of a vector: a rough measure of how fast a processor with `isa` is.
