@@ -96,7 +96,8 @@ def search(
     Args:
         config: what to search.
         out: the folder.
-        executor: makes what executes training and evaluation, once for each.
+        executor: makes what executes training and evaluation, once for each. Where latency is
+            measured, one worker of it at a time.
         download: let TFDS fetch a dataset that is not there.
         report: gets a line about each generation.
         progress: gets numbers of candidates that were evaluated, or were known.
@@ -211,7 +212,10 @@ class _Evaluation:
         return [known[genes] for genes in many]
 
     def _evaluate(self, missing: Sequence[Genes]) -> None:
-        shares = min(self._executor.slots, math.ceil(len(missing) / _LEAST))
+        # Workers beside each other would disturb a measured latency.
+        measured = self._config.budget.kind == "latency_ms"
+        slots = 1 if measured else self._executor.slots
+        shares = min(slots, math.ceil(len(missing) / _LEAST))
         orders = [
             EvaluationOrder(
                 f"candidates{self._orders + share}",

@@ -16,11 +16,17 @@ from keras_sparsebnn._files import locked
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.cli import main
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.experiments import records
 from keras_sparsebnn.experiments.ray_executor import RayExecutor
 from keras_sparsebnn.saved_models import load_model
 from keras_sparsebnn.search import Budget, Evaluator, SearchConfig, Supernet, export, search
+from keras_sparsebnn.search.evolution import Candidate
 from keras_sparsebnn.search.figure import candidates_figure
-from keras_sparsebnn.search.orders import carry_out_evaluation, known_candidates
+from keras_sparsebnn.search.orders import (
+    EvaluationOrder,
+    carry_out_evaluation,
+    known_candidates,
+)
 from keras_sparsebnn.search.run import SearchFolder
 from keras_sparsebnn.training import RunConfig, TrainingInterruptedError, train
 
@@ -64,6 +70,28 @@ class InThisProcess:
 
     def close(self) -> None:
         pass
+
+
+class Crew(InThisProcess):
+    """Room for four workers, who make candidates up; knows how many got work at once."""
+
+    slots = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.active: list[EvaluationOrder] = []
+        self.most = 0
+
+    def start(self, order: EvaluationOrder) -> None:
+        self.active.append(order)
+        self.most = max(self.most, len(self.active))
+
+    def messages(self, seconds):
+        order = self.active.pop()
+        for genes in order.genes:
+            made_up = Candidate(genes, cost=sum(genes), score=0.5)
+            records.append(order.records, dataclasses.asdict(made_up))
+        yield order, {"finished": len(order.genes)}
 
 
 class StopAfter(keras.callbacks.Callback):
@@ -250,6 +278,15 @@ class TestEvaluator:
         candidate = evaluate((1, 1, 2, 2))
         assert 0 < candidate.cost < 1000
         assert candidate.score is None  # over the budget
+
+    @pytest.mark.parametrize(("kind", "most"), [("latency_ms", 1), ("bops", 4)])
+    def test_latency_is_measured_by_one_worker(self, config, tmp_path, kind, most, monkeypatch):
+        monkeypatch.setattr("keras_sparsebnn.search.run._LEAST", 1)
+        crew = Crew()
+        budget = Budget(kind, 1e9)
+        many = dataclasses.replace(config, budget=budget, population=4, generations=1)
+        search(many, tmp_path, executor=lambda: crew)
+        assert crew.most == most
 
     def test_nothing_to_search(self):
         model = keras.Sequential([keras.layers.Dense(1, input_shape=(2,))])
