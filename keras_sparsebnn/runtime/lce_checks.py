@@ -1,15 +1,17 @@
 """What LCE's kernels trust: operands and options of its operators, checked before it loads.
 
 They read a missing option from address 0, divide by a stride of 0, and read the third input of
-a node that has two. The delegate has checks of its own.
+a node that has two; so do TFLite's own kernels of LCE's age. The delegate has its own checks.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from keras_sparsebnn.tflite_file import Model, ModelFileError, Operator, Subgraph
 from keras_sparsebnn.tflite_file.reader import damaged
+from keras_sparsebnn.tflite_file.schema import SCHEMA
 
 __all__ = ["check_lce_operators"]
 
@@ -39,6 +41,22 @@ _OPTIONS: dict[str, Mapping[str, tuple[int, int]]] = {
 }
 """The delegate allows the same ranges."""
 
+_WINDOWS = {
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "L2_POOL_2D": "Pool2DOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+}
+"""TFLite's operators of windows."""
+
+_KEEP_CHANNELS = ("AVERAGE_POOL_2D", "L2_POOL_2D", "MAX_POOL_2D", "QUANTIZE", "DEQUANTIZE")
+"""What may stand before a CONV_2D in our files; its groups are counted by the file's shapes."""
+
+_WINDOW = re.compile("stride_|dilation_|filter_")
+_MAX_WINDOW = 2**15 - 1
+"""TFLite keeps them in 16 bits."""
+
 _INPUTS = {"LceBconv2d": 5}
 """Number of inputs; the others have 1."""
 
@@ -54,8 +72,11 @@ def check_lce_operators(model: Model) -> None:
             try:
                 if operator.name in _OPTIONS:
                     _check(model, graph, operator)
-                elif operator.name == "CONV_2D":
+                elif operator.name in _WINDOWS:
+                    _check_window(operator)
                     _check_groups(graph, operator)
+                if operator.name in _KEEP_CHANNELS:
+                    _check_channels(graph, operator)
             except ModelFileError as error:
                 raise damaged(f"{error} (operator {index}, {operator.name})") from None
 
@@ -77,13 +98,35 @@ def _check(model: Model, graph: Subgraph, operator: Operator) -> None:
         _check_constants(model, graph, operator)
 
 
+def _check_window(operator: Operator) -> None:
+    """The TFLite in LCE divides by strides and dilations, and by a padding that it knows."""
+    options, kind = operator.table.table("builtin_options"), _WINDOWS[operator.name]
+    if options is None or options.kind != kind:
+        raise ModelFileError(f"no {kind}")
+    names = [field.name for field in SCHEMA[kind]]
+    windows = dict.fromkeys(filter(_WINDOW.match, names), (1, _MAX_WINDOW))
+    for name, (low, high) in {"padding": (0, 1), **windows}.items():
+        value = options.integer(name)
+        if not low <= value <= high:
+            raise ModelFileError(f"option {name} = {value}, not in [{low}, {high}]")
+
+
 def _check_groups(graph: Subgraph, operator: Operator) -> None:
     """The TFLite in LCE divides by the number of outputs in a group."""
+    if operator.name != "CONV_2D":
+        return
     shapes = [graph.tensors[index].shape for index in operator.inputs[:2]]
     if [len(shape) for shape in shapes] == [4, 4] and 0 not in shapes[1]:
         groups, rest = divmod(shapes[0][3], shapes[1][3])
         if rest or not groups or shapes[1][0] % groups:
             raise ModelFileError(f"an input and a filter of shapes {shapes[0]} and {shapes[1]}")
+
+
+def _check_channels(graph: Subgraph, operator: Operator) -> None:
+    ends = (*operator.inputs[:1], *operator.outputs[:1])
+    shapes = [graph.tensors[index].shape for index in ends if index >= 0]
+    if len(shapes) == 2 and all(shapes) and shapes[0][-1] != shapes[1][-1]:
+        raise ModelFileError(f"shapes {shapes[0]} and {shapes[1]}")
 
 
 def _check_constants(model: Model, graph: Subgraph, operator: Operator) -> None:

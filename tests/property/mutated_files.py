@@ -26,6 +26,7 @@ from keras_sparsebnn.converters import (
     inspect,
     quantize_weights,
 )
+from keras_sparsebnn.converters.int8_layers import Range
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime import Interpreter
 from keras_sparsebnn.runtime.lce_backend import lce_installed
@@ -33,6 +34,8 @@ from keras_sparsebnn.runtime.worker import random_inputs
 from keras_sparsebnn.tflite_file import ModelBuilder, Table, read, write_tables
 from keras_sparsebnn.tflite_file.flexbuffer import read_map, write_map
 from keras_sparsebnn.tflite_file.schema import SCHEMA
+from tests.shortcut_model import Shortcut
+from tests.stem_model import Stem, in_int8
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MEMORY_BYTES = 6 << 30
@@ -85,7 +88,20 @@ def seeds() -> list[bytes]:
         )
     ]
     plain = builder.to_bytes([x], [out])
-    return [*files, plain, compress(plain), quantize_weights(plain)]
+    return [*files, plain, compress(plain), quantize_weights(plain), *edges()]
+
+
+def edges() -> list[bytes]:
+    """Beginnings of networks and shortcuts, as float, with int8 weights and in int8."""
+    floats = [
+        Stem((1, 9, 9, 3), (16, 3, 3), stride=(2, 2), pool=(3, 2)).bytes(),
+        Stem((1, 9, 9, 3), (24, 3, 3), stride=(2, 2), depthwise=True).bytes(),
+        Shortcut((1, 6, 6, 16), 32).bytes(),
+        Shortcut((1, 6, 6, 16), None, window=(3, 3)).bytes(),
+    ]
+    ranges = [Range(0.02, 3), Range(0.1, -4)]
+    int8 = [in_int8(floats[i], ranges) for i in (0, 2)]
+    return [*floats, *map(quantize_weights, floats), *int8]
 
 
 FILES = seeds()

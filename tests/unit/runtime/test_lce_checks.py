@@ -107,3 +107,43 @@ def test_groups_of_a_float_convolution():
     convolution = Table("Conv2DOptions", stride_w=1, stride_h=1)
     builder.operator("CONV_2D", [x, weights, -1], [y], convolution)
     refused(read(builder.to_bytes([x], [y])), r"shapes \(1, 3, 3, 64\) and \(8, 1, 64, 1\)")
+
+
+CONV = {"stride_w": 1, "stride_h": 1}
+POOL = {**CONV, "filter_width": 2, "filter_height": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "CONV_2D",
+            Table("Conv2DOptions", **CONV, dilation_h_factor=65536),
+            "dilation_h_f.* 65",
+        ),
+        ("CONV_2D", Table("Conv2DOptions", stride_w=1), r"stride_h = 0, not in \[1, 32767\]"),
+        ("CONV_2D", Table("Pool2DOptions", **POOL), "no Conv2DOptions"),
+        ("CONV_2D", None, "no Conv2DOptions"),
+        ("MAX_POOL_2D", Table("Pool2DOptions", **POOL, padding=29), r"= 29, not in \[0, 1\]"),
+        ("AVERAGE_POOL_2D", Table("Pool2DOptions", **POOL, padding=2), "padding = 2"),
+        ("MAX_POOL_2D", Table("Pool2DOptions", **CONV, filter_width=2), "filter_height = 0"),
+    ],
+)
+def test_windows_of_stock_operators(name, options, message):
+    builder = ModelBuilder()
+    x, y = (builder.activation([1, 4, 4, 8], "float32") for _ in range(2))
+    filter = builder.constant(np.ones((8, 1, 1, 8), np.float32))
+    inputs = [x, filter, -1] if name == "CONV_2D" else [x]
+    builder.operator(name, inputs, [y], options)
+    refused(read(builder.to_bytes([x], [y])), message)
+
+
+def test_a_pool_of_other_channels():
+    """LCE's interpreter divided by 8 // 12 outputs a group, by shapes that it computes."""
+    builder = ModelBuilder()
+    x, y, z = (builder.activation([1, 4, 4, n], "float32") for n in (96, 8, 8))
+    filter = builder.constant(np.ones((8, 1, 1, 8), np.float32))
+    options = Table("Pool2DOptions", **CONV, filter_width=1, filter_height=1)
+    builder.operator("AVERAGE_POOL_2D", [x], [y], options)
+    builder.operator("CONV_2D", [y, filter, -1], [z], Table("Conv2DOptions", **CONV))
+    refused(read(builder.to_bytes([x], [z])), r"shapes \(1, 4, 4, 96\) and \(1, 4, 4, 8\)")

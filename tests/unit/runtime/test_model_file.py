@@ -89,6 +89,40 @@ def test_scales_of_an_axis_that_is_not_there(shape, axis):
         Interpreter(builder.to_bytes([], [y]))
 
 
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "message"),
+    [
+        (0.1, 128, "zero point 128 of INT8"),
+        (0.1, -129, "zero point -129 of INT8"),
+        (0.0, 0, "scale 0.0 of INT8"),
+        (-1.0, 0, "scale -1.0 of INT8"),
+        (1e-39, 0, "scale 1e-39 of INT8"),
+        (np.nan, 0, "scale nan of INT8"),
+        (np.inf, 0, "scale inf of INT8"),
+    ],
+)
+def test_quantization_that_is_not_valid(scale, zero_point, message):
+    """XNNPACK's message about it ended the process."""
+    builder = ModelBuilder()
+    x = builder.activation([2, 2], "float32")
+    y = builder.activation([2, 2], "int8", scale, zero_point)
+    builder.operator("QUANTIZE", [x], [y])
+    with pytest.raises(SparseBNNError, match=f"got {message}, tensor 'tensor1'"):
+        Interpreter(builder.to_bytes([x], [y]))
+
+
+def test_floats_of_another_shape_than_their_constant():
+    # XNNPACK made them in memory of the smaller shape.
+    builder = ModelBuilder()
+    weights = builder.constant(np.ones((16, 3), np.int8))
+    scale = Table("QuantizationParameters", scale=[1], zero_point=[0])
+    builder.graph.tables("tensors")[weights]["quantization"] = scale
+    y = builder.activation([5, 3], "float32")
+    builder.operator("DEQUANTIZE", [weights], [y])
+    with pytest.raises(SparseBNNError, match=r"from shape \[16, 3\] to \[5, 3\]"):
+        Interpreter(builder.to_bytes([], [y]))
+
+
 def conditional(*calls: int) -> bytes:
     """Graphs of one IF each, graph i calling graph `calls[i]`."""
     builder = ModelBuilder()
