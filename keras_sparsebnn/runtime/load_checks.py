@@ -50,9 +50,12 @@ def _check_operator(model: Model, graph: Subgraph, operator: Operator) -> None:
         raise damaged(f"{operator.name} with inputs {list(operator.inputs)}")
     if operator.name != "DEQUANTIZE" or len(operator.inputs) != 1 or len(operator.outputs) != 1:
         return
-    # XNNPACK makes floats of constants when it loads, in memory of the result's shape.
+    # XNNPACK makes floats of constants when it loads, in memory of the result's shape. TFLite
+    # reads a number before it asks whether there are any.
     x, y = (graph.tensors[i] if i >= 0 else None for i in (*operator.inputs, *operator.outputs))
-    if x is not None and y is not None and len(model.data(x)) and x.shape != y.shape:
+    if x is None or y is None:
+        return
+    if 0 in x.shape or (len(model.data(x)) and x.shape != y.shape):
         raise damaged(f"DEQUANTIZE from shape {list(x.shape)} to {list(y.shape)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_scales_of_an_axis_that_is_not_there(shape, axis):
         (0.1, -129, "zero point -129 of INT8"),
         (0.0, 0, "scale 0.0 of INT8"),
         (-1.0, 0, "scale -1.0 of INT8"),
-        (1e-39, 0, "scale 1e-39 of INT8"),
+        (1e-39, 0, r"scale 1\.0.*e-39 of INT8"),
         (np.nan, 0, "scale nan of INT8"),
         (np.inf, 0, "scale inf of INT8"),
     ],
@@ -111,15 +112,23 @@ def test_quantization_that_is_not_valid(scale, zero_point, message):
         Interpreter(builder.to_bytes([x], [y]))
 
 
-def test_floats_of_another_shape_than_their_constant():
-    # XNNPACK made them in memory of the smaller shape.
+@pytest.mark.parametrize(
+    ("integers", "floats"),
+    [
+        ((16, 3), (5, 3)),  # XNNPACK made them in memory of the smaller shape
+        ((5, 0), (5, 0)),  # TFLite read one
+    ],
+)
+def test_floats_of_a_constant(integers, floats):
     builder = ModelBuilder()
-    weights = builder.constant(np.ones((16, 3), np.int8))
-    scale = Table("QuantizationParameters", scale=[1], zero_point=[0])
-    builder.graph.tables("tensors")[weights]["quantization"] = scale
-    y = builder.activation([5, 3], "float32")
-    builder.operator("DEQUANTIZE", [weights], [y])
-    with pytest.raises(SparseBNNError, match=r"from shape \[16, 3\] to \[5, 3\]"):
+    weights = builder.constant(np.ones(integers, np.int8))
+    count = integers[0]
+    scales = Table("QuantizationParameters", scale=[1] * count, zero_point=[0] * count)
+    builder.graph.tables("tensors")[weights]["quantization"] = scales
+    y = builder.activation(floats, "float32")
+    builder.operator("DEQUANTIZE", [weights], [y], version=5)
+    message = re.escape(f"DEQUANTIZE from shape {list(integers)} to {list(floats)}")
+    with pytest.raises(SparseBNNError, match=message):
         Interpreter(builder.to_bytes([], [y]))
 
 
