@@ -12,7 +12,7 @@ from keras_sparsebnn.tflite_file.schema import SCHEMA
 
 __all__ = ["check_loadable"]
 
-_INPUTS = {"BATCH_MATMUL": 2}
+_INPUTS = {"BATCH_MATMUL": 2, "DEPTHWISE_CONV_2D": 3}
 """How many inputs kernels read without counting them."""
 
 _LIMITS = {

@@ -76,6 +76,16 @@ def test_a_product_of_one_matrix():
         Interpreter(builder.to_bytes([x], [y]))
 
 
+def test_a_depthwise_convolution_without_a_bias():
+    builder = ModelBuilder()
+    x, y = (builder.activation([1, 2, 2, 4], "float32") for _ in range(2))
+    filter = builder.constant(np.ones((1, 1, 1, 4), np.float32))
+    options = Table("DepthwiseConv2DOptions", stride_w=1, stride_h=1, depth_multiplier=1)
+    builder.operator("DEPTHWISE_CONV_2D", [x, filter], [y], options)
+    with pytest.raises(SparseBNNError, match=r"got DEPTHWISE_CONV_2D with inputs \[0, 2\]"):
+        Interpreter(builder.to_bytes([x], [y]))
+
+
 @pytest.mark.parametrize(("shape", "axis"), [([], 0), ([2, 2], 2), ([2, 2], -1), ([3, 2], 0)])
 def test_scales_of_an_axis_that_is_not_there(shape, axis):
     builder = ModelBuilder()
