@@ -7,7 +7,7 @@ import numpy as np
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SearchableGroupsConv2D
-from keras_sparsebnn.training.keras.fit_progress import Logs
+from keras_sparsebnn.training.keras.fit_progress import Logs, steps_done
 from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["RandomGroups", "searchable_layers"]
@@ -50,7 +50,7 @@ class RandomGroups(keras.callbacks.Callback):  # type: ignore[misc]
             )
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        step = int(keras.backend.get_value(self.model.optimizer.iterations))
+        step = steps_done(self.model)
         rng = np.random.default_rng((self.seed, step))
         for layer in self._layers:
             layer.choose(layer.choices[rng.integers(len(layer.choices))])

@@ -10,7 +10,12 @@ from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers import SubsetKernel
 from keras_sparsebnn.training.keras.annealing import Progress, fraction_of
-from keras_sparsebnn.training.keras.fit_progress import Logs, total_steps_of
+from keras_sparsebnn.training.keras.fit_progress import (
+    Logs,
+    check_total_steps,
+    steps_done,
+    total_steps_of,
+)
 from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["SelectionSchedule"]
@@ -86,8 +91,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             self.schedules["freeze_step"] = lambda _: round(fraction * total_steps_of(self))
         self.total_steps = total_steps
         self._assigned: dict[str, float] = {}
-        if total_steps is not None and total_steps < 1:
-            raise SparseBNNError(f"Expected `total_steps` to be at least 1, got {total_steps}.")
+        check_total_steps(total_steps)
         for name, schedule in self.schedules.items():
             if not callable(schedule):
                 _in_range(name, schedule, "when made")
@@ -107,7 +111,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         self._assigned = {}
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        step = int(keras.backend.get_value(self.model.optimizer.iterations))
+        step = steps_done(self.model)
         values = {name: self.value(name, step) for name in self.schedules}
         changed = {k: v for k, v in values.items() if self._assigned.get(k) != v}
         if not changed:

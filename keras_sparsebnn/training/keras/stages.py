@@ -8,7 +8,12 @@ from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import STAGES, SubsetKernel
-from keras_sparsebnn.training.keras.fit_progress import Logs, total_steps_of
+from keras_sparsebnn.training.keras.fit_progress import (
+    Logs,
+    check_total_steps,
+    steps_done,
+    total_steps_of,
+)
 from keras_sparsebnn.transforms.kernels import latent_kernel
 from keras_sparsebnn.transforms.walk import all_layers
 
@@ -63,8 +68,7 @@ class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
                 )
         if not stages:
             raise SparseBNNError("Expected at least one stage, got none.")
-        if total_steps is not None and total_steps < 1:
-            raise SparseBNNError(f"Expected `total_steps` to be at least 1, got {total_steps}.")
+        check_total_steps(total_steps)
         self.stages = dict(sorted(stages.items()))
         self.total_steps = total_steps
         self._entered: str | None = None
@@ -84,7 +88,7 @@ class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             )
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        stage = self.stage_at(int(keras.backend.get_value(self.model.optimizer.iterations)))
+        stage = self.stage_at(steps_done(self.model))
         if stage is None or stage == self._entered:
             return
         for layer, quantizer in _staged(self.model):

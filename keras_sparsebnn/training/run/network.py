@@ -18,6 +18,7 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.models import MODELS
 from keras_sparsebnn.quantizers import METHODS, SubsetKernel
 from keras_sparsebnn.quantizers.methods import SCHEDULED, choose_after, starts_as
+from keras_sparsebnn.training.keras.fit_progress import steps_done
 from keras_sparsebnn.training.settings.choices import OWN_NETWORK
 from keras_sparsebnn.training.settings.config import RunConfig
 
@@ -126,7 +127,7 @@ def own_network(network: Network, config: RunConfig, dataset: Dataset) -> keras.
                     f"Expected a model that is not compiled with `{name}`, whose optimizer and "
                     "loss are the run's, got a compiled one."
                 )
-        if (done := int(keras.backend.get_value(model.optimizer.iterations))) > 0:
+        if (done := steps_done(model)) > 0:
             raise SparseBNNError(
                 f"Expected an optimizer that begins, got one after {done} steps. Compile the "
                 "model again."

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.training.keras.fit_progress import steps_done
 from keras_sparsebnn.training.run.checkpoint import CheckpointStore
 from keras_sparsebnn.training.run.job import Job
 
@@ -95,8 +96,7 @@ class RunCheckpoints:
             and isinstance(history, list)
             and 0 <= epoch <= self._job.config.epochs
             and 0 <= step < self._steps
-            and epoch * self._steps + step
-            == int(keras.backend.get_value(self._model.optimizer.iterations))
+            and epoch * self._steps + step == steps_done(self._model)
             and len(history) == epoch
             and all(map(_is_record, history))
         )

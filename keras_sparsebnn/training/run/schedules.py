@@ -46,7 +46,7 @@ def selection_schedules(
     asked = config.first_step or options.get("choose_after") is not None
     stages = stage_starts(config) if staged or asked else {}
     structured = config.method == "learned" and logits_of(options) == "structured"
-    since = max((start for start, stage in stages.items() if stage == "codewords"), default=0.0)
+    since = next((start for start, stage in stages.items() if stage == "codewords"), 0.0)
     # Even the shortest run has an update that moves codewords.
     earliest = min(1.0, (round(since * total_steps) + 1) / total_steps)
     halfway = max(since + 0.5 * (1 - since), earliest)
@@ -62,9 +62,8 @@ def selection_schedules(
         interval = 1 if interval is None else interval
         schedules["refresh_interval"] = freeze_after(until, interval)
     settled = settle_after(config.method, options)
-    for since, stage in stages.items():
-        if settled is not None and stage == "codewords":
-            schedules["tolerance"] = incremental(since, since + settled * (1 - since))
+    if settled is not None and stages:
+        schedules["tolerance"] = incremental(since, since + settled * (1 - since))
     found: list[keras.callbacks.Callback] = []
     if schedules:
         found.append(SelectionSchedule(**schedules, total_steps=total_steps))
