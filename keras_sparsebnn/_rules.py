@@ -16,6 +16,7 @@ from keras_sparsebnn.errors import SparseBNNError
 __all__ = [
     "BOOLEAN",
     "CANDIDATES",
+    "CODEWORDS",
     "FORMATS",
     "GROUPS",
     "INT8_LAYERS",
@@ -27,6 +28,7 @@ __all__ = [
     "Rule",
     "check",
     "integer",
+    "is_codewords",
     "is_int",
     "is_number",
     "number",
@@ -74,6 +76,11 @@ def is_int(value: object) -> TypeGuard[int]:
 def is_number(value: object) -> TypeGuard[float]:
     """Whether `value` is a finite number and not a boolean."""
     return (is_int(value) or isinstance(value, float)) and math.isfinite(value)
+
+
+def is_codewords(value: object, size: int = 512) -> TypeGuard[int]:
+    """Whether `value` can be a layer's n: a power of two in [2, size]."""
+    return is_int(value) and 2 <= value <= size and value & (value - 1) == 0
 
 
 def one_of(*names: str) -> Rule:
@@ -126,10 +133,27 @@ SEARCHED = "search"
 """In the place of numbers of groups: a supernet of all that are possible."""
 
 
+def _name_layers(value: dict[Any, Any]) -> bool:
+    """Whether keys can be names of layers, or patterns."""
+    return bool(value) and all(isinstance(key, str) and 0 < len(key) <= 200 for key in value)
+
+
+def _are_codewords(value: object) -> bool:
+    if isinstance(value, dict):
+        return _name_layers(value) and all(map(is_codewords, value.values()))
+    return is_codewords(value)
+
+
+CODEWORDS: Rule = (
+    "a power of two in [2, 512], or an object of them by layer or pattern",
+    _are_codewords,
+)
+"""Of a network's layers."""
+
+
 def _are_groups(value: object) -> bool:
     if isinstance(value, dict):
-        keys = all(isinstance(key, str) and 0 < len(key) <= 200 for key in value)
-        return keys and bool(value) and _are_groups(list(value.values()))
+        return _name_layers(value) and _are_groups(list(value.values()))
     numbers = value if isinstance(value, list) else [value]
     return value == SEARCHED or (
         0 < len(numbers) <= 10_000 and all(is_int(g) and 1 <= g <= 65_536 for g in numbers)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn._rules import check, integer
+from keras_sparsebnn._rules import check, integer, is_codewords, is_int
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.estimators import (
     approx_identity,
@@ -45,9 +45,9 @@ def validate_codewords(codewords: int, kernel_size: int = 3, where: str = "") ->
     codewords = codewords if item is None else item()
     size = codebook.codebook_size(kernel_size)
     at = f" ({where})" if where else ""
-    if not isinstance(codewords, int) or isinstance(codewords, bool):
+    if not is_int(codewords):
         raise ValueError(f"Expected `codewords` to be an int, got {codewords!r}{at}.")
-    if 2 <= codewords <= size and codewords & (codewords - 1) == 0:
+    if is_codewords(codewords, size):
         return codewords
     below = 1 << (max(2, min(codewords, size)).bit_length() - 1)
     hint = f"{below} or {2 * below}" if below < codewords < size else f"{below}"

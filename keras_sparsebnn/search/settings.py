@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn._files import read_json
-from keras_sparsebnn._rules import CANDIDATES, SEARCHED, check, integer, is_int, number, one_of
+from keras_sparsebnn._rules import (
+    CANDIDATES,
+    SEARCHED,
+    check,
+    integer,
+    is_codewords,
+    number,
+    one_of,
+)
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.search.budget import Budget
 from keras_sparsebnn.training.run.folder import RunFolder
@@ -27,7 +35,7 @@ def _are_choices(value: object) -> bool:
     return (
         isinstance(value, tuple)
         and 0 < len(set(value)) == len(value)
-        and all(is_int(n) and 2 <= n <= 512 and n & (n - 1) == 0 for n in value)
+        and all(map(is_codewords, value))
     )
 
 

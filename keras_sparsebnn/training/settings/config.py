@@ -10,6 +10,7 @@ from typing import Any
 from keras_sparsebnn._files import read_json, write_json
 from keras_sparsebnn._rules import (
     BOOLEAN,
+    CODEWORDS,
     Rule,
     check,
     integer,
@@ -36,17 +37,6 @@ from keras_sparsebnn.training.settings.choices import (
 __all__ = ["RunConfig", "upgraded"]
 
 VERSION = 4
-
-
-def _is_codewords(value: object) -> bool:
-    return is_int(value) and 2 <= value <= 512 and value & (value - 1) == 0
-
-
-def _are_codewords(value: object) -> bool:
-    if not isinstance(value, dict):
-        return _is_codewords(value)
-    keys = all(isinstance(key, str) and 0 < len(key) <= 200 for key in value)
-    return bool(value) and keys and all(map(_is_codewords, value.values()))
 
 
 def upgraded(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,10 +71,7 @@ _RULES: dict[str, Rule] = {
     "model_options": _OBJECT,
     "float_network": BOOLEAN,
     "method": one_of(*METHODS),
-    "codewords": (
-        "a power of two in [2, 512], or an object of them by layer or pattern",
-        _are_codewords,
-    ),
+    "codewords": CODEWORDS,
     "options": _OBJECT,
     "epochs": integer(1, 100_000),
     "first_step": ("a number in [0, 1)", lambda v: is_number(v) and 0 <= v < 1),
