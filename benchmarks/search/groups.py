@@ -57,8 +57,8 @@ def main() -> int:
     from keras_sparsebnn.experiments import Matrix, Run, read_results, run_matrix
     from keras_sparsebnn.saved_models import load_model
     from keras_sparsebnn.search import Budget, Evaluator, SearchConfig, Supernet, search
+    from keras_sparsebnn.search.folder import SearchFolder
     from keras_sparsebnn.search.orders import known_candidates
-    from keras_sparsebnn.search.run import SearchFolder
     from keras_sparsebnn.training import RunConfig
     from keras_sparsebnn.training.run.network import named_network
 

@@ -11,6 +11,7 @@ from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure, saved, tid
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.search.budget import Budget
 from keras_sparsebnn.search.evolution import Candidate, front
+from keras_sparsebnn.search.folder import SearchFolder
 from keras_sparsebnn.search.orders import known_candidates
 
 if TYPE_CHECKING:
@@ -80,11 +81,11 @@ def draw(folder: str | Path, path: str | Path) -> Figure:
     Raises:
         SparseBNNError: it is no search's, or has no candidate yet.
     """
-    settings = Path(folder) / "search.json"
-    if not settings.exists():
+    files = SearchFolder(folder)
+    if not files.settings.exists():
         raise SparseBNNError(
             f"Expected the folder of a search, found no search.json ({folder})."
         )
-    budget = Budget.parse(str(read_json(settings).get("budget")))
-    found = known_candidates(Path(folder) / "candidates.jsonl")
+    budget = Budget.parse(str(read_json(files.settings).get("budget")))
+    found = known_candidates(files.candidates)
     return candidates_figure(list(found.values()), budget, path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn import data
-from keras_sparsebnn._files import LOCK, locked, replaced, write_json
+from keras_sparsebnn._files import locked, replaced, write_json
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.experiments.executor import Executor, Message, Order, carry_out
 from keras_sparsebnn.experiments.local_executor import LocalExecutor
@@ -19,6 +19,7 @@ from keras_sparsebnn.experiments.provenance import provenance
 from keras_sparsebnn.experiments.runner import run_matrix
 from keras_sparsebnn.saved_models import load_model
 from keras_sparsebnn.search.evolution import Candidate, Genes, evolve, front, least_cost
+from keras_sparsebnn.search.folder import SearchFolder
 from keras_sparsebnn.search.orders import EvaluationOrder, known_candidates
 from keras_sparsebnn.search.settings import SearchConfig
 from keras_sparsebnn.search.supernet import Supernet, export
@@ -27,54 +28,10 @@ from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
 from keras_sparsebnn.training.run.network import named_network
 from keras_sparsebnn.transforms.batch_norm import reestimate_batch_norm
 
-__all__ = ["SearchFolder", "search"]
+__all__ = ["search"]
 
 _LEAST = 8
 """Candidates that are worth a worker's start."""
-
-
-class SearchFolder:
-    """Where one search keeps everything.
-
-    Attributes:
-        path: the folder.
-        settings: `search.json`, see `SearchConfig`.
-        candidates: `candidates.jsonl`, a line for each evaluated candidate.
-        result: `result.json`: settings, machine, the best candidate and the Pareto front.
-        winner: `winner.json`: a recipe that trains the best from scratch.
-        model: `winner.keras`: the best, with the supernet's weights.
-        supernet: results and run of the supernet, unless one was given.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.settings = self.path / "search.json"
-        self.candidates = self.path / "candidates.jsonl"
-        self.result = self.path / "result.json"
-        self.winner = self.path / "winner.json"
-        self.model = self.path / "winner.keras"
-        self.supernet = self.path / "supernet"
-
-    def log(self, worker: int) -> Path:
-        """What a worker wrote to stderr."""
-        return self.path / f"worker{worker}.log"
-
-    def claim(self, config: SearchConfig) -> None:
-        """Writes `search.json`.
-
-        Raises:
-            SparseBNNError: the folder is another search's, or holds something else.
-        """
-        if self.settings.exists():
-            config.check_is_of(self.settings)
-            return
-        others = sorted(p.name for p in self.path.iterdir() if p.name != LOCK)
-        if others:
-            raise SparseBNNError(
-                f"Expected a new folder or one with a search.json, found {others[0]} without "
-                f"it ({self.path}). Choose another folder."
-            )
-        write_json(self.settings, config.to_dict())
 
 
 def search(

@@ -20,7 +20,7 @@ from keras_sparsebnn._rules import (
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.search.budget import Budget
 from keras_sparsebnn.training.run.folder import RunFolder
-from keras_sparsebnn.training.settings.config import RunConfig
+from keras_sparsebnn.training.settings.config import FREE, RunConfig
 
 __all__ = ["OVER", "SearchConfig"]
 
@@ -158,7 +158,7 @@ class SearchConfig:
             SparseBNNError: `path`, a `search.json`, has other settings.
         """
         stored, mine = read_json(path), self.to_dict()
-        free = {"recipe": None, "data_dir": None, "checkpoint_every": None}
+        free = dict.fromkeys(FREE)
         for settings in (stored, mine):
             network = settings.get("network")
             settings["network"] = {**network, **free} if isinstance(network, dict) else network

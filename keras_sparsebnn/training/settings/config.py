@@ -34,7 +34,7 @@ from keras_sparsebnn.training.settings.choices import (
     STRATEGIES,
 )
 
-__all__ = ["RunConfig", "upgraded"]
+__all__ = ["FREE", "RunConfig", "upgraded"]
 
 VERSION = 4
 
@@ -99,8 +99,8 @@ _RULES: dict[str, Rule] = {
     "checkpoint_every": integer(0, 10**9),
 }
 
-# These may differ when a run goes on: they do not change its outcome.
-_FREE = ("recipe", "data_dir", "checkpoint_every")
+FREE = ("recipe", "data_dir", "checkpoint_every")
+"""Settings that may differ when a run goes on: they do not change its outcome."""
 
 # Earlier versions of this package refuse a run.json that has these.
 _YOUNGER = ("holdout",)
@@ -329,5 +329,5 @@ class RunConfig:
     def first_difference(self, other: RunConfig) -> str | None:
         """The first key in which two runs differ so that one cannot go on as the other."""
         names = (field.name for field in dataclasses.fields(self))
-        compared = (name for name in names if name not in _FREE)
+        compared = (name for name in names if name not in FREE)
         return next((k for k in compared if getattr(self, k) != getattr(other, k)), None)

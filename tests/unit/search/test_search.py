@@ -22,12 +22,12 @@ from keras_sparsebnn.saved_models import load_model
 from keras_sparsebnn.search import Budget, Evaluator, SearchConfig, Supernet, export, search
 from keras_sparsebnn.search.evolution import Candidate
 from keras_sparsebnn.search.figure import candidates_figure
+from keras_sparsebnn.search.folder import SearchFolder
 from keras_sparsebnn.search.orders import (
     EvaluationOrder,
     carry_out_evaluation,
     known_candidates,
 )
-from keras_sparsebnn.search.run import SearchFolder
 from keras_sparsebnn.training import RunConfig, TrainingInterruptedError, train
 
 NETWORK = RunConfig(
