@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from typing import Any
 
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["LOCK", "fsync_path", "locked", "read_json", "replaced", "write_json"]
+__all__ = ["LOCK", "fsync_path", "locked", "read_json", "replaced", "sha256", "write_json"]
 
 LOCK = ".lock"
 """The file by which `locked` holds a folder."""
@@ -30,6 +31,15 @@ def fsync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager

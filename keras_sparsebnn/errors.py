@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["SparseBNNError", "printable"]
+__all__ = ["SparseBNNError", "first_line", "one_line", "printable"]
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """Ends of lines, and what terminals take for commands."""
@@ -18,6 +18,27 @@ def printable(text: str) -> str:
         'a?[2Jb'
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def one_line(error: BaseException | str) -> str:
+    """What any error says, in one line; its type where it says nothing.
+
+    Example:
+        >>> one_line(OSError("no\\n  room")), one_line(MemoryError())
+        ('no room', 'MemoryError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def first_line(error: Exception) -> str:
+    """A library's error as the end of a sentence: its first line, 200 characters at most.
+
+    Example:
+        >>> first_line(RuntimeError("No device.\\n  at graph.cc:12"))
+        'No device.'
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200].rstrip(".") + "."
 
 
 class SparseBNNError(ValueError):

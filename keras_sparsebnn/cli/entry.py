@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from keras_sparsebnn import __version__
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.errors import SparseBNNError, one_line
 
 __all__ = ["COMMANDS", "build_parser", "run_command"]
 
@@ -71,7 +71,7 @@ def _module(command: str):  # type: ignore[no-untyped-def]
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.strerror} ({os.fspath(error.filename)})"
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error)
     if isinstance(error, MemoryError):
         return f"Expected enough memory, got too little: {text}"
     if isinstance(error, ModuleNotFoundError) and type(error) is ModuleNotFoundError:

@@ -21,7 +21,7 @@ from typing import Any
 
 from keras_sparsebnn._files import locked
 from keras_sparsebnn.cli.process import import_keras
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.errors import SparseBNNError, one_line
 from keras_sparsebnn.experiments.clock import CpuClock
 from keras_sparsebnn.experiments.matrix import Run
 from keras_sparsebnn.experiments.provenance import provenance
@@ -90,7 +90,7 @@ def main() -> int:
         _say(stopped=interruption.signal)
         return 128 + interruption.signal
     except (SparseBNNError, OSError, ImportError, ValueError, RuntimeError) as error:
-        text = " ".join(str(error).split())[:500] or type(error).__name__
+        text = one_line(error)[:500]
         known = isinstance(error, SparseBNNError)
         _say(failed=text if known else f"{type(error).__name__}: {text}")
         return 1

@@ -72,8 +72,9 @@ def load(
         )
     if holdout is not None and not 0 < holdout < 1:
         raise SparseBNNError(f"Expected `holdout` in (0, 1), got {holdout}.")
+    options = (image_size, augmentation, holdout)
     if name == "digits":
-        return _load_digits(image_size, augmentation, holdout)
+        return _in_memory(name, digits.read(), digits.CLASSES, digits.HALF_RANGE, *options)
     synthetic = _SYNTHETIC.fullmatch(name)
     if synthetic:
         return _synthetic(
@@ -87,7 +88,7 @@ def load(
     if name == "cifar10" and data_dir is not None:
         found = cifar10.find(Path(data_dir).expanduser())
         if found is not None:
-            return _load_cifar10(found, image_size, augmentation, holdout)
+            return _in_memory(name, cifar10.read(found), cifar10.CLASSES, 127.5, *options)
     from keras_sparsebnn.data.tfds import read_tfds
 
     shape, classes, train, test = read_tfds(
@@ -102,19 +103,16 @@ def load(
     return Dataset(name, shape, classes, 127.5, augmentation, train, test)
 
 
-def _load_digits(image_size: int | None, augmentation: str, holdout: float | None) -> Dataset:
-    train, test = _in_memory(digits.read(), image_size)
-    train, test = _held_out("digits", holdout, train, test)
-    shape = tuple(train.images.shape[1:])
-    return Dataset(
-        "digits", shape, digits.CLASSES, digits.HALF_RANGE, augmentation, train, test
-    )
-
-
 def _in_memory(
-    splits: tuple[tuple[Any, Any], tuple[Any, Any]], image_size: int | None
-) -> tuple[MemorySplit, MemorySplit]:
-    """The training and the test split, resized."""
+    name: str,
+    splits: tuple[tuple[Any, Any], tuple[Any, Any]],
+    classes: int,
+    half_range: float,
+    image_size: int | None,
+    augmentation: str,
+    holdout: float | None,
+) -> Dataset:
+    """Of images and labels to train and to test on."""
     train, test = (
         MemorySplit(
             on_cpu(images if image_size is None else resize(images, image_size).numpy()),
@@ -122,16 +120,9 @@ def _in_memory(
         )
         for images, labels in splits
     )
-    return train, test
-
-
-def _load_cifar10(
-    path: Path, image_size: int | None, augmentation: str, holdout: float | None
-) -> Dataset:
-    train, test = _in_memory(cifar10.read(path), image_size)
-    train, test = _held_out("cifar10", holdout, train, test)
+    train, test = _held_out(name, holdout, train, test)
     shape = tuple(train.images.shape[1:])
-    return Dataset("cifar10", shape, cifar10.CLASSES, 127.5, augmentation, train, test)
+    return Dataset(name, shape, classes, half_range, augmentation, train, test)
 
 
 def _synthetic(

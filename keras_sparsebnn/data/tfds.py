@@ -20,7 +20,7 @@ from keras_sparsebnn.data.splits import (
     on_cpu,
     resize,
 )
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.errors import SparseBNNError, first_line
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -53,7 +53,7 @@ def read_tfds(
         _ = tfds.core.DatasetBuilder  # TFDS imports its parts on first use
     except (ImportError, AttributeError) as error:
         raise SparseBNNError(
-            f"Expected a working tensorflow-datasets, which reads {name}: {_first_line(error)} "
+            f"Expected a working tensorflow-datasets, which reads {name}: {first_line(error)} "
             "Run: pip install 'keras-sparsebnn[train]'; with TensorFlow 2.15 also pip install "
             "'tensorflow-metadata<1.16'"
         ) from error
@@ -125,7 +125,7 @@ def _builder(
         ) from error
     except _unreadable() as error:
         raise SparseBNNError(
-            f"Expected dataset {name} in {root} to be readable: {_first_line(error)} {advice}"
+            f"Expected dataset {name} in {root} to be readable: {first_line(error)} {advice}"
         ) from error
     if not builder.data_path.exists():
         if not download:
@@ -147,7 +147,7 @@ def _builder(
             *(tfds.download.DownloadError, tfds.download.NonMatchingChecksumError),
         ) as error:
             raise SparseBNNError(
-                f"Expected to download dataset {name} to {root}: {_first_line(error)}"
+                f"Expected to download dataset {name} to {root}: {first_line(error)}"
             ) from error
     return builder
 
@@ -165,11 +165,6 @@ def _unreadable() -> tuple[type[Exception], ...]:
         ParseError,
     )
     return (*wrong_content, ImportError, OSError, RuntimeError)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(".") + "."
 
 
 def _image_and_label(tfds: ModuleType, info: tfds.core.DatasetInfo) -> tuple[str, str]:
@@ -281,7 +276,7 @@ def _decode_all(
     except (tf.errors.OpError, ValueError) as error:
         raise SparseBNNError(
             f"Expected {size} readable images in split {split} of {name}, but reading broke "
-            f"off after {filled}: {_first_line(error)} Prepare the dataset again."
+            f"off after {filled}: {first_line(error)} Prepare the dataset again."
         ) from error
     if filled != size:
         raise SparseBNNError(

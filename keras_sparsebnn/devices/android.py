@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_sparsebnn._files import sha256
 from keras_sparsebnn.devices.adb import AdbShell
-from keras_sparsebnn.devices.board import digest
 from keras_sparsebnn.devices.device import Device, Progress, Settings
 from keras_sparsebnn.errors import SparseBNNError
 
@@ -52,7 +52,7 @@ class AndroidDevice(Device):
         listed = self.shell.run(["sh", "-c", script, "sh", FOLDER])
         there = set(self.shell.check(listed, "make a folder").splitlines()[:10_000])
         for model in models:
-            name = f"{digest(model)[:16]}.tflite"
+            name = f"{sha256(model)[:16]}.tflite"
             if name not in there:
                 self.shell.push(model, f"{FOLDER}/{name}")
                 there.add(name)
@@ -134,6 +134,6 @@ class AndroidDevice(Device):
             return
         if there:
             checksum = self.shell.run(["sha256sum", there]).out.split(maxsplit=1)[:1]
-            if checksum == [digest(self._apk)]:
+            if checksum == [sha256(self._apk)]:
                 return
         self.shell.install(self._apk)

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn import __version__
+from keras_sparsebnn._files import sha256
 from keras_sparsebnn.devices.board_answers import message_of, nonsense, reported
 from keras_sparsebnn.devices.device import Device, Progress, Settings
 from keras_sparsebnn.devices.shell import Shell, last_line
 from keras_sparsebnn.devices.wheels import Target, fitting
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["FOLDER", "Board", "digest"]
+__all__ = ["FOLDER", "Board"]
 
 FOLDER = "sparsebnn-benchmark"
 """On the board, in the user's home."""
@@ -63,15 +64,6 @@ for name in os.listdir(site + ".part"):
 shutil.rmtree(site, ignore_errors=True)
 os.rename(site + ".part", site)
 """
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    value = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            value.update(block)
-    return value.hexdigest()
 
 
 class Board(Device):
@@ -183,7 +175,7 @@ class Board(Device):
 
     def _remote(self, path: Path) -> str:
         """A file's name on the board."""
-        return f"{digest(path)[:16]}{path.suffix}"
+        return f"{sha256(path)[:16]}{path.suffix}"
 
     def _listed(self) -> set[str]:
         listed = self.shell.run(["ls", "-1", "--", self._folder])

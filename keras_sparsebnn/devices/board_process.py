@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.errors import SparseBNNError, one_line
 
 __all__ = ["main"]
 
@@ -40,7 +40,7 @@ def main() -> None:
 
         reply(report=measure(progress=progress, **json.loads(sys.stdin.readline())))
     except (SparseBNNError, ImportError, MemoryError) as error:
-        reply(error=" ".join(str(error).split()) or type(error).__name__)
+        reply(error=one_line(error))
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_sparsebnn.devices.board import digest
+from keras_sparsebnn._files import sha256
 from keras_sparsebnn.devices.device import Device, Settings
 from keras_sparsebnn.devices.facts import temperature
 from keras_sparsebnn.devices.results import Results
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.errors import SparseBNNError, one_line
 
 __all__ = ["measure_devices"]
 
@@ -59,7 +59,7 @@ def measure_devices(
     Raises:
         KeyboardInterrupt: after all devices have been stopped and cleaned.
     """
-    digests = {model: digest(model) for model in models}
+    digests = {model: sha256(model) for model in models}
     failures: dict[str, str] = {}
     stop = threading.Event()
 
@@ -75,7 +75,7 @@ def measure_devices(
             device.prepare(missing)
             _measure(device, known, missing, digests, settings, results, cooldown, tell, stop)
         except (SparseBNNError, OSError) as error:
-            failures[device.spec] = " ".join(str(error).split())
+            failures[device.spec] = one_line(error)
         except Exception as error:  # a thread must not end without a word
             failures[device.spec] = f"{type(error).__name__}: {error} ({device.spec})"
         try:

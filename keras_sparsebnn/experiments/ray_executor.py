@@ -14,7 +14,7 @@ from typing import Any
 
 from keras_sparsebnn import __version__
 from keras_sparsebnn._signals import kept_signals
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.errors import SparseBNNError, one_line
 from keras_sparsebnn.experiments.executor import Demand, Message, Order, is_last
 from keras_sparsebnn.experiments.worker_process import WorkerProcess
 
@@ -156,7 +156,7 @@ class RayExecutor:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:300] or type(error).__name__
+    text = one_line(error)[:300]
     return text if text.endswith(".") else f"{text}."
 
 

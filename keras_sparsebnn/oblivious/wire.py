@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from keras_sparsebnn import errors
 from keras_sparsebnn.errors import printable
 from keras_sparsebnn.oblivious.architecture import ObliviousError
 
@@ -84,8 +85,7 @@ def one_line(error: BaseException | str) -> str:
         >>> one_line("no  \\n more \\x1b[2J")
         'no more ?[2J'
     """
-    text = " ".join(str(error).split()) or type(error).__name__
-    text = printable(text[:MAX_ERROR])
+    text = printable(errors.one_line(error)[:MAX_ERROR])
     return text if len(text) < MAX_ERROR else f"{text[: MAX_ERROR - 3]}..."
 
 

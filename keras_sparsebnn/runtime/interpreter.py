@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from keras_sparsebnn._rules import RUNTIMES
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.errors import SparseBNNError, one_line
 from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
 from keras_sparsebnn.runtime.delegate import DelegateOptions, has_delegate, load_library
 from keras_sparsebnn.runtime.lce_backend import LCEBackend, import_lce, lce_installed
@@ -178,7 +178,7 @@ class Interpreter:
         self.outputs: list[TensorInfo] = self._backend.outputs
 
     def _failed(self, what: str, error: Exception) -> SparseBNNError:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         if isinstance(error, MemoryError):
             reason = f"not enough memory ({reason})"
         # LCE starts with "ERROR at <source file>:<line> :".

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.errors import SparseBNNError, one_line
 from keras_sparsebnn.runtime.interpreter import Interpreter, choose_runtime, import_runtime
 from keras_sparsebnn.runtime.memory import peak_bytes
 from keras_sparsebnn.runtime.model_file import custom_ops, read_model
@@ -90,7 +90,7 @@ class _Session:
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror} ({error.filename})"
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)
 
 
 def main() -> None:

@@ -120,11 +120,11 @@ class TestFailures:
             assert expected in line
 
     def test_disk_full(self, phone, fails, monkeypatch):
-        from keras_sparsebnn.devices.board import digest
+        from keras_sparsebnn._files import sha256
 
         device = phone()
         device.folder.mkdir()
-        part = device.folder / f"{digest(MODEL)[:16]}.tflite.part"
+        part = device.folder / f"{sha256(MODEL)[:16]}.tflite.part"
         part.symlink_to("/dev/full")
         assert "found the disk full" in fails(f"adb:{device.serial}")
 

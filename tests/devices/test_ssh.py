@@ -12,8 +12,8 @@ import time
 
 import pytest
 
+from keras_sparsebnn._files import sha256
 from keras_sparsebnn.cli import main
-from keras_sparsebnn.devices.board import digest
 from keras_sparsebnn.devices.ssh import SshShell
 from keras_sparsebnn.errors import SparseBNNError
 from tests.devices.conftest import FAST, MODEL
@@ -95,7 +95,7 @@ class TestFailures:
 
     def test_disk_full(self, board, fails):
         board.folder.mkdir()
-        part = board.folder / f"{digest(MODEL)[:16]}.tflite.part"
+        part = board.folder / f"{sha256(MODEL)[:16]}.tflite.part"
         part.symlink_to("/dev/full")
         assert "found the disk full (ssh:board). Free some of it." in fails("ssh:board")
         assert not board.folder.exists()
@@ -138,7 +138,7 @@ case "$*" in
 *board_process)
   read -r order
   case $order in # the second model never ends
-  *{digest(OTHER)[:16]}*) while :; do echo '{{"done": 1, "total": 9}}'; sleep 0.1; done ;;
+  *{sha256(OTHER)[:16]}*) while :; do echo '{{"done": 1, "total": 9}}'; sleep 0.1; done ;;
   esac
   exec <<END
 $order
@@ -170,6 +170,6 @@ esac
     board.python()
     assert main(command[3:]) == 0
     models = json.loads(output.read_text())["devices"]["ssh:board"]["models"]
-    assert list(models) == [digest(MODEL), digest(OTHER)]
-    assert models[digest(MODEL)] == first
+    assert list(models) == [sha256(MODEL), sha256(OTHER)]
+    assert models[sha256(MODEL)] == first
     assert os.listdir(board.home) == []  # noqa: PTH208

@@ -8,7 +8,6 @@ Nothing in it is ever unpickled.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -18,7 +17,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from keras_sparsebnn._files import fsync_path, read_json
+from keras_sparsebnn._files import fsync_path, read_json, sha256
 from keras_sparsebnn._keras import tf
 from keras_sparsebnn.errors import SparseBNNError
 
@@ -86,7 +85,7 @@ class CheckpointStore:
             checkpoint.write(str(temporary / "variables"))
             (temporary / "state.json").write_text(json.dumps(state, allow_nan=False), "utf-8")
             files = {
-                path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+                path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
                 for path in sorted(temporary.iterdir())
             }
             manifest = {"version": _VERSION, "step": step, "files": files}
@@ -160,14 +159,6 @@ class CheckpointStore:
             shutil.rmtree(path)
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
@@ -196,6 +187,6 @@ def _verified_state(path: Path, step: int) -> dict[str, Any]:
                 f"Expected {entry.get('bytes')!r:.20} bytes, got {status.st_size} "
                 f"({path / name})."
             )
-        if _sha256(path / name) != entry.get("sha256"):
+        if sha256(path / name) != entry.get("sha256"):
             raise SparseBNNError(f"Expected another SHA-256 ({path / name}).")
     return read_json(path / "state.json")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_sparsebnn._keras import tf
-from keras_sparsebnn.errors import SparseBNNError
+from keras_sparsebnn.errors import SparseBNNError, first_line
 from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["Cluster", "start"]
@@ -51,7 +51,7 @@ class Cluster:
             if self.workers == 1:
                 raise
             raise SparseBNNError(
-                f"Expected all {self.workers} workers to go on, got: {_first_line(error)} "
+                f"Expected all {self.workers} workers to go on, got: {first_line(error)} "
                 "Start the same command on all of them: it resumes at the last checkpoint."
             ) from error
 
@@ -124,7 +124,7 @@ def start(config: RunConfig) -> Cluster:
         raise _too_late(error) from error
     except (ValueError, tf.errors.OpError) as error:
         raise SparseBNNError(
-            f"Expected to reach the workers of TF_CONFIG, got: {_first_line(error)} Start the "
+            f"Expected to reach the workers of TF_CONFIG, got: {first_line(error)} Start the "
             "same command on each of them."
         ) from error
     return Cluster(strategy, worker, workers)
@@ -184,7 +184,7 @@ def _tpu() -> tf.distribute.TPUStrategy:
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, tf.errors.OpError, RuntimeError) as error:
         raise SparseBNNError(
-            f"Expected a TPU, found none: {_first_line(error)} Set TPU_NAME, or choose another "
+            f"Expected a TPU, found none: {first_line(error)} Set TPU_NAME, or choose another "
             "strategy."
         ) from error
 
@@ -192,10 +192,5 @@ def _tpu() -> tf.distribute.TPUStrategy:
 def _too_late(error: Exception) -> SparseBNNError:
     return SparseBNNError(
         "Expected a process in which TensorFlow has computed nothing yet, got one in which "
-        f"it has: {_first_line(error)} Start this run in a process of its own."
+        f"it has: {first_line(error)} Start this run in a process of its own."
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(".") + "."
