@@ -10,6 +10,7 @@ from benchmarks.result_files import newest
 from benchmarks.speed.network_files import BINARY, VARIANTS
 from docs.generate.pages import Tables, commit, markdown
 from docs.generate.whole_networks import FORMS
+from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure
 
 PARTS = ("ResNet-18, binary", "QuickNet, binary")
 RUNTIMES = ("delegate", "LCE, estimated")
@@ -198,17 +199,12 @@ def targets() -> str:
 
 def draw(path: Path) -> None:
     """Accuracy against modelled cycles, of the networks at 224x224."""
-    # Here, because tables need no Matplotlib.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     styles = {
-        "delegate": ("o", "#D55E00"),
-        "LCE, estimated": ("s", "#999999"),
-        "LiteRT": ("^", "#0072B2"),
+        "delegate": ("o", COLOURS[1]),
+        "LCE, estimated": ("s", GREY),
+        "LiteRT": ("^", COLOURS[0]),
     }
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 4)
     cores = {
         "cortex-a72": "Cortex-A72 (Raspberry Pi 4)",
         "neoverse-n1": "Neoverse N1 (the Pi 5's A76 is nearly the same)",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from keras_sparsebnn.analysis.plots import new_figure
 
 SIDE = 12
 LEFT_OUT = (2, 6)  # of nine taps; seven make a group
@@ -80,8 +80,7 @@ def draw(path: Path) -> None:
     for pattern, count in zip(patterns, counts, strict=True):
         np.testing.assert_array_equal(count & 1, parity ^ (sum(pattern) & 1))
 
-    figure = Figure(figsize=(12, 5.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12, 5.6)
     first, second, third = figure.subfigures(1, 3, width_ratios=(0.62, 1.35, 0.95))
 
     first.suptitle("1. A plane of bits per channel,\npixels in the lanes", fontsize=11)

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.result_files import newest
 from docs.generate.pages import ROOT, Tables, commit, markdown
+from keras_sparsebnn.analysis.plots import new_figure
 
 ACCURACY = ROOT / "benchmarks" / "accuracy" / "pair_atoms.json"
 NETWORK = "ResNet-18, QuickNet"
@@ -243,10 +244,6 @@ def _per_128(rows: list[Row], numbers: list[int]) -> list[str]:
 
 def draw(path: Path) -> None:
     """Accuracy against bits a weight, and against modelled cycles."""
-    # Here, because tables need no Matplotlib.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     layers = newest("few_codewords")["layers"]
     pairs, single = f"{BYTES}, pairs", f"{BYTES}, single channels"
     series = {  # label -> (style, ways, axes that have it)
@@ -268,8 +265,7 @@ def draw(path: Path) -> None:
             [w for w in WAYS if w[1] == 2],
         ),
     }
-    figure = Figure(figsize=(11, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 3.8)
     axes = figure.subplots(1, 3, sharey=True)
     by_bits: dict[str, list[Way]] = {
         "today's kernels, n = 4 to 32": [(n, 1, 1.0, "") for n in (4, 8, 16, 32)],

@@ -6,13 +6,11 @@ import itertools
 import math
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmarks.result_files import newest
+from keras_sparsebnn.analysis.plots import COLOURS, new_figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 ISAS = {"avx2": "AVX2", "avx512": "AVX-512, VPOPCNTDQ", "neon": "NEON"}
 
 
@@ -69,8 +67,7 @@ def draw(path: Path) -> None:
     """Draws it into a file."""
     sweeps = newest("kernel_cost")["sweeps"]
     isas = [isa for isa in ISAS if any(row["isa"] == isa for row in sweeps["side"])]
-    figure = Figure(figsize=(12, 3.4 * len(isas) + 0.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12, 3.4 * len(isas) + 0.6)
     grid = figure.subplots(len(isas), 3, sharey=True, squeeze=False)
     for line, isa in zip(grid, isas, strict=True):
         by_n, by_channels, by_side = (

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from keras_sparsebnn import codebook
+from keras_sparsebnn.analysis.plots import new_figure
 
 BLUE, LIGHT = "#0072B2", "#F3F3F3"
 N = 32
@@ -69,8 +68,7 @@ def draw(path: Path) -> None:
     selection = codebook.covering(N, seed=1)
     rng = np.random.default_rng(4)
     latent = np.clip(rng.normal(0, 0.5, (2, 3, 3)), -1, 1)
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 4.6)
     left, right = figure.subfigures(1, 2, width_ratios=(1.25, 1))
     axes = left.subplots()
     mosaic(axes, set(selection.tolist()))

@@ -163,10 +163,6 @@ def arm_cost() -> str:
         + [f"{result['lce'][core]['per_triple']:.4f}" for core in cores]
     ]
     for case in result["cases"]:
-        stride = case["stride"]
-        layer = f"{case['channels_in']} to {case['channels_out']} ch" + (
-            f", {case['height']}x{case['width']}" + (f", stride {stride}" if stride > 1 else "")
-        )
         kernel, dense = case["kernel"].split()[0], case["codewords"] == 512
         cells = []
         for core in cores:
@@ -175,7 +171,7 @@ def arm_cost() -> str:
         chosen = "" if dense else kinds.get(case["chosen"], case["chosen"])
         output = {"float32": "float", "bitpacked": "bits"}[case["output"]]
         words = "any" if dense else str(case["codewords"])
-        rows.append([layer, words, output, kinds[kernel], chosen, *cells])
+        rows.append([layer_name(case), words, output, kinds[kernel], chosen, *cells])
     table = markdown(["3x3 layer", "n", "output", "kernel", "chosen", *cores], rows)
     environment = result["environment"]
     error = max(c["relative_error"] for r in result["cases"] for c in r["cores"].values())

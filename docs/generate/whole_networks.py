@@ -9,6 +9,7 @@ from benchmarks.result_files import newest
 from benchmarks.speed.network_files import VARIANTS
 from docs.generate.pages import Tables, markdown
 from docs.generate.speed import source
+from keras_sparsebnn.analysis.plots import COLOURS, GREY, new_figure
 
 RUNTIMES = {"lce": "LCE's interpreter", "litert": "LiteRT", "delegate on litert": "delegate"}
 FORMS = {
@@ -90,19 +91,14 @@ def glue() -> str:
 
 def draw(path: Path) -> None:
     """Accuracy against latency, of the networks at 224x224, one thread."""
-    # Here, because tables need no Matplotlib.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    styles = {"lce": ("s", "#999999"), "delegate on litert": ("o", "#D55E00")}
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    styles = {"lce": ("s", GREY), "delegate on litert": ("o", COLOURS[1])}
+    figure = new_figure(7, 4)
     axes = figure.subplots()
     for row in rows_of(newest("network_speed")):
         # The files of a binary network lie on one another.
         if row["side"] != 224 or row["form"] in VARIANTS:
             continue
-        marker, colour = styles.get(row["runtime"], ("^", "#0072B2"))
+        marker, colour = styles.get(row["runtime"], ("^", COLOURS[0]))
         axes.plot(row["ms"][1], row["top1"], marker, color=colour, ms=6)
         name = f"{row['network'].removesuffix(', binary')}, {FORMS[row['form']]}"
         axes.annotate(
@@ -115,7 +111,7 @@ def draw(path: Path) -> None:
     for label, (marker, colour) in {
         "binary, delegate": styles["delegate on litert"],
         "binary, LCE's interpreter": styles["lce"],
-        "stock LiteRT": ("^", "#0072B2"),
+        "stock LiteRT": ("^", COLOURS[0]),
     }.items():
         axes.plot([], [], marker, color=colour, label=label)
     axes.set_xscale("log")
