@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from keras_sparsebnn._keras import keras
-    from keras_sparsebnn.training.settings.config import RunConfig
 
 __all__ = ["add_arguments", "run"]
 
@@ -241,20 +240,14 @@ def _print_sizes(sizes: dict[str, int], flat: bytes, args: argparse.Namespace) -
     print("\n".join(aligned(rows, left=1)))
 
 
-def _config(run: str) -> RunConfig:
-    from keras_sparsebnn.training.run.folder import run_file
-    from keras_sparsebnn.training.settings.config import RunConfig
-
-    return RunConfig.from_dict(run_file(run, "run.json"), str(Path(run) / "run.json"))
-
-
 def _training_images(args: argparse.Namespace) -> npt.NDArray[np.float32]:
     """Of the run's dataset, as its model saw them."""
     import numpy as np
 
     from keras_sparsebnn import data
+    from keras_sparsebnn.training.run.folder import run_config
 
-    config = _config(args.source)
+    config = run_config(args.source)
     dataset = data.load(config.dataset, **config.data_options)
     size = min(args.calibrate, dataset.train_size)
     # Only whole batches are to be had.
@@ -271,9 +264,10 @@ def _inputs(
     import numpy as np
 
     from keras_sparsebnn import data
+    from keras_sparsebnn.training.run.folder import run_config
 
     if Path(source).is_dir():
-        config = _config(source)
+        config = run_config(source)
         dataset = data.load(config.dataset, **config.data_options)
         batches = dataset.test(min(count, 256)).take(-(-count // 256))
         images, labels = (np.concatenate(parts)[:count] for parts in zip(*batches, strict=True))

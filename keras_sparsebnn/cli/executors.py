@@ -1,8 +1,11 @@
-"""Where `sparsebnn experiment` and `sparsebnn search` have their work done."""
+"""Where `sparsebnn experiment` and `search` have their work done, and how it is shown."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from keras_sparsebnn.errors import SparseBNNError
@@ -10,7 +13,7 @@ from keras_sparsebnn.errors import SparseBNNError
 if TYPE_CHECKING:
     from keras_sparsebnn.experiments.executor import Executor
 
-__all__ = ["EXECUTORS", "add_executor", "chosen_executor"]
+__all__ = ["EXECUTORS", "add_executor", "chosen_executor", "progress_bar"]
 
 EXECUTORS = ("local", "ray")
 
@@ -74,3 +77,27 @@ def chosen_executor(args: argparse.Namespace) -> Executor:
     from keras_sparsebnn.experiments.local_executor import LocalExecutor
 
     return LocalExecutor(args.jobs or 1, demand)
+
+
+@contextlib.contextmanager
+def progress_bar(
+    args: argparse.Namespace, **options: object
+) -> Iterator[tuple[Callable[[str], None], Callable[[float], None]]]:
+    """What reports a line, unless --quiet, and what moves a bar, which only a terminal shows.
+
+    Args:
+        args: of the command, with `quiet` and `json`.
+        **options: of the bar, as of tqdm's.
+    """
+    from tqdm import tqdm
+
+    hidden = True if args.quiet or args.json else None  # None: unless on a terminal
+    with tqdm(disable=hidden, **options) as bar:
+
+        def report(line: str) -> None:
+            if not args.quiet:
+                bar.write(line, file=sys.stderr)
+
+        # Ray prints the last words of lost machines to standard output.
+        with contextlib.redirect_stdout(sys.stderr):
+            yield report, bar.update

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from keras_sparsebnn.experiments import Matrix, Result
     from keras_sparsebnn.experiments.executor import Executor
 
-from keras_sparsebnn.cli.executors import add_executor, chosen_executor
+from keras_sparsebnn.cli.executors import add_executor, chosen_executor, progress_bar
 from keras_sparsebnn.cli.outputs import check_output
 
 __all__ = ["add_arguments", "run"]
@@ -161,36 +160,26 @@ def _cost(matrix: Matrix, found: dict[str, str], out: Path) -> str:
 def _run(
     args: argparse.Namespace, matrix: Matrix, out: Path, runs_dir: Path, executor: Executor
 ) -> int:
-    from tqdm import tqdm
-
     from keras_sparsebnn.experiments.runner import run_matrix, states
 
     found = states(matrix, out, runs_dir)
-    finished = sum(state == "finished" for state in found.values())
-    with tqdm(
+    with progress_bar(
+        args,
         total=len(found),
-        initial=finished,
+        initial=sum(state == "finished" for state in found.values()),
         unit="run",
         smoothing=0,  # the mean pace: runs of one matrix differ little
         bar_format="{percentage:3.0f}%|{bar}| {n:.1f}/{total} runs, {remaining} left",
-        disable=True if args.quiet or args.json else None,  # None: only on a terminal
-    ) as bar:
-
-        def report(line: str) -> None:
-            if not args.quiet:
-                bar.write(line, file=sys.stderr)
-
-        # Ray prints the last words of lost machines to standard output.
-        with contextlib.redirect_stdout(sys.stderr):
-            outcome = run_matrix(
-                matrix,
-                out,
-                runs_dir=runs_dir,
-                data_dir=args.data_dir,
-                executor=executor,
-                report=report,
-                progress=bar.update,
-            )
+    ) as (report, progress):
+        outcome = run_matrix(
+            matrix,
+            out,
+            runs_dir=runs_dir,
+            data_dir=args.data_dir,
+            executor=executor,
+            report=report,
+            progress=progress,
+        )
     if args.json:
         print(
             json.dumps(

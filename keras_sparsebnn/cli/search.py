@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import sys
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_sparsebnn._rules import CANDIDATES
-from keras_sparsebnn.cli.executors import add_executor, chosen_executor
+from keras_sparsebnn.cli.executors import add_executor, chosen_executor, progress_bar
 from keras_sparsebnn.cli.outputs import check_output
 from keras_sparsebnn.cli.train import add_settings, configuration, given_settings
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.search.settings import OVER, SearchConfig
-from keras_sparsebnn.training.run.folder import run_file
+from keras_sparsebnn.training.run.folder import run_config
 
 if TYPE_CHECKING:
     from keras_sparsebnn.training.settings.config import RunConfig
@@ -107,14 +106,12 @@ def _network(args: argparse.Namespace) -> RunConfig:
     """The run that would train what is found."""
     if args.supernet is None:
         return configuration(args)
-    from keras_sparsebnn.training.settings.config import RunConfig
-
     given = given_settings(args)
     if given:
         raise SparseBNNError(
             f"Expected no settings of a run with --supernet, which has its own, got {given[0]}."
         )
-    base = RunConfig.from_dict(run_file(args.supernet, "run.json"), f"{args.supernet}/run.json")
+    base = run_config(args.supernet)
     if args.over == "codewords":
         learned: dict[str, Any] = {"method": "learned", "codewords": 32, "options": {}}
         return dataclasses.replace(base, holdout=None, **learned)
@@ -157,38 +154,26 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _searched(args: argparse.Namespace, config: SearchConfig) -> int:
-    from tqdm import tqdm
-
     from keras_sparsebnn.cli.process import import_keras
 
     import_keras()
     from keras_sparsebnn.search.run import search
     from keras_sparsebnn.training.run.interruption import TrainingInterruptedError
 
-    with tqdm(
-        total=config.population * config.generations,
-        unit="candidate",
-        disable=True if args.quiet or args.json else None,  # None: only on a terminal
-    ) as bar:
-
-        def report(line: str) -> None:
-            if not args.quiet:
-                bar.write(line, file=sys.stderr)
-
-        try:
-            # Ray prints the last words of lost machines to standard output.
-            with contextlib.redirect_stdout(sys.stderr):
-                result = search(
-                    config,
-                    args.out,
-                    executor=lambda: chosen_executor(args),
-                    download=args.download,
-                    report=report,
-                    progress=bar.update,
-                )
-        except TrainingInterruptedError as interruption:
-            print(interruption, file=sys.stderr)
-            return 128 + interruption.signal
+    total = config.population * config.generations
+    try:
+        with progress_bar(args, total=total, unit="candidate") as (report, progress):
+            result = search(
+                config,
+                args.out,
+                executor=lambda: chosen_executor(args),
+                download=args.download,
+                report=report,
+                progress=progress,
+            )
+    except TrainingInterruptedError as interruption:
+        print(interruption, file=sys.stderr)
+        return 128 + interruption.signal
     if args.json:
         print(json.dumps(result))
     elif not args.quiet:

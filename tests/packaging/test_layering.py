@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from keras_sparsebnn.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Lowest first. A module imports from its own row and from rows above it in this list.
@@ -200,14 +202,7 @@ def loaded_after(code: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(result.stdout.splitlines()[-1])}
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        *("", "train", "experiment", "convert", "inspect", "benchmark", "device", "plot"),
-        "oblivious circuit",
-        "pretrained",
-    ],
-)
+@pytest.mark.parametrize("command", ["", *COMMANDS, "oblivious circuit"])
 def test_help_imports_nothing_heavy(command):
     arguments = [*command.split(), "--help"]
     loaded = loaded_after(

@@ -12,7 +12,7 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training.settings.choices import OWN_NETWORK
 from keras_sparsebnn.training.settings.config import RunConfig
 
-__all__ = ["RunFolder", "run_file"]
+__all__ = ["RunFolder", "run_config", "run_file"]
 
 
 class RunFolder:
@@ -144,3 +144,12 @@ def run_file(folder: str, name: str) -> dict[str, Any]:
             f"Expected a run folder made by sparsebnn train, found no {name} ({folder})."
         )
     return read_json(path)
+
+
+def run_config(folder: str) -> RunConfig:
+    """The settings in `run.json`.
+
+    Raises:
+        SparseBNNError: as `run_file`, or it has no valid settings.
+    """
+    return RunConfig.from_dict(run_file(folder, "run.json"), str(Path(folder) / "run.json"))
