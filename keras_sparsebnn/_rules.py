@@ -40,19 +40,19 @@ __all__ = [
 ]
 
 RUNTIMES = ("auto", "delegate", "lce", "litert")
-"""Of `runtime.Interpreter`."""
+"""What `runtime.Interpreter` can run a model in."""
 
 FORMATS = ("lce", "subbit")
-"""Of a converted file's binary filters."""
+"""How a converted file stores binary filters."""
 
 WEIGHTS = ("float", "int8")
-"""Of a converted file's other layers."""
+"""How a converted file stores the weights of other layers."""
 
 INT8_LAYERS = ("stem", "shortcuts", "classifier")
 """Float layers of a converted file that may compute in int8."""
 
 INTERFACE_TYPES = ("float32", "int8")
-"""Of a converted file's inputs and outputs."""
+"""Types of a converted file's inputs and outputs."""
 
 TARGETS = ("arm", "xcore")
 """LCE's processors."""
@@ -121,10 +121,10 @@ def or_none(rule: Rule) -> Rule:
 
 
 BITS = integer(1, 8)
-"""Of weights or activations."""
+"""How many bits weights or activations may have."""
 
 VALUE_RANGE = one_of("symmetric", "unit")
-"""Of multi-bit values: [-1, 1] or [0, 1]."""
+"""The range of multi-bit values: [-1, 1] or [0, 1]."""
 
 CANDIDATES = (8, 16, 32, 64, 128, 256, 512)
 """Numbers of codewords that a layer may get, where nobody says which."""
@@ -148,7 +148,7 @@ CODEWORDS: Rule = (
     "a power of two in [2, 512], or an object of them by layer or pattern",
     _are_codewords,
 )
-"""Of a network's layers."""
+"""How many codewords a network's layers may have."""
 
 
 def _are_groups(value: object) -> bool:
@@ -164,6 +164,6 @@ GROUPS: Rule = (
     f'a number of groups, a list or an object of them by layer or pattern, or "{SEARCHED}"',
     _are_groups,
 )
-"""Of a network's binary convolutions."""
+"""How many groups a network's binary convolutions may have."""
 
 BOOLEAN: Rule = ("true or false", lambda v: isinstance(v, bool))

@@ -241,7 +241,7 @@ def _print_sizes(sizes: dict[str, int], flat: bytes, args: argparse.Namespace) -
 
 
 def _training_images(args: argparse.Namespace) -> npt.NDArray[np.float32]:
-    """Of the run's dataset, as its model saw them."""
+    """Training images of the run's dataset, as its model saw them."""
     import numpy as np
 
     from keras_sparsebnn import data

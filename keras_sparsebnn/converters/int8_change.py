@@ -55,12 +55,12 @@ class Range:
         return cls(scale, round(-128 - low / scale))
 
     def table(self) -> Table:
-        """As in a file."""
+        """The table that a file has for it."""
         return Table("QuantizationParameters", scale=[self.scale], zero_point=[self.zero_point])
 
 
 def range_of(tensor: Tensor) -> Range | None:
-    """Of an activation; None without one scale."""
+    """The range of an activation; None if it has not exactly one scale."""
     quantization = tensor.table.table("quantization")
     if quantization is None or len(quantization.vector("scale")) != 1:
         return None

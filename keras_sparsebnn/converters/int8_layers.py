@@ -301,7 +301,7 @@ def ranges_of(model: Model) -> dict[int, list[Range]]:
 
 
 def _int8_chain(graph: Subgraph, tensor: int) -> dict[int, list[Range]]:
-    """Of what begins with a QUANTIZE to `tensor`, if a DEQUANTIZE ends it; else nothing."""
+    """Ranges of the chain from a QUANTIZE to `tensor` to its DEQUANTIZE; empty without one."""
     found = [range_of(graph.tensors[tensor])]
     seen: list[Operator] = []
     while (operator := _only_reader(graph, tensor)) is not None and operator not in seen:

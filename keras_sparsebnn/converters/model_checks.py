@@ -39,7 +39,7 @@ def check_trained_model(model: keras.Model) -> None:
 
 
 def _check_quantizers(path: str, layer: keras.layers.Layer) -> None:
-    """Of a layer and of the layers inside it, if it is a wrapper."""
+    """Refuses codebook quantizers of other weights, also in the layers inside a wrapper."""
     parts = (layer, *layer.submodules)
     of_kernels = [x.kernel_quantizer for x in parts if isinstance(x, lq.layers.QuantConv2D)]
     for part in parts:
@@ -104,7 +104,7 @@ def _no_such_layer(expected: str, path: str) -> ConversionError:
 
 
 def _check_parts(path: str, layer: keras.layers.Layer) -> None:
-    """Of a layer and of the layers inside it, if it is a wrapper."""
+    """Refuses other types than float32, also of the layers inside a wrapper."""
     for part in (layer, *layer.submodules):
         dtype = tf.as_dtype(getattr(part, "compute_dtype", None) or "float32")
         if dtype.is_floating and dtype != tf.float32:

@@ -57,7 +57,7 @@ _OVERHEAD_BYTES = 200
 layers share, the codebook's tensor and buffer, alignment. On random networks 100 to 230."""
 
 _KNOWN_FIELDS = {"shape", "type", "buffer", "name", "has_rank", "quantization"}
-"""Of a filter's tensor; a layer whose filter has others is left alone."""
+"""Fields of a filter's tensor; a layer whose filter has others is left alone."""
 
 Place = tuple[int, int]
 """Number of a subgraph, number of a tensor or an operator in it."""

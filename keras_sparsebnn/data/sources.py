@@ -112,7 +112,7 @@ def _in_memory(
     augmentation: str,
     holdout: float | None,
 ) -> Dataset:
-    """Of images and labels to train and to test on."""
+    """A dataset of images and labels that are in memory."""
     train, test = (
         MemorySplit(
             on_cpu(images if image_size is None else resize(images, image_size).numpy()),

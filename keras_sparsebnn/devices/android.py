@@ -122,7 +122,7 @@ class AndroidDevice(Device):
             )
 
     def _check_app(self) -> None:
-        """That the app is there; with an APK, that it is this one."""
+        """Makes sure that the app is there; with an APK, that it is this one."""
         listed = self.shell.run(["pm", "path", PACKAGE]).out.partition("\n")[0]
         there = listed.removeprefix("package:").strip()
         if self._apk is None:

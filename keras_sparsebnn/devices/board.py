@@ -24,7 +24,7 @@ from keras_sparsebnn.errors import SparseBNNError
 __all__ = ["FOLDER", "Board"]
 
 FOLDER = "sparsebnn-benchmark"
-"""On the board, in the user's home."""
+"""The folder on the board, in the user's home."""
 
 MACHINES = ("aarch64", "armv7l", "x86_64")
 _NOT_FOUND = 127
@@ -150,7 +150,7 @@ class Board(Device):
         return has
 
     def _missing_wheels(self, has: Mapping[str, Any], target: Target) -> list[Path]:
-        """Those to unpack: none, or all that the folder has for the board."""
+        """The wheels to unpack: none, or all that the folder has for the board."""
         runtimes = {"ai_edge_litert", "tflite_runtime"}
         if has["version"] == __version__ and runtimes & set(has["has"]):
             return []

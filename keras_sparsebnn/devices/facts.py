@@ -232,7 +232,7 @@ def _number(text: str) -> float | None:
 
 
 def temperature(facts: Mapping[str, Any]) -> float | None:
-    """Of the processor or else the battery, in degrees Celsius; None if it does not say."""
+    """The processor's or else the battery's, in degrees Celsius; None if it does not say."""
     value = facts.get("temperature_c", facts.get("battery_c"))
     return None if value is None else float(value)
 

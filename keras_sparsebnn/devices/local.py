@@ -14,7 +14,7 @@ from keras_sparsebnn.errors import SparseBNNError
 __all__ = ["LocalDevice", "LocalShell"]
 
 _PACKAGES = Path(__file__).resolve().parents[2]
-"""Where this package lies."""
+"""The folder that this package is imported from."""
 
 
 class LocalShell(Shell):

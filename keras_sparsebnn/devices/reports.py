@@ -80,7 +80,7 @@ def _field(name: str, value: object, spec: str) -> Any:
 
 
 def _is_number(value: object) -> bool:
-    """From 0 on; neither infinite nor NaN, which compare false."""
+    """Whether it is a number from 0 on; infinity and NaN are not."""
     return (
         isinstance(value, (int, float))
         and not isinstance(value, bool)

@@ -106,7 +106,7 @@ class Results:
 
 
 def _checked(data: dict[str, Any], path: Path) -> None:
-    """What the file has besides reports is right."""
+    """Raises unless all that the file has besides reports is right."""
     devices = data.get("devices")
     good = (
         data.get("format") == FORMAT

@@ -20,7 +20,7 @@ from keras_sparsebnn.errors import SparseBNNError
 __all__ = ["Output", "Shell", "last_line"]
 
 MAX_LINE = 4 << 20
-"""Of a report; all other lines are short."""
+"""The longest line, a report; all others are short."""
 
 MAX_OUTPUT = 16 << 20
 

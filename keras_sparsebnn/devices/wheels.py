@@ -55,7 +55,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def fitting(paths: Iterable[Path], target: Target) -> dict[str, Path]:
-    """By project, as `ai_edge_litert`, the newest wheel that runs on the target.
+    """For each project (`ai_edge_litert`), the newest wheel that runs on the target.
 
     Example:
         >>> board = Target("aarch64", (3, 11), (2, 36))

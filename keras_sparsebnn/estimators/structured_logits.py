@@ -38,7 +38,7 @@ from keras_sparsebnn.selection.matching import match
 __all__ = ["MEMORY", "moved", "position_ste", "rate_at", "select_near"]
 
 MEMORY = 0.99
-"""What of the mean of the squares stays in an update."""
+"""The decay of the running mean of squares: the part that stays in an update."""
 
 
 def position_ste(positions: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:

@@ -21,7 +21,7 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """Of the checkout that this package is imported from; None if it is installed."""
+    """The commit of the checkout that this package is imported from; None if installed."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -21,10 +21,10 @@ from keras_sparsebnn.experiments.worker_process import WorkerProcess
 __all__ = ["RayExecutor"]
 
 MOST_TASKS = 1000
-"""That Ray is given at a time; it queues those for which no machine has room."""
+"""Tasks given to Ray at a time; it queues those for which no machine has room."""
 
 MOST_LOSSES = 5
-"""Of one run, without an epoch in between; then it has failed."""
+"""How often a run may be lost without finishing an epoch; once more, and it has failed."""
 
 _PATIENCE = 120.0  # seconds in which a lost worker ends or a file server forgets its lock
 

@@ -169,4 +169,4 @@ ACCUMULATORS: dict[str, Accumulator] = {
     "bounded": bounded,
     "fixed": fixed,
 }
-"""By name."""
+"""Accumulators by name."""

@@ -22,14 +22,14 @@ from keras_sparsebnn.errors import SparseBNNError
 __all__ = ["FRACTION_BITS", "Architecture", "Layer", "ObliviousError"]
 
 FRACTION_BITS = 16
-"""Of the last layer's biases. Scores that differ by less than 2^-15 of a match are a tie."""
+"""Fractional bits of the last layer's biases: scores within 2^-15 of a match are a tie."""
 
 MAX_LAYERS = 64
 MAX_EXTENT = 4096
 MAX_BITS = 2**24
-"""Of a map."""
+"""The most bits of a map, whose sides are at most `MAX_EXTENT`."""
 MAX_PRODUCTS = 2**33
-"""Of a whole network: an hour of work. No file and no peer makes us count further."""
+"""Products of a whole network, an hour of work: no file or peer makes us count further."""
 
 _VERSION = 1
 
@@ -160,7 +160,7 @@ class Architecture:
         return np.asarray(values[..., channels] < thresholds)
 
     def to_json(self) -> dict[str, Any]:
-        """As it travels."""
+        """As it is sent to the other side."""
         return {"version": _VERSION, **asdict(self)}
 
     @property

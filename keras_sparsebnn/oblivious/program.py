@@ -205,7 +205,7 @@ class _Reader:
         self.current = operator.outputs[0]
 
     def reshape(self, operator: Operator) -> None:
-        """Of the scores, which have one row and one column."""
+        """Takes a reshape of the scores, which have one row and one column."""
         if not self.finished or operator.inputs[0] != self.current:
             raise _RefusedError("Only scores are reshaped. ")
         self.current = operator.outputs[0]

@@ -177,7 +177,7 @@ class _Server:
                 done[0] += images
 
     def _compile(self, engine: Engine) -> None:
-        """Of a size of batch once, as long as clients ask for few sizes."""
+        """Compiles once for each size of batch, as long as clients ask for few sizes."""
         known = self.compiled.get(engine.batch, b"")
         program = engine.compile(self.accumulator, known)
         if not known and len(self.compiled) < _PROGRAMS:

@@ -91,7 +91,7 @@ class PretrainedModel:
         return tuple(self.card["input"]["shape"])
 
     def path(self, kind: str = "subbit") -> Path:
-        """Of a file.
+        """The path of a file.
 
         Raises:
             SparseBNNError: no such kind.

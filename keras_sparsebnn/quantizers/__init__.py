@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
 
     METHODS: dict[str, type[SubsetKernel]]
-    """By the name that `sparsebnn train --method` knows; see docs/methods.md."""
+    """Classes by the name that `sparsebnn train --method` takes; see docs/methods.md."""
 
 __all__ = [
     "METHODS",

@@ -41,7 +41,7 @@ class LayerProfile(lq.models.LayerProfile):  # type: ignore[misc]
         )
 
     def _count_planes(self, bits: int) -> None:
-        """Of a `MultiBitConv2D`: its kernels have that many signs a weight."""
+        """Counts the kernels of a `MultiBitConv2D`, which have `bits` signs a weight."""
         kernels = [profile for profile in self.weight_profiles if not profile.is_bias()]
         for kernel, operation in itertools.zip_longest(kernels, self.op_profiles):
             if kernel.bitwidth == 1:

@@ -150,7 +150,7 @@ METHODS: dict[str, Method] = {
         Method("snn", "SNN", {**_staged(), **_SNN}),
     )
 }
-"""By name.
+"""Methods by name.
 
 Scheduled options: `*_end` is reached in a straight line at `freeze_after` (or the end of
 training); `freeze_after` is the fraction of training after which nothing is matched. Where it

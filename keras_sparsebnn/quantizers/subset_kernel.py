@@ -325,11 +325,11 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
         return kernel * tf.stop_gradient(tf.reduce_mean(tf.abs(latent), axis=[0, 1, 2]))
 
     def _binarised_latent(self, latent: tf.Tensor) -> tf.Tensor:
-        """What the codewords are to be near to."""
+        """The latents that codewords are chosen for: as they are, or standardized."""
         return standardized(latent) if self.standardize else latent
 
     def _shaped(self, latent: tf.Tensor) -> tf.Tensor:
-        """The same, with the gradient's shape."""
+        """`latent`, unchanged, with a gradient of the shape that `gradient` names."""
         if self.gradient == "ede":
             return ede_identity(latent, tf.convert_to_tensor(self.ede_t))
         if self.gradient == "approx":
@@ -338,7 +338,7 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
 
     @property
     def logit_weights(self) -> list[tf.Variable]:
-        """What the optimizer trains as selection logits, at a rate of their own."""
+        """Variables that the optimizer trains at the rate of selection logits."""
         return list(self.trainable_weights)
 
     def get_config(self) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class DelegateOptions:
                 )
 
     def strings(self) -> dict[str, str]:
-        """As `load_delegate` takes them."""
+        """The options as `load_delegate` takes them."""
         return {
             name: str(int(v) if isinstance(v, bool) else v) for name, v in asdict(self).items()
         }

@@ -59,7 +59,7 @@ def import_lce() -> ModuleType:
 
 
 class LCEBackend(Backend):
-    """On x86, LCE has no optimised kernels.
+    """LCE's own interpreter, which has no optimised kernels on x86.
 
     A model that LCE's fast kernel gets wrong, or cannot run, has the slow reference kernel.
     """

@@ -23,7 +23,7 @@ _LIMITS = {
 }
 
 _MAX_DEPTH = 64
-"""Of graphs that call graphs: interpreters go down by recursion."""
+"""The most graphs that may call each other in a row: interpreters go down by recursion."""
 
 
 def check_loadable(model: Model) -> None:

@@ -42,7 +42,7 @@ class PerProcessBackend(Backend):
         return self._own
 
     def leave_to_parent(self) -> None:
-        """In a new child: neither uses the parent's backend again nor destroys it."""
+        """Called in a new child, which must neither use nor destroy the parent's backend."""
         if self._own is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._own))
             self._own = None

@@ -110,7 +110,7 @@ class SearchConfig:
         return dataclasses.replace(network, model_options=options, holdout=holdout)
 
     def supernet_folder(self) -> RunFolder:
-        """Of the run `supernet`.
+        """The folder of the run `supernet`.
 
         Raises:
             SparseBNNError: there is no finished run.

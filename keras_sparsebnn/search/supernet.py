@@ -80,7 +80,7 @@ class Supernet:
         return dataclasses.replace(conv, channels_in=channels // choice, groups=choice)
 
     def options(self, genes: Genes) -> dict[str, int]:
-        """From the layers' names to their choices."""
+        """Layers' names to their choices."""
         return dict(zip(self.space, genes, strict=True))
 
 

@@ -31,7 +31,7 @@ MAX_RANK = 32
 """TFLite's kernels have up to eight."""
 
 MAX_ELEMENTS = 2**31 - 1
-"""Of a tensor; TFLite counts its bytes in 64 bits, its elements in 32."""
+"""Elements of a tensor; TFLite counts its bytes in 64 bits, its elements in 32."""
 
 _READ_BUDGET = 8
 """Limit of all vectors together, in multiples of the file's size: 1 unless some are shared."""

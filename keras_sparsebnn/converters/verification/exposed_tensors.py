@@ -125,7 +125,7 @@ class ExposedInterpreter:
 
     @property
     def bytes_per_sample(self) -> int:
-        """Of all that `run` returns."""
+        """Bytes of all that `run` returns, for one sample."""
         tensors = self.model.subgraphs[0].tensors
         sizes = (4 * int(np.prod(tensors[index].shape)) for index in self.tensors)
         return sum(sizes) // self.batch

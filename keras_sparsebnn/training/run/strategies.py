@@ -39,7 +39,7 @@ class Cluster:
 
     @property
     def replicas(self) -> int:
-        """Of all workers together."""
+        """The number of replicas, of all workers together."""
         return int(self.strategy.num_replicas_in_sync)
 
     @contextlib.contextmanager

@@ -42,7 +42,7 @@ class Teacher:
         return answers
 
     def sha256(self) -> str:
-        """Of its weights, so that a run cannot go on with another teacher."""
+        """The digest of its weights, so that a run cannot go on with another teacher."""
         digest = hashlib.sha256()
         for weight in self.model.get_weights():
             digest.update(weight.tobytes())

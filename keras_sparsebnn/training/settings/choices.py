@@ -22,10 +22,10 @@ NETWORK_OPTIONS: dict[str, Rule] = {
 """`model_options` of several networks, which `--set` takes by their own names."""
 
 OPTIMIZERS = ("adam", "sgd")
-"""Of weights and, on their own, of selection logits; see `GroupedOptimizer`."""
+"""Optimizers of weights and, separately, of selection logits; see `GroupedOptimizer`."""
 
 SCHEDULES = ("cosine", "linear", "constant")
-"""Of the learning rate after the warm-up; see `RestartingDecay`."""
+"""How the learning rate falls after the warm-up; see `RestartingDecay`."""
 
 PRECISIONS = ("none", "bfloat16")
 """What layers compute in besides float32."""

@@ -207,7 +207,7 @@ _ALL = (
 )
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
-"""By name. `quick` changes nothing; see docs/training.md for sources and deviations."""
+"""Recipes by name. `quick` changes nothing; see docs/training.md for sources and deviations."""
 
 
 def load_recipe(name: str) -> Recipe:
