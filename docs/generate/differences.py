@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from keras_sparsebnn.experiments.statistics import Difference, paired_difference
 
-__all__ = ["by_seed", "interval", "marked"]
+__all__ = ["by_seed", "marked"]
 
 
 def by_seed(
@@ -21,17 +21,8 @@ def by_seed(
     )
 
 
-def interval(d: Difference) -> str:
-    """`+0.64 [+0.02, +1.26]`, in points; without the interval where one seed is all."""
-    mean = f"{100 * d.mean:+.2f}"
-    if d.half_width is None:
-        return mean
-    low, high = (100 * (d.mean + sign * d.half_width) for sign in (-1, 1))
-    return f"{mean} [{low:+.2f}, {high:+.2f}]"
-
-
 def marked(d: Difference | None) -> str:
-    """The same, bold where the interval excludes 0; "-" for None."""
+    """In points, bold where the interval excludes 0; "-" for None."""
     if d is None:
         return "-"
-    return f"**{interval(d)}**" if d.separated else interval(d)
+    return f"**{d.in_points()}**" if d.separated else d.in_points()

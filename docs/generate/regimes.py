@@ -9,7 +9,7 @@ import dataclasses
 import functools
 
 from docs.generate.accuracy import RECORDS, comparison_of, variants_of, whole_table
-from docs.generate.differences import by_seed, interval, marked
+from docs.generate.differences import by_seed, marked
 from docs.generate.pages import Tables, markdown
 from keras_sparsebnn.experiments import records
 from keras_sparsebnn.experiments.comparison import Comparison
@@ -96,7 +96,7 @@ def planned() -> str:
             verdict = "yes" if d.separated and d.mean > 0 else "no"
             question = f"`{ours}` above `{theirs}`"
             table.append(
-                [f"{regime.title}: {question}", str(n), interval(d), str(d.seeds), verdict]
+                [f"{regime.title}: {question}", str(n), d.in_points(), str(d.seeds), verdict]
             )
     header = ["planned comparison", "n", "difference [points]", "seeds", "shown"]
     return (

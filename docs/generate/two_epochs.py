@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from docs.generate.accuracy import RECORDS, comparison_of, variants_of, whole_table
-from docs.generate.differences import interval
 from docs.generate.pages import Tables, commit
 from keras_sparsebnn.experiments import Matrix
 from keras_sparsebnn.experiments.comparison import Comparison, Row
@@ -56,15 +55,15 @@ def side_comparison(matrix: str) -> Comparison:
 # What was found, said by the numbers.
 
 
-def in_points(difference: Difference) -> str:
-    return interval(difference).replace(" [", " points [") + (
+def with_unit(difference: Difference) -> str:
+    return difference.in_points().replace(" [", " points [") + (
         " points" if difference.half_width is None else ""
     )
 
 
 def over_seeds(row: Row, baseline: str) -> str:
     difference = row.differences[baseline]
-    return f"{in_points(difference)}, {difference.seeds} seed{'s' * (difference.seeds > 1)}"
+    return f"{with_unit(difference)}, {difference.seeds} seed{'s' * (difference.seeds > 1)}"
 
 
 def verdicts() -> str:
@@ -98,8 +97,8 @@ def pairs_of(comparison: Comparison, first: str, second: str, n: int) -> Pairs:
 def verdict(pairs: Pairs, yes: str, no: str) -> str:
     d = paired_difference(*zip(*pairs, strict=True))
     if d.half_width is None:
-        return f"{in_points(d)}, one seed: open"
-    return f"{in_points(d)}, {d.seeds} pairs: {yes if d.mean > d.half_width else no}"
+        return f"{with_unit(d)}, one seed: open"
+    return f"{with_unit(d)}, {d.seeds} pairs: {yes if d.mean > d.half_width else no}"
 
 
 def pooled() -> str:

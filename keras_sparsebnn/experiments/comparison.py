@@ -15,16 +15,16 @@ from keras_sparsebnn.experiments.statistics import (
     paired_difference,
     seeds_needed,
 )
-from keras_sparsebnn.training.settings.config import RunConfig
+from keras_sparsebnn.training.settings.config import FREE, RunConfig
 
-__all__ = ["BASELINES", "TOLD_APART", "Comparison", "Row", "compare"]
+__all__ = ["BASELINES", "TARGET_DIFFERENCE", "Comparison", "Row", "compare"]
 
 BASELINES = ("random", "one_bit")
-TOLD_APART = 0.005
+TARGET_DIFFERENCE = 0.005
 """Half a percentage point: the true difference that the power estimate is for."""
 
-# Settings in which the runs of one row may differ, or that concern this machine only.
-_FREE = ("seed", "recipe", "data_dir", "checkpoint_every")
+# Settings in which the runs of one row may differ.
+_FREE = ("seed", *FREE)
 # Settings in which rows differ; all others are the budget.
 _OWN = ("method", "codewords", "options")
 
@@ -55,12 +55,12 @@ class Row:
     cpu_seconds: float
     own_settings: Mapping[str, Any]
 
-    def seeds_to_tell_apart(self, baseline: str, points: float = TOLD_APART) -> int | None:
-        """How many seeds notice a true difference `points`; None if unknown or over 10,000."""
+    def seeds_needed(self, baseline: str) -> int | None:
+        """How many seeds notice `TARGET_DIFFERENCE`; None if unknown or over 10,000."""
         difference = self.differences.get(baseline)
         if difference is None or difference.deviation is None:
             return None
-        return seeds_needed(points, difference.deviation)
+        return seeds_needed(TARGET_DIFFERENCE, difference.deviation)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Comparison:
         return float((squares / degrees) ** 0.5)
 
     def power(self, baseline: str) -> tuple[int | None, Mapping[int, float]]:
-        """How many seeds notice `TOLD_APART`, and what 3, 5 and 10 seeds notice.
+        """How many seeds notice `TARGET_DIFFERENCE`, and what 3, 5 and 10 seeds notice.
 
         Differences between 0 and 1; each is noticed with a chance of 80 %.
         """
@@ -105,14 +105,14 @@ class Comparison:
         if deviation is None:
             return None, {}
         noticed = {seeds: detectable_difference(deviation, seeds) for seeds in (3, 5, 10)}
-        return seeds_needed(TOLD_APART, deviation), noticed
+        return seeds_needed(TARGET_DIFFERENCE, deviation), noticed
 
     def to_dict(self) -> dict[str, Any]:
         """For programs: accuracies between 0 and 1."""
         data = dataclasses.asdict(self)
         for row, plain in zip(self.rows, data["rows"], strict=True):
             plain["seeds_to_tell_0.5_points"] = {
-                name: row.seeds_to_tell_apart(name) for name in row.differences
+                name: row.seeds_needed(name) for name in row.differences
             }
         return data
 

@@ -42,6 +42,19 @@ class Difference:
         """Whether the interval excludes 0."""
         return self.half_width is not None and abs(self.mean) > self.half_width
 
+    def in_points(self) -> str:
+        """The mean and, with more than one seed, the interval, in hundredths.
+
+        Example:
+            >>> Difference(0.0064, 0.005, 0.0062, 5).in_points()
+            '+0.64 [+0.02, +1.26]'
+        """
+        mean = f"{100 * self.mean:+.2f}"
+        if self.half_width is None:
+            return mean
+        low, high = (100 * (self.mean + sign * self.half_width) for sign in (-1, 1))
+        return f"{mean} [{low:+.2f}, {high:+.2f}]"
+
 
 def _t(confidence: float, degrees: int) -> float:
     from scipy.stats import t

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_sparsebnn._text_table import aligned
-from keras_sparsebnn.experiments.comparison import TOLD_APART, Comparison, Row
+from keras_sparsebnn.experiments.comparison import TARGET_DIFFERENCE, Comparison, Row
 from keras_sparsebnn.experiments.statistics import Difference
 
 __all__ = ["as_markdown", "as_text", "budget", "power_note"]
@@ -21,19 +21,14 @@ def _difference(difference: Difference | None) -> str:
     """Points, and the interval; a star where it excludes 0."""
     if difference is None:
         return "-"
-    mean = 100 * difference.mean
-    if difference.half_width is None:
-        return f"{mean:+.2f}"
-    half = 100 * difference.half_width
-    star = " *" if difference.separated else ""
-    return f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]{star}"
+    return difference.in_points() + (" *" if difference.separated else "")
 
 
 def _needed(row: Row, comparison: Comparison) -> str:
     known = next((name for name in comparison.baselines if name in row.differences), None)
     if known is None or row.differences[known].deviation is None:
         return "-"
-    seeds = row.seeds_to_tell_apart(known)
+    seeds = row.seeds_needed(known)
     return "over 10,000" if seeds is None else str(seeds)
 
 
@@ -89,8 +84,8 @@ def power_note(comparison: Comparison) -> list[str]:
         needed = "more than 10,000" if seeds is None else str(seeds)
         notes.append(
             f"Paired differences to {name} deviate by {100 * deviation:.2f} points from seed "
-            f"to seed (pooled over rows): noticing {100 * TOLD_APART:g} points takes {needed} "
-            "seeds (power 80 %, level 5 %); "
+            f"to seed (pooled over rows): noticing {100 * TARGET_DIFFERENCE:g} points takes "
+            f"{needed} seeds (power 80 %, level 5 %); "
             + ", ".join(f"{s} seeds notice {100 * d:.2f} points" for s, d in noticed.items())
             + "."
         )
