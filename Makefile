@@ -11,8 +11,8 @@ DELEGATE = keras_sparsebnn/runtime/libsparsebnn_delegate.so
 DELEGATE_SOURCES = setup.py $(shell find delegate -type f)
 
 .PHONY: help demo test test-fast slow-tests test-native test-sanitized fuzz test-runtimes \
-  test-oldest lint typecheck delegate delegate-android aar android-assets apk \
-  board-aarch64 board-armv7 docs notebooks clean
+  test-oldest lint typecheck delegate delegate-android aar android-assets apk wheel \
+  board-aarch64 board-armv7 docs docs-tables notebooks clean
 
 help:
 	@echo "make demo         train, convert, verify and benchmark on bundled data (a few minutes)"
@@ -181,7 +181,6 @@ lint: $(VENV)/ready
 typecheck: $(VENV)/ready
 	$(BIN)/mypy --config-file setup.cfg
 
-.PHONY: docs-tables
 docs-tables: $(VENV)/ready
 	$(BIN)/python -m docs.generate
 

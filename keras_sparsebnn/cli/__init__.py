@@ -1,4 +1,4 @@
-"""The `sparsebnn` command: `entry` parses, every other module is one subcommand."""
+"""The `sparsebnn` command: `entry` parses; each subcommand is a module of its name."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from keras_sparsebnn._rules import check, integer
 from keras_sparsebnn.experiments.executor import Demand, Message, Order
-from keras_sparsebnn.experiments.worker_process import WorkerProcess
+from keras_sparsebnn.experiments.order_process import OrderProcess
 
 __all__ = ["LocalExecutor"]
 
@@ -27,12 +27,12 @@ class LocalExecutor:
         check("jobs", jobs, integer(1, 10_000))
         self.slots = jobs
         self._demand = demand
-        self._workers: list[WorkerProcess] = []
+        self._workers: list[OrderProcess] = []
         self._selector = selectors.DefaultSelector()
 
     def start(self, order: Order) -> None:
         """Takes a run."""
-        worker = WorkerProcess(order.to_dict(), order.log, self._demand)
+        worker = OrderProcess(order.to_dict(), order.log, self._demand)
         self._workers.append(worker)
         self._selector.register(worker.output, selectors.EVENT_READ, (order, worker))
 

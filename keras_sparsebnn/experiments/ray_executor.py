@@ -16,7 +16,7 @@ from keras_sparsebnn import __version__
 from keras_sparsebnn._signals import kept_signals
 from keras_sparsebnn.errors import SparseBNNError, one_line
 from keras_sparsebnn.experiments.executor import Demand, Message, Order, is_last
-from keras_sparsebnn.experiments.worker_process import WorkerProcess
+from keras_sparsebnn.experiments.order_process import OrderProcess
 
 __all__ = ["RayExecutor"]
 
@@ -169,7 +169,7 @@ def _work(order: Mapping[str, Any], log: str, demand: Demand) -> Iterator[Messag
         )
     order = {key: value for key, value in order.items() if key != "version"}
     hidden = {} if demand.gpus else {"CUDA_VISIBLE_DEVICES": "-1"}
-    worker = WorkerProcess(order, Path(log), demand, hidden)
+    worker = OrderProcess(order, Path(log), demand, hidden)
     try:
         while (messages := worker.read()) is not None:
             for message in messages:  # noqa: UP028  Ray sends values, which lists refuse

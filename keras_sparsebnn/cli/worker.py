@@ -1,4 +1,4 @@
-"""Work in a process of its own: `python -m keras_sparsebnn.cli.experiment_worker`.
+"""Carries out one order of an executor: `python -m keras_sparsebnn.cli.worker`.
 
 Reads the order, a JSON object, from the first line of its standard input: a run of an
 experiment, or candidates of a search to evaluate. Writes JSON objects to its standard output,

@@ -1,4 +1,4 @@
-"""One run in progress, in another process of this machine."""
+"""One order in progress, in another process of this machine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import IO, Any
 
 from keras_sparsebnn.experiments.executor import Demand, Message, is_last
 
-__all__ = ["WorkerProcess"]
+__all__ = ["OrderProcess"]
 
-_WORKER = "keras_sparsebnn.cli.experiment_worker"
+_WORKER = "keras_sparsebnn.cli.worker"
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
-class WorkerProcess:
-    """Starts `cli.experiment_worker` with an order. It stops when this process is gone.
+class OrderProcess:
+    """Starts `cli.worker` with an order. It stops when this process is gone.
 
     Args:
         order: what `Order.to_dict` gives.
