@@ -20,11 +20,6 @@ def arrays(batches) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(images), np.concatenate(labels)
 
 
-@pytest.fixture(scope="module")
-def digits() -> data.Dataset:
-    return data.load("digits")
-
-
 class TestAugmentation:
     def test_is_keyed_by_position_whatever_the_batch_size(self, digits):
         dataset = dataclasses.replace(digits, augmentation="flip_shift")

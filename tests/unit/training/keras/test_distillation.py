@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from keras_sparsebnn import data
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.training import (
@@ -19,11 +18,6 @@ from keras_sparsebnn.training import (
 )
 from keras_sparsebnn.training.run.teacher import Teacher
 from tests.unit.training.interruption import StopAt, history
-
-
-@pytest.fixture(scope="module")
-def digits() -> data.Dataset:
-    return data.load("digits")
 
 
 @pytest.fixture(scope="module")

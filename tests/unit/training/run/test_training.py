@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_sparsebnn import data
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.cli import train as command
 from keras_sparsebnn.errors import SparseBNNError
@@ -27,11 +26,6 @@ from keras_sparsebnn.training.run import job, loop
 from tests.unit.training.interruption import StopAt
 
 _QUICK = {"epochs": 2, "batch_size": 200, "method": "random", "codewords": 16}
-
-
-@pytest.fixture(scope="module")
-def digits() -> data.Dataset:
-    return data.load("digits")
 
 
 def without_times(metrics: dict) -> dict:

@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 
-from keras_sparsebnn import data
 from keras_sparsebnn._keras import tf
 from keras_sparsebnn.analysis.usage import binary_layers
 from keras_sparsebnn.errors import SparseBNNError
@@ -24,11 +23,6 @@ from keras_sparsebnn.training.run.assembly import compiled_model
 from keras_sparsebnn.training.run.schedules import selection_schedules, stage_starts
 
 _QUICK = {"epochs": 2, "batch_size": 200, "method": "random", "codewords": 16}
-
-
-@pytest.fixture(scope="module")
-def digits() -> data.Dataset:
-    return data.load("digits")
 
 
 class TestConfig:
