@@ -17,7 +17,7 @@ import numpy as np
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.runtime.interpreter import choose_runtime
 from keras_sparsebnn.runtime.lce_backend import lce_installed
-from keras_sparsebnn.runtime.model_file import custom_ops, read_model
+from keras_sparsebnn.runtime.model_file import custom_ops, load
 from keras_sparsebnn.runtime.worker_process import WorkerProcess
 
 __all__ = ["Timing", "benchmark", "comparable_runtimes"]
@@ -72,8 +72,8 @@ def comparable_runtimes(model: str | os.PathLike[str]) -> list[str]:
         SparseBNNError: the file is damaged.
         OSError: the file cannot be read.
     """
-    data, name = read_model(model)
-    ops = custom_ops(data)
+    file, name = load(model)
+    ops = custom_ops(file)
     chosen = choose_runtime("auto", ops, name)
     if chosen != "delegate" or not lce_installed():
         return [chosen]

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from keras_sparsebnn.errors import SparseBNNError, one_line
 from keras_sparsebnn.runtime.interpreter import Interpreter, choose_runtime, import_runtime
 from keras_sparsebnn.runtime.memory import peak_bytes
-from keras_sparsebnn.runtime.model_file import custom_ops, read_model
+from keras_sparsebnn.runtime.model_file import custom_ops, load
 
 __all__ = ["main", "random_inputs"]
 
@@ -62,10 +62,10 @@ class _Session:
     """One model, loaded."""
 
     def __init__(self, message: dict[str, Any]) -> None:
-        data, name = read_model(message["model"])
+        file, name = load(message["model"])
         # The library's memory is not the model's: load it before measuring.
-        import_runtime(choose_runtime(message["runtime"], custom_ops(data), name))
-        del data
+        import_runtime(choose_runtime(message["runtime"], custom_ops(file), name))
+        del file
         _reset_peak()
         self.peak_before = peak_bytes()
         self.interpreter = Interpreter(message.pop("model"), **message)
