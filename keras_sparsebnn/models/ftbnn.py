@@ -63,7 +63,7 @@ def ftbnn18(
         depths: binary layers of each stage.
         name: the model's name.
 
-    Reference: see `models.ftbnn_block`. Deviates: the binary stem's layout is ours.
+    Reference: see `models.blocks.ftbnn_block`. Deviates: the binary stem's layout is ours.
     """
     block = partial(
         ftbnn_block,
