@@ -114,6 +114,7 @@ class Bconv2dOp : public Op {
  private:
   bool FoldTransform(const Operand* values, const Operand& output, OutputTransform* transform,
                      std::vector<float>* multiplier, OpError* error) const;
+  bool ClampsPaddedSums() const;
   bool ChooseZeroPadding(OutputType output, const TfLiteTensor* about, ZeroPadding* padding,
                          OpError* error) const;
 
@@ -223,12 +224,22 @@ bool Bconv2dOp::FoldTransform(const Operand* values, const Operand& output,
   return true;
 }
 
+// Only where more bits are summed than counted does the clamp change a sum, and so matter whether
+// it comes before the padding is taken out, as in LCE's fast kernels, or after, as in its
+// reference, which is right where the map is smaller than the filter's extent.
+bool Bconv2dOp::ClampsPaddedSums() const {
+  const Geometry& g = geometry_;
+  const bool small = g.input_height <= (g.filter_height - 1) * g.dilation_height ||
+                     g.input_width <= (g.filter_width - 1) * g.dilation_width;
+  return small && g.channels_in > attributes_.channels_in && attributes_.channels_in % 2 == 0;
+}
+
 bool Bconv2dOp::ChooseZeroPadding(OutputType output, const TfLiteTensor* about,
                                   ZeroPadding* padding, OpError* error) const {
   *padding = ZeroPadding::kNone;
   if (!attributes_.pads_with_zero || !leaves_image_) return true;
   if (output == OutputType::kFloat32 && attributes_.activation == Activation::kNone &&
-      geometry_.groups == 1) {
+      geometry_.groups == 1 && !ClampsPaddedSums()) {
     *padding = ZeroPadding::kAddToFloat;
     return true;
   }

@@ -211,6 +211,22 @@ def test_bits_past_channels_in_count_as_in_lce(runner, op_model, channels_in, la
     check(layer, runner, op_model)
 
 
+@pytest.mark.parametrize("channels_in", [2, 6, 34])
+@pytest.mark.parametrize("side", [1, 2, 7])
+def test_bits_past_channels_in_beside_zeros_on_small_maps(runner, op_model, side, channels_in):
+    """So many more bits are summed than counted that sums are clamped: after the padding."""
+    layer = plain_layer(
+        height=side,
+        width=2,
+        channels_in=channels_in,
+        channels_out=16,
+        pad_values=0,
+        stray_bits=True,
+    )
+    assert layer.reference_in_lce
+    check(layer, runner, op_model)
+
+
 @pytest.mark.parametrize("source", ["quantize", "bconv2d", "max pool"])
 @pytest.mark.parametrize("channels_in", [1, 7, 31, 32])
 def test_input_of_more_channels_than_channels_in(runner, op_model, source, channels_in):
