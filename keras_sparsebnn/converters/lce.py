@@ -48,6 +48,7 @@ from keras_sparsebnn.converters.verification.layer_calls import (
     run_layer_by_layer,
     zero_inputs,
 )
+from keras_sparsebnn.converters.verification.model_ends import in_model_order
 from keras_sparsebnn.layers import FoldedConv2D, sparse_quantizer
 from keras_sparsebnn.runtime.lce_backend import LCEBackend
 from keras_sparsebnn.runtime.lce_kernels import filter_extent, pads_small_map_with_zeros
@@ -130,6 +131,7 @@ def convert_keras_model(
     check_operators(flat, [path for path, _ in leaf_layers(frozen)])
     converted = check_conversion(flat, calls)
     _check_types(flat, options)
+    flat = in_model_order(frozen, flat)
     _check_loads(flat)
     _warn_of_float_layers(frozen, {call.path for call, _ in converted})
     _warn_of_small_maps(converted)

@@ -14,7 +14,14 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.tflite_file import Model, read
 from keras_sparsebnn.transforms.freezing import freeze
 
-__all__ = ["Inputs", "as_arrays", "file_inputs", "input_order", "output_tensors"]
+__all__ = [
+    "Inputs",
+    "as_arrays",
+    "file_inputs",
+    "in_model_order",
+    "input_order",
+    "output_tensors",
+]
 
 Array = npt.NDArray[Any]
 Inputs = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
@@ -86,3 +93,20 @@ def output_tensors(frozen: keras.Model, file: Model) -> list[int]:
     if sorted(index for index in named if index is not None) == sorted(outputs):
         return [int(index) for index in named if index is not None]
     return outputs
+
+
+def in_model_order(frozen: keras.Model, flat: bytes) -> bytes:
+    """The file with its inputs and outputs in the model's order: converters sort them.
+
+    Raises:
+        VerificationError: it has others than the model.
+    """
+    file = read(flat)
+    graph = file.subgraphs[0]
+    order = input_order(frozen, file)
+    inputs = [graph.inputs[order.index(i)] for i in range(len(order))]
+    outputs = output_tensors(frozen, file)
+    if (inputs, outputs) == ([*graph.inputs], [*graph.outputs]):
+        return flat
+    graph.table["inputs"], graph.table["outputs"] = inputs, outputs
+    return file.to_bytes()

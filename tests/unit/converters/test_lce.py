@@ -257,6 +257,23 @@ class TestOptions:
         assert set(theirs) <= set(ours)
 
 
+class TestOrder:
+    """LCE sorts inputs by name, and has outputs in an order of its own."""
+
+    def test_inputs_and_outputs_are_in_the_models_order(self, rng):
+        one, other = (L.Input((4, 4, 32), name=name) for name in ("z", "a"))
+        difference = L.Subtract()([one, lq.layers.QuantConv2D(32, 1, **SIGNS)(other)])
+        pooled = L.GlobalAveragePooling2D(name="b")(difference)
+        net = keras.Model([one, other], [difference, L.ReLU(name="c")(difference), pooled])
+        x = [rng.normal(size=(2, 4, 4, 32)).astype(np.float32) for _ in range(2)]
+        interpreter = Interpreter(convert_keras_model(net))
+        assert [tensor.name for tensor in interpreter.inputs] == ["z", "a"]
+        for ours, theirs in zip(interpreter.predict(x), net.predict(x), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+        by_name = interpreter.predict({"a": x[1], "z": x[0]})
+        np.testing.assert_array_equal(by_name["b"], interpreter.predict(x)[2])
+
+
 class TestSaving:
     """Only the serving function is saved for LCE; the file is that of LCE's own conversion."""
 
