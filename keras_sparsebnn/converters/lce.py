@@ -51,7 +51,12 @@ from keras_sparsebnn.converters.verification.layer_calls import (
 from keras_sparsebnn.converters.verification.model_ends import in_model_order
 from keras_sparsebnn.layers import FoldedConv2D, sparse_quantizer
 from keras_sparsebnn.runtime.lce_backend import LCEBackend
-from keras_sparsebnn.runtime.lce_kernels import filter_extent, pads_small_map_with_zeros
+from keras_sparsebnn.runtime.lce_kernels import (
+    filter_extent,
+    needs_reference_kernel,
+    pads_small_map_with_zeros,
+    pads_with_zeros,
+)
 from keras_sparsebnn.tflite_file import read
 from keras_sparsebnn.transforms.binarity import has_binary_kernel, stays_float
 from keras_sparsebnn.transforms.freezing import freeze
@@ -132,6 +137,7 @@ def convert_keras_model(
     converted = check_conversion(flat, calls)
     _check_types(flat, options)
     flat = in_model_order(frozen, flat)
+    _refuse_odd_channels(flat, converted)
     _check_loads(flat)
     _warn_of_float_layers(frozen, {call.path for call, _ in converted})
     _warn_of_small_maps(converted)
@@ -323,6 +329,23 @@ def _warn_of_small_maps(converted: Sequence[tuple[BinaryCall, PackedFilter]]) ->
             ConversionWarning,
             stacklevel=3,
         )
+
+
+def _refuse_odd_channels(
+    flat: bytes, converted: Sequence[tuple[BinaryCall, PackedFilter]]
+) -> None:
+    """LCE's reference kernel counts half of the channels for a zero."""
+    if not needs_reference_kernel(read(flat)):
+        return
+    for call, packed in converted:
+        channels = packed.channels * packed.groups
+        if channels % 2 and pads_with_zeros(packed.operator):
+            raise ConversionError(
+                "Expected an even number of channels where a layer pads with zeros, as the "
+                "model needs LCE's reference kernel (for groups, or for zeros around a map "
+                f"smaller than a filter), got {channels} (layer {call.path}). Use "
+                "pad_values=1.0."
+            )
 
 
 def _check_loads(flat: bytes) -> None:

@@ -13,7 +13,12 @@ from __future__ import annotations
 
 from keras_sparsebnn.tflite_file import Model, Operator, Tensor
 
-__all__ = ["filter_extent", "needs_reference_kernel", "pads_small_map_with_zeros"]
+__all__ = [
+    "filter_extent",
+    "needs_reference_kernel",
+    "pads_small_map_with_zeros",
+    "pads_with_zeros",
+]
 
 _SAME = 0  # TFLite's Padding
 
@@ -27,10 +32,15 @@ def filter_extent(operator: Operator, filter: Tensor) -> tuple[int, int]:
     return height, width
 
 
+def pads_with_zeros(operator: Operator) -> bool:
+    """Whether an `LceBconv2d` pads, with zeros."""
+    options = operator.options
+    return options.get("padding") == _SAME and options.get("pad_values", 0) == 0
+
+
 def pads_small_map_with_zeros(operator: Operator, input: Tensor, filter: Tensor) -> bool:
     """Whether LCE's fast kernels compute wrong values for an `LceBconv2d`."""
-    options = operator.options
-    if options.get("padding") != _SAME or options.get("pad_values", 0) != 0:
+    if not pads_with_zeros(operator):
         return False
     extent = filter_extent(operator, filter)
     return any(size < span for size, span in zip(input.shape[1:3], extent, strict=True))

@@ -165,6 +165,20 @@ class TestRefused:
         ):
             convert_keras_model(net)
 
+    @pytest.mark.parametrize("why", ["small map", "groups"])
+    def test_zeros_beside_odd_channels_where_lce_has_the_reference_kernel_only(self, why):
+        zeros = {**SIGNS, "padding": "same", "pad_values": 0.0}
+        layers = [lq.layers.QuantConv2D(32, 9 if why == "small map" else 3, name="it", **zeros)]
+        shape = (8, 8, 33)
+        if why == "groups":
+            layers.insert(0, lq.layers.QuantConv2D(64, 1, groups=2, **SIGNS))
+            layers.insert(1, L.Conv2D(33, 1))
+            shape = (8, 8, 64)
+        with pytest.raises(
+            ConversionError, match=r"even number of channels .* got 33 \(layer it\)\. Use pad_"
+        ):
+            convert_keras_model(model(*layers, shape=shape))
+
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     @pytest.mark.parametrize("kind", ["float", "binary", "sparse", "bn"])
     def test_weights_that_are_not_finite(self, kind, value):
