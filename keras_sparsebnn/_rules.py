@@ -8,6 +8,7 @@ checks; this module imports neither. A list of one room's is in that room: `data
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
@@ -27,6 +28,7 @@ __all__ = [
     "WEIGHTS",
     "Rule",
     "check",
+    "count",
     "integer",
     "is_codewords",
     "is_int",
@@ -66,6 +68,21 @@ def check(name: str, value: object, rule: Rule) -> None:
     expected, holds = rule
     if not holds(value):
         raise SparseBNNError(f"Expected `{name}` to be {expected}, got {value!r:.60}.")
+
+
+def count(name: str, value: object, most: int) -> int:
+    """`value` as a number from 1 to `most`; it may be an integer of NumPy's.
+
+    Raises:
+        SparseBNNError: it is something else.
+    """
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if not 1 <= number <= most:
+        raise SparseBNNError(f"Expected `{name}` to be in [1, {most}], got {value!r:.60}.")
+    return number
 
 
 def is_int(value: object) -> TypeGuard[int]:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_sparsebnn._rules import count
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.runtime.interpreter import choose_runtime
+from keras_sparsebnn.runtime.interpreter import MAX_THREADS, choose_runtime
 from keras_sparsebnn.runtime.lce_backend import lce_installed
 from keras_sparsebnn.runtime.model_file import custom_ops, load
 from keras_sparsebnn.runtime.worker_process import WorkerProcess
@@ -117,12 +118,11 @@ def benchmark(
     """
     if isinstance(models, (str, bytes)) or not models:
         raise SparseBNNError(f"Expected a list of .tflite paths, got {models!r}.")
-    for name, value in (("runs", runs), ("warmup", warmup)):
-        if not 1 <= value <= MAX_RUNS:
-            raise SparseBNNError(f"Expected `{name}` to be in [1, {MAX_RUNS}], got {value}.")
+    runs, warmup = count("runs", runs, MAX_RUNS), count("warmup", warmup, MAX_RUNS)
     counts = list(num_threads) if isinstance(num_threads, Sequence) else [num_threads]
     if not counts:
         raise SparseBNNError("Expected `num_threads` to be a number or several, got none.")
+    counts = [count("num_threads", threads, MAX_THREADS) for threads in counts]
     blocks = [min(BLOCK, runs - start) for start in range(0, runs, BLOCK)]
     cases = [
         (os.fspath(model), name, threads)

@@ -79,7 +79,7 @@ class DelegateOptions:
             float or int8.
 
     Raises:
-        SparseBNNError: `kernel` or `isa` is not in its list.
+        SparseBNNError: `kernel` or `isa` is not in its list, or another one is no boolean.
     """
 
     num_threads: int = 1
@@ -97,10 +97,15 @@ class DelegateOptions:
                     f"Expected `{name}` to be one of {choices}, got {value!r}."
                 )
 
+        for name in ("profile", "glue", "stem"):
+            value = getattr(self, name)
+            if value not in (0, 1):
+                raise SparseBNNError(f"Expected `{name}` to be True or False, got {value!r}.")
+
     def strings(self) -> dict[str, str]:
         """The options as `load_delegate` takes them."""
         return {
-            name: str(int(v) if isinstance(v, bool) else v) for name, v in asdict(self).items()
+            name: v if isinstance(v, str) else str(int(v)) for name, v in asdict(self).items()
         }
 
 

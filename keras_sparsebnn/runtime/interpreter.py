@@ -6,12 +6,12 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
 
-from keras_sparsebnn._rules import RUNTIMES
+from keras_sparsebnn._rules import RUNTIMES, count
 from keras_sparsebnn.errors import SparseBNNError, one_line
 from keras_sparsebnn.runtime.backend import Array, Backend, TensorInfo
 from keras_sparsebnn.runtime.delegate import DelegateOptions, has_delegate, load_library
@@ -137,10 +137,7 @@ class Interpreter:
         glue: bool = True,
         stem: bool = True,
     ) -> None:
-        if not 1 <= num_threads <= MAX_THREADS:
-            raise SparseBNNError(
-                f"Expected `num_threads` to be in [1, {MAX_THREADS}], got {num_threads}."
-            )
+        num_threads = count("num_threads", num_threads, MAX_THREADS)
         options = DelegateOptions(num_threads, kernel, isa, profile, glue, stem)
         file, self._name = load(model)
         ops = custom_ops(file)
@@ -365,5 +362,9 @@ class Interpreter:
         return samples
 
 
-def _as_list(x: Array | Sequence[Array]) -> list[Array]:
-    return [x] if isinstance(x, np.ndarray) else list(x)
+def _as_list(x: Sample) -> list[Array]:
+    if isinstance(x, np.ndarray):
+        return [x]
+    if not isinstance(x, Iterable):
+        raise SparseBNNError(f"Expected an array or several, got {x!r:.60}.")
+    return list(x)

@@ -6,6 +6,9 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from keras_sparsebnn._rules import count
+from keras_sparsebnn.runtime.benchmark import MAX_RUNS
+from keras_sparsebnn.runtime.interpreter import MAX_THREADS
 from keras_sparsebnn.runtime.worker_process import WorkerProcess
 
 __all__ = ["NodeTiming", "profile"]
@@ -63,7 +66,11 @@ def profile(
         SparseBNNError: a file or an option is wrong, or an interpreter is missing or died.
         OSError: the file cannot be read.
     """
-    options = {"num_threads": num_threads, "profile": True, "glue": glue, "stem": stem}
+    runs, warmup = count("runs", runs, MAX_RUNS), count("warmup", warmup, MAX_RUNS)
+    options = {
+        "num_threads": count("num_threads", num_threads, MAX_THREADS),
+        **{"profile": True, "glue": bool(glue), "stem": bool(stem)},
+    }
     worker = WorkerProcess(os.fspath(model), runtime="delegate", **options)
     try:
         worker.run(warmup)

@@ -104,6 +104,8 @@ class TestBenchmark:
             (["m.tflite"], {"runs": 0}, r"`runs` to be in \[1, 1000000\], got 0"),
             (["m.tflite"], {"warmup": 10**7}, "`warmup` to be in .* got 10000000"),
             (["m.tflite"], {"num_threads": []}, "`num_threads` to be a number or several"),
+            (["m.tflite"], {"num_threads": [2.5]}, r"`num_threads` to be in .* got 2\.5"),
+            (["m.tflite"], {"runs": "3"}, "`runs` to be in .* got '3'"),
         ],
     )
     def test_wrong_arguments(self, models, options, message):

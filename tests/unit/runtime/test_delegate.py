@@ -179,6 +179,8 @@ class TestBenchmark:
         with pytest.raises(SparseBNNError, match=r"No such file|Expected"):
             profile(tmp_path / "none.tflite")
         assert profile(FLOAT_FILE, runs=1, warmup=1) == []
+        with pytest.raises(SparseBNNError, match=r"`runs` to be in \[1, 1000000\], got 0"):
+            profile(LCE_FILE, runs=0)
 
 
 class TestCommand:

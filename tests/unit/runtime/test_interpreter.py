@@ -250,6 +250,9 @@ class TestInterpreter:
             ([], r"Expected 1 input array\(s\), got 0"),
             ([np.zeros((1, 4), np.float32)] * 2, r"Expected 1 input array\(s\), got 2"),
             (["a"], r"shape \[samples, 4\], got str"),
+            (None, "Expected an array or several, got None"),
+            (np.float32(1), "Expected an array or several, got 1"),
+            (iter([None]), "Expected an array or several, got None"),
         ],
     )
     def test_wrong_inputs(self, stock_file, x, message):
@@ -268,11 +271,20 @@ class TestInterpreter:
             ({"stem": False}, '"litert" runs the model, .* True and False'),
             ({"num_threads": 0}, r"`num_threads` to be in \[1, 256\], got 0"),
             ({"num_threads": 10**9}, "got 1000000000"),
+            ({"num_threads": "2"}, r"`num_threads` to be in \[1, 256\], got '2'"),
+            ({"num_threads": 1.5}, r"`num_threads` to be in \[1, 256\], got 1\.5"),
+            ({"glue": "no"}, "`glue` to be True or False, got 'no'"),
         ],
     )
     def test_wrong_options(self, stock_file, options, message):
         with pytest.raises(SparseBNNError, match=message):
             Interpreter(stock_file, **options)
+
+    def test_options_of_numpys_types(self, lce_file):
+        options = {"profile": np.True_, "glue": np.False_, "stem": np.True_}
+        interpreter = Interpreter(lce_file, num_threads=np.int64(2), **options)
+        assert interpreter.num_threads == 2
+        assert interpreter.profile()
 
     def test_binary_ops_need_the_delegate(self, lce_file):
         with pytest.raises(
