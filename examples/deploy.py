@@ -61,6 +61,8 @@ def read_images(path: Path) -> np.ndarray:
             raise SparseBNNError(f"Expected an image, got: {error} ({path}).") from error
     if not isinstance(images, np.ndarray) or images.ndim not in (2, 3, 4):
         raise SparseBNNError(f"Expected [H, W], [H, W, C] or [N, H, W, C], got {path}.")
+    if images.dtype.kind not in "buif":  # booleans, integers and floats
+        raise SparseBNNError(f"Expected numbers, got {images.dtype} ({path}).")
     if images.ndim == 2:
         images = images[..., np.newaxis]
     return images if images.ndim == 4 else images[np.newaxis]

@@ -207,6 +207,8 @@ def classified(
     start = time.perf_counter()
     scores = np.asarray(interpreter.predict(to_input(fitted[np.newaxis], tensor)))[0]
     milliseconds = 1e3 * (time.perf_counter() - start)
+    if not np.isfinite(scores).all():
+        raise SparseBNNError("Expected finite scores, got others.")
     best = int(scores.argmax())
     name = labels[best] if labels and best < len(labels) else str(best)
     return {"class": name, "score": round(float(scores[best]), 4), "ms": round(milliseconds, 3)}
@@ -214,9 +216,17 @@ def classified(
 
 def _size(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
-    if found is None or "0" in (found[1], found[2]):
+    size = (int(found[1]), int(found[2])) if found else (0, 0)
+    if min(size) < 1:
         raise argparse.ArgumentTypeError(f"Expected WIDTHxHEIGHT, got {text}")
-    return int(found[1]), int(found[2])
+    return size
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"Expected 0 to 86400 seconds, got {text}")
+    return seconds
 
 
 def main() -> int:
@@ -229,7 +239,7 @@ def main() -> int:
     source.add_argument("--camera", metavar="COMMAND")
     parser.add_argument("--size", type=_size, default=(640, 480), help="of frames: 640x480")
     parser.add_argument("--rgb", action="store_true", help="frames are RGB")
-    parser.add_argument("--every", type=float, default=1.0, metavar="S", help="default 1 s")
+    parser.add_argument("--every", type=_seconds, default=1.0, metavar="S", help="default 1 s")
     parser.add_argument("--labels", type=Path, help="names of the classes, one a line")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -238,15 +248,19 @@ def main() -> int:
     try:
         labels = args.labels.read_text("utf-8").splitlines() if args.labels else None
         interpreter = Interpreter(args.model, num_threads=args.threads)
-        if len(interpreter.inputs[0].shape) != 4:
+        ends = [len(shape) for shape in interpreter.input_shapes + interpreter.output_shapes]
+        if ends != [4, 2]:
             raise SparseBNNError(
-                f"Expected a model of images [N, H, W, C], got {interpreter.inputs[0].shape}."
+                "Expected a model from images [N, H, W, C] to scores [N, classes], got "
+                f"{interpreter.input_shapes} to {interpreter.output_shapes}."
             )
         images: Files | Camera
         if args.folder:
             images = Files(args.folder, stop, args.every)
         else:
             command = shlex.split(args.camera)
+            if not command:
+                raise SparseBNNError("Expected a camera's command, got none.")
             images = Camera(command, args.size, args.rgb, stop, args.every)
         print(f"{args.model} in {interpreter.runtime}", file=sys.stderr, flush=True)
         notify("READY=1")

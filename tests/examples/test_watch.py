@@ -111,9 +111,17 @@ def test_a_folder_under_systemds_protocol(model, tmp_path):
     # None of these ends the service, which systemd would start again beside the same file.
     (incoming / "broken.pgm").write_bytes(b"P5")
     (incoming / "comments.pgm").write_bytes(b"P5\n" + b"# " * 5000)
-    shapes = {"line": (4,), "tall": (9000, 1), "empty": (0, 4), "five": [1] * 5}
-    for name, shape in shapes.items():
-        np.save(incoming / f"{name}.npy", np.zeros(shape, np.uint8))
+    arrays = {
+        "line": np.zeros(4, np.uint8),
+        "tall": np.zeros((9000, 1), np.uint8),
+        "empty": np.zeros((0, 4), np.uint8),
+        "five": np.zeros([1] * 5, np.uint8),
+        "pairs": np.zeros((4, 4), "u1,u1"),
+        "dates": np.zeros((4, 4), "M8[s]"),
+        "nan": np.full((4, 4), np.nan, np.float32),
+    }
+    for name, array in arrays.items():
+        np.save(incoming / f"{name}.npy", array)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(60)
@@ -141,7 +149,7 @@ def test_a_folder_under_systemds_protocol(model, tmp_path):
     assert (running.returncode, out) == (0, "")
     assert "sides.tflite in litert" in err
     assert "Expected a binary PGM or PPM" in err
-    for name in (*shapes, "comments"):
+    for name in (*arrays, "comments"):
         assert f"{name}.npy" in err or f"{name}.pgm" in err
 
 
@@ -163,6 +171,34 @@ def test_a_camera(model, tmp_path):
         out, err = done.communicate(timeout=60)
     assert [json.loads(line)["class"] for line in out.splitlines()] == ["1", "1", "0"]
     assert (done.returncode, err.splitlines()[-1][:29]) == (2, "watch: Expected frames, but t")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--camera", "cat", "--size", "00x480"], "Expected WIDTHxHEIGHT, got 00x480"),
+        (["--camera", ""], "Expected a camera's command, got none"),
+        (["--folder", ".", "--every", "inf"], "Expected 0 to 86400 seconds, got inf"),
+        (["--folder", ".", "--every", "nan"], "Expected 0 to 86400 seconds, got nan"),
+        (["--folder", ".", "--every", "-1"], "Expected 0 to 86400 seconds, got -1"),
+    ],
+)
+def test_wrong_options(model, options, message):
+    running = start(model, *options)
+    with running, killed(running):
+        out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (2, "")
+    assert message in err.splitlines()[-1]
+
+
+def test_a_model_of_something_else(tmp_path):
+    builder = ModelBuilder()
+    x, y = (builder.activation([1, 4, 4, 1], "float32") for _ in range(2))
+    builder.operator("RELU", [x], [y])
+    (tmp_path / "m.tflite").write_bytes(builder.to_bytes([x], [y]))
+    running = start(tmp_path / "m.tflite", "--folder", ".")
+    with running, killed(running):
+        assert "to scores [N, classes], got" in running.communicate(timeout=60)[1]
 
 
 @pytest.mark.parametrize(
