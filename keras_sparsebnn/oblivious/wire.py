@@ -166,7 +166,8 @@ class Wire:
     def send_error(self, error: BaseException) -> None:
         """Tells the other side, if it still listens."""
         with contextlib.suppress(ObliviousError):
-            self._send(_ERROR, one_line(error).encode()[:MAX_ERROR])
+            text = one_line(error).encode()[:MAX_ERROR]
+            self._send(_ERROR, text, time.monotonic() + 1)
 
     def end(self) -> None:
         """Says that nothing more will come, and for a second drops what the other side sends.
@@ -216,10 +217,14 @@ class Wire:
         poll.register(self.connection, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
         return bool(poll.poll(0))
 
-    def _send(self, kind: int, data: bytes) -> None:
+    def _send(self, kind: int, data: bytes, end: float | None = None) -> None:
+        end = min(time.monotonic() + SECONDS, self.until) if end is None else end
+        left = memoryview(_HEAD.pack(len(data), kind) + data)
         try:
-            self.connection.settimeout(SECONDS)
-            self.connection.sendall(_HEAD.pack(len(data), kind) + data)
+            # Not `sendall`, which over TLS gives each piece of the message as long.
+            while left:
+                self._wait_until(end)
+                left = left[self.connection.send(left) :]
         except OSError as error:
             raise self._lost(error) from error
 
@@ -239,13 +244,17 @@ class Wire:
         except OSError as error:
             raise self._lost(error) from error
 
+    def _wait_until(self, end: float) -> None:
+        """For what the connection does next."""
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("it took too long")
+        self.connection.settimeout(min(left, 3600.0))
+
     def _exactly(self, count: int, end: float) -> bytes:
         parts = bytearray()
         while len(parts) < count:
-            left = end - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("it took too long")
-            self.connection.settimeout(min(left, 3600.0))
+            self._wait_until(end)
             part = self.connection.recv(min(count - len(parts), 1 << 20))
             if not part:
                 raise ConnectionError("it closed the connection")

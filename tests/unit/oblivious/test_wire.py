@@ -69,6 +69,23 @@ class TestWire:
         with pytest.raises(LostError, match="took too long"):
             near.receive_json(600)
 
+    def test_a_session_ends_for_those_who_read_nothing_too(self, ends):
+        near, _ = ends
+        start = time.monotonic()
+        near.until = start + 0.2
+        with pytest.raises(LostError, match="took too long"):
+            near.send_bytes(bytes(1 << 24))
+        assert time.monotonic() - start < 5
+        with pytest.raises(LostError, match="took too long"):
+            near.send_json({"ready": 1})
+
+    def test_an_error_is_told_after_the_end(self, ends):
+        near, far = ends
+        near.until = time.monotonic()
+        near.send_error(ObliviousError("Expected less."))
+        with pytest.raises(ObliviousError, match="says: Expected less"):
+            Wire(far, "server").receive_json()
+
     def test_a_closed_connection(self, ends):
         near, far = ends
         assert not near.hung_up()
