@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 
 import numpy.typing as npt
@@ -47,7 +48,7 @@ def check_options(
 
 
 def convert_file(
-    model: bytes,
+    model: bytes | str | os.PathLike[str],
     format: str = "lce",
     *,
     weights: str = "float",
@@ -57,7 +58,7 @@ def convert_file(
     """Brings a .tflite into another format. Needs no TensorFlow.
 
     Args:
-        model: the file's bytes, LCE's or sub-bit.
+        model: the file's bytes, LCE's or sub-bit, or its path.
         format: "lce" or "subbit"; lossless both ways.
         weights: "int8" to round float weights to 8 bits; "float" leaves them as they are.
         int8_layers: of "stem", "shortcuts" and "classifier", the float layers that are to
@@ -70,9 +71,9 @@ def convert_file(
         ModelFileError: damaged, or of a newer version or schema.
     """
     check_options(format, weights, int8_layers, calibration_images)
-    model = expand(model)
+    flat = expand(model)
     if calibration_images is not None:
-        model = quantize_layers(model, calibrate(model, calibration_images, int8_layers))
+        flat = quantize_layers(flat, calibrate(flat, calibration_images, int8_layers))
     if weights == "int8":
-        model = quantize_weights(model)
-    return compress(model) if format == "subbit" else model
+        flat = quantize_weights(flat)
+    return compress(flat) if format == "subbit" else flat

@@ -27,6 +27,7 @@ quantization specification (symmetric weights, a scale per channel).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -154,12 +155,14 @@ def _ranged(chain: Sequence[Operator]) -> list[int]:
 
 
 def calibrate(
-    model: bytes, images: npt.ArrayLike, layers: Collection[str] = ("stem",)
+    model: bytes | str | os.PathLike[str],
+    images: npt.ArrayLike,
+    layers: Collection[str] = ("stem",),
 ) -> dict[int, list[Range]]:
     """The ranges of the float layers' inputs and outputs, over `images`.
 
     Args:
-        model: the bytes of a .tflite.
+        model: the bytes of a .tflite, or its path.
         images: inputs as the model takes them, samples along the first axis; a few hundred
             from the training set.
         layers: kinds, of `INT8_LAYERS`.
@@ -244,11 +247,11 @@ def _checked_images(graph: Subgraph, images: npt.ArrayLike) -> Floats:
     return samples
 
 
-def quantize_layers(model: bytes, ranges: Ranges) -> bytes:
+def quantize_layers(model: bytes | str | os.PathLike[str], ranges: Ranges) -> bytes:
     """Lets float layers of a file compute in int8.
 
     Args:
-        model: the bytes of a .tflite.
+        model: the bytes of a .tflite, or its path.
         ranges: from `calibrate`, of this model.
 
     Returns:

@@ -19,6 +19,7 @@ Reference: Krishnamoorthi, "Quantizing deep convolutional networks for efficient
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import numpy as np
@@ -88,14 +89,14 @@ def has_int8_weights(model: Model) -> bool:
     )
 
 
-def quantize_weights(model: bytes) -> bytes:
+def quantize_weights(model: bytes | str | os.PathLike[str]) -> bytes:
     """Stores the weights of every float convolution and fully connected layer in 8 bits.
 
     Args:
-        model: the bytes of a .tflite.
+        model: the bytes of a .tflite, or its path.
 
     Returns:
-        The smaller file; `model` itself if no layer would get smaller. Weights that are not
+        The smaller file; the file as it is if no layer would get smaller. Weights that are not
         finite stay as they are.
 
     Raises:
@@ -128,7 +129,7 @@ def quantize_weights(model: bytes) -> bytes:
             operators.append(operator.table)
         changed |= bool(done)
         graph.table["operators"] = operators
-    return file.to_bytes() if changed else model
+    return file.to_bytes() if changed else file.flat
 
 
 def _read_elsewhere(graph: Subgraph) -> set[int]:

@@ -10,6 +10,7 @@ NumPy only: no TensorFlow.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -72,14 +73,14 @@ class _Codebook:
     codewords: bytes
 
 
-def compress(model: bytes) -> bytes:
+def compress(model: bytes | str | os.PathLike[str]) -> bytes:
     """Stores binary 3x3 filters as indices into codebooks, wherever that is smaller.
 
     Args:
-        model: the bytes of a .tflite with `LceBconv2d`.
+        model: the bytes of a .tflite with `LceBconv2d`, or its path.
 
     Returns:
-        The sub-bit file; `model` itself if that would not be smaller.
+        The sub-bit file; the file as it is if that would not be smaller.
 
     Raises:
         ModelFileError: damaged, compressed already, or of a newer schema.
@@ -92,7 +93,7 @@ def compress(model: bytes) -> bytes:
         )
     layers = _compressible(file)
     if not layers:
-        return model
+        return file.flat
     own = operator_code(file.root, SUB_BIT_BCONV)
     books: dict[tuple[int, bytes], int] = {}
     buffers: dict[bytes, int] = {}
@@ -117,7 +118,7 @@ def compress(model: bytes) -> bytes:
             }
         )
     result = file.to_bytes()
-    return result if len(result) < len(model) else model
+    return result if len(result) < len(file.flat) else file.flat
 
 
 def _add_codebook(root: Table, graph: Table, data: bytes, buffers: dict[bytes, int]) -> int:
@@ -223,17 +224,17 @@ def _codebook(packed: PackedFilter) -> _Codebook | None:
     return _Codebook(bits, pack_indices(indices, bits), codewords.astype("<u2").tobytes())
 
 
-def expand(model: bytes) -> bytes:
+def expand(model: bytes | str | os.PathLike[str]) -> bytes:
     """Turns every `SparsebnnBconv2d` back into LCE's layer; `expand(compress(m))` equals `m`.
 
     It does in every table: tensors with names, shapes, types and data, operators with options,
     signatures, metadata. Only the order of the tables in the file may differ.
 
     Args:
-        model: the bytes of a sub-bit .tflite.
+        model: the bytes of a sub-bit .tflite, or its path.
 
     Returns:
-        The LCE file; `model` itself if there is nothing to expand.
+        The LCE file; the file as it is if there is nothing to expand.
 
     Raises:
         ModelFileError: damaged, breaks a rule of FORMAT.md, or of a newer version.
@@ -241,7 +242,7 @@ def expand(model: bytes) -> bytes:
     file = read(model)
     layers = list(sub_bit_filters(file))
     if not layers:
-        return model
+        return file.flat
     codes = file.root.tables("operator_codes")
     own, plain = _code(file, SUB_BIT_BCONV), _code(file, BCONV)
     if plain is None or own != len(codes) - 1:
@@ -250,7 +251,7 @@ def expand(model: bytes) -> bytes:
     books: dict[int, set[int]] = defaultdict(set)
     book_buffers = set()
     restored: dict[int, tuple[npt.NDArray[np.uint16], tuple[int, ...]]] = {}
-    left = 2**31 - len(model)
+    left = 2**31 - len(file.flat)
     for layer in layers:
         operator, inputs = layer.operator.table, layer.operator.inputs
         for place in (1, 2):

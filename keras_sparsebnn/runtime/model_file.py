@@ -26,9 +26,12 @@ def load(model: str | os.PathLike[str] | bytes) -> tuple[Model, str]:
         SparseBNNError: it is too long, truncated or not a `.tflite`.
         OSError: it cannot be read.
     """
-    name = "bytes" if isinstance(model, bytes) else os.fspath(model)
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        name, flat = "bytes", bytes(model)
+    else:
+        name, flat = os.fspath(model), None
     try:
-        file = read(model if isinstance(model, bytes) else read_bytes(model))
+        file = read(read_bytes(name) if flat is None else flat)
         check_loadable(file)
     except SparseBNNError as error:
         raise SparseBNNError(f"{str(error).removesuffix('.')} ({name}).") from None
