@@ -100,6 +100,25 @@ public class ClassifierTest {
     assertEquals(128, Color.red(tiny.getPixel(1, 2)), 1);
   }
 
+  /** Pixels 1 2 over 3 4, as a camera stores them: where the first row and column are in the end. */
+  @Test
+  public void photosAreUpright() {
+    int[][] upright = {
+      {}, {1, 2, 3, 4}, {2, 1, 4, 3}, {4, 3, 2, 1}, {3, 4, 1, 2}, // from here on rows are columns
+      {1, 3, 2, 4}, {3, 1, 4, 2}, {4, 2, 3, 1}, {2, 4, 1, 3}
+    };
+    int[] colors = {0, Color.RED, Color.GREEN, Color.BLUE, Color.WHITE};
+    int[] stored = {colors[1], colors[2], colors[3], colors[4]};
+    for (int orientation = 1; orientation <= 8; ++orientation) {
+      Bitmap image = Bitmap.createBitmap(stored, 2, 2, Bitmap.Config.ARGB_8888);
+      Bitmap turned = Images.upright(image, orientation);
+      for (int i = 0; i < 4; ++i) {
+        int wanted = colors[upright[orientation][i]];
+        assertEquals("orientation " + orientation, wanted, turned.getPixel(i % 2, i / 2));
+      }
+    }
+  }
+
   @Test
   public void logitsBecomeProbabilities() {
     float[] logits = ImageClassifier.probabilities(new float[] {0, (float) Math.log(3)});

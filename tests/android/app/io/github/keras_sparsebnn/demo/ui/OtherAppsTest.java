@@ -28,6 +28,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.FileNotFoundException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.util.function.Supplier;
 import org.junit.After;
 import org.junit.Before;
 import org.junit.Test;
@@ -61,9 +62,12 @@ public class OtherAppsTest {
   }
 
   private void choose(int button, String action, byte[] content) throws Exception {
+    choose(button, action, () -> new ByteArrayInputStream(content));
+  }
+
+  private void choose(int button, String action, Supplier<InputStream> content) throws Exception {
     Uri uri = Uri.parse("content://gallery/1");
-    shadowOf(app().getContentResolver())
-        .registerInputStreamSupplier(uri, () -> new ByteArrayInputStream(content));
+    shadowOf(app().getContentResolver()).registerInputStreamSupplier(uri, content);
     activity.findViewById(button).performClick();
     Intent asked = shadowOf(activity).getNextStartedActivityForResult().intent;
     assertEquals(action, asked.getAction());
@@ -95,6 +99,16 @@ public class OtherAppsTest {
     choose(R.id.file, Intent.ACTION_OPEN_DOCUMENT, "no image".getBytes(StandardCharsets.UTF_8));
     assertEquals("The image could not be read: no image.", text(R.id.classify_error));
     assertEquals(0, ((ViewGroup) activity.findViewById(R.id.scores)).getChildCount());
+  }
+
+  @Test
+  public void whatAnotherAppThrowsIsSaid() throws Exception {
+    Supplier<InputStream> gone =
+        () -> {
+          throw new IllegalArgumentException("Unknown image");
+        };
+    choose(R.id.photo, Intent.ACTION_GET_CONTENT, gone);
+    assertEquals("The image could not be read: Unknown image.", text(R.id.classify_error));
   }
 
   @Test

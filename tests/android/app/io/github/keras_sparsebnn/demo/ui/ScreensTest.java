@@ -308,6 +308,25 @@ public class ScreensTest {
     assertEquals(app().models().all().size(), ((ViewGroup) find(R.id.result_rows)).getChildCount());
   }
 
+  /** Android destroys an activity that was left when it has time for that. */
+  @Test
+  public void isToldOfItsMeasuringWhenAnOlderScreenIsDestroyed() throws Exception {
+    start();
+    click(R.id.tab_benchmark);
+    ActivityController<MainActivity> old = controller;
+    old.pause().stop();
+    controller = Robolectric.buildActivity(MainActivity.class).setup();
+    settle();
+    click(R.id.tab_benchmark);
+    ((EditText) find(R.id.runs)).setText("3");
+    click(R.id.start);
+    old.destroy();
+    app().benchmark().join();
+    settle();
+    assertEquals(View.GONE, find(R.id.running).getVisibility());
+    assertEquals(app().models().all().size(), ((ViewGroup) find(R.id.result_rows)).getChildCount());
+  }
+
   @Test
   public void stopsMeasuringWhenTheAppIsLeft() throws Exception {
     start();

@@ -47,9 +47,14 @@ public final class BenchmarkJob {
     this.history = history;
   }
 
-  /** Who is told of changes until another one is; null for nobody. On the main thread. */
+  /** Who is told of changes until another one is, or until it is forgotten. On the main thread. */
   public void observe(Observer newObserver) {
     observer = newObserver;
+  }
+
+  /** The end of an observer; Android may destroy a screen after it has shown the next one. */
+  public void forget(Observer old) {
+    if (observer == old) observer = null;
   }
 
   public State state() {

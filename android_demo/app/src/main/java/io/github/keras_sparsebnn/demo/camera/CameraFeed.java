@@ -26,11 +26,14 @@ import java.util.List;
  * frames are converted here instead of drawn by the system.
  */
 public final class CameraFeed implements AutoCloseable {
-  /** Hears of images and of the end. Called on a thread of the feed's own. */
+  /**
+   * Hears of images and of the end. Called on a thread of the feed's own, and so perhaps when the
+   * listener has another feed already.
+   */
   public interface Listener {
-    void image(Bitmap image);
+    void image(CameraFeed from, Bitmap image);
 
-    void failed(UserError error);
+    void failed(CameraFeed from, UserError error);
   }
 
   private static final int LARGEST = 480;
@@ -81,7 +84,7 @@ public final class CameraFeed implements AutoCloseable {
     } catch (CameraAccessException | SecurityException | IllegalArgumentException error) {
       fail(error);
     } catch (UserError error) {
-      listener.failed(error);
+      fail(error);
     }
   }
 
@@ -142,13 +145,13 @@ public final class CameraFeed implements AutoCloseable {
     @Override
     public void onDisconnected(CameraDevice gone) {
       gone.close();
-      listener.failed(new UserError(R.string.error_camera_gone));
+      fail(new UserError(R.string.error_camera_gone));
     }
 
     @Override
     public void onError(CameraDevice broken, int code) {
       broken.close();
-      listener.failed(new UserError(R.string.error_camera, String.valueOf(code)));
+      fail(new UserError(R.string.error_camera, String.valueOf(code)));
     }
   }
 
@@ -172,7 +175,7 @@ public final class CameraFeed implements AutoCloseable {
 
           @Override
           public void onConfigureFailed(CameraCaptureSession session) {
-            listener.failed(new UserError(R.string.error_camera, "session"));
+            fail(new UserError(R.string.error_camera, "session"));
           }
         },
         handler);
@@ -196,7 +199,7 @@ public final class CameraFeed implements AutoCloseable {
     } catch (IllegalStateException closing) {
       return;
     }
-    listener.image(image);
+    listener.image(this, image);
   }
 
   private static YuvFrame.Plane plane(Image.Plane plane) {
@@ -205,10 +208,14 @@ public final class CameraFeed implements AutoCloseable {
   }
 
   private void fail(Exception error) {
+    fail(new UserError(error, R.string.error_camera, UserError.reason(error)));
+  }
+
+  private void fail(UserError error) {
     synchronized (this) {
       if (closed) return;
     }
-    listener.failed(new UserError(error, R.string.error_camera, UserError.reason(error)));
+    listener.failed(this, error);
   }
 
   /** Ends the feed; an image that is being converted may still come. */

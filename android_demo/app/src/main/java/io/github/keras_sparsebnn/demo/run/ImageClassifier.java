@@ -57,7 +57,7 @@ public final class ImageClassifier implements AutoCloseable {
       channels = in[3];
       pixels = new int[height * width];
       nodes = network.nodes();
-    } catch (UserError | RuntimeException error) {
+    } catch (UserError | RuntimeException | OutOfMemoryError error) {
       network.close();
       throw error;
     }

@@ -10,6 +10,7 @@ import android.graphics.Paint;
 import android.graphics.Rect;
 import android.media.ExifInterface;
 import android.net.Uri;
+import io.github.keras_sparsebnn.demo.UserError;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -51,6 +52,8 @@ public final class Images {
       in = resolver.openInputStream(uri);
     } catch (SecurityException error) {
       throw new IOException("no permission to read it", error);
+    } catch (RuntimeException error) { // whatever the other app throws comes through
+      throw new IOException(UserError.reason(error), error);
     }
     if (in == null) throw new FileNotFoundException(String.valueOf(uri));
     return in;
@@ -65,7 +68,7 @@ public final class Images {
     }
   }
 
-  private static Bitmap upright(Bitmap image, int orientation) {
+  static Bitmap upright(Bitmap image, int orientation) {
     Matrix turn = new Matrix();
     switch (orientation) {
       case ExifInterface.ORIENTATION_ROTATE_90 -> turn.postRotate(90);
@@ -73,6 +76,14 @@ public final class Images {
       case ExifInterface.ORIENTATION_ROTATE_270 -> turn.postRotate(270);
       case ExifInterface.ORIENTATION_FLIP_HORIZONTAL -> turn.postScale(-1, 1);
       case ExifInterface.ORIENTATION_FLIP_VERTICAL -> turn.postScale(1, -1);
+      case ExifInterface.ORIENTATION_TRANSPOSE -> {
+        turn.postRotate(90);
+        turn.postScale(-1, 1);
+      }
+      case ExifInterface.ORIENTATION_TRANSVERSE -> {
+        turn.postRotate(270);
+        turn.postScale(-1, 1);
+      }
       default -> {
         return image;
       }

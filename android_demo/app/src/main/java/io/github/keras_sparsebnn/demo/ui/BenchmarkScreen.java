@@ -93,7 +93,7 @@ final class BenchmarkScreen extends Screen implements BenchmarkJob.Observer {
 
   @Override
   void destroyed() {
-    app.benchmark().observe(null);
+    app.benchmark().forget(this);
   }
 
   /** Android gives apps in the background less of the processor: it would measure that. */
@@ -233,7 +233,7 @@ final class BenchmarkScreen extends Screen implements BenchmarkJob.Observer {
       if (out == null) throw new IOException(String.valueOf(uri));
       out.write(json);
       show(error, "");
-    } catch (IOException | SecurityException problem) {
+    } catch (IOException | RuntimeException problem) { // the other app's, too
       show(error, activity.getString(R.string.error_save, UserError.reason(problem)));
     }
   }

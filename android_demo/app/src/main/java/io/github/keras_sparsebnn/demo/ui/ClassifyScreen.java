@@ -287,19 +287,19 @@ final class ClassifyScreen extends Screen implements CameraFeed.Listener {
   }
 
   @Override
-  public void image(Bitmap frame) {
+  public void image(CameraFeed from, Bitmap frame) {
     if (busy.get()) return;
     app.onMain(
         () -> {
-          if (feed != null) show(source, frame);
+          if (feed == from) show(source, frame);
         });
   }
 
   @Override
-  public void failed(UserError problem) {
+  public void failed(CameraFeed from, UserError problem) {
     app.onMain(
         () -> {
-          if (feed == null) return;
+          if (feed != from) return;
           camera.setChecked(false);
           fail(problem);
         });
