@@ -66,7 +66,7 @@ SPARSEBNN_EXPORT const char* sparsebnn_delegate_version(void);
 
 /* What runs each node of the interpreters that are alive, as JSON; with the option `profile`
  * also how often it ran and for how many nanoseconds. The text belongs to the delegate and
- * lives until the next call.
+ * lives until the next call. NULL for NULL.
  *
  *   {"version": "0.1.0", "isa": "avx2", "partitions": [
  *     {"threads": 1, "arena_bytes": 0, "nodes": [

@@ -231,6 +231,7 @@ void OptionsAsAStruct() {
          nullptr);
   sparsebnn_delegate_destroy(delegate);
   sparsebnn_delegate_destroy(nullptr);
+  EXPECT(sparsebnn_delegate_profile_json(nullptr) == nullptr);
   options.num_threads = -3;
   EXPECT(sparsebnn_delegate_create(&options) == nullptr);
   options = sparsebnn_delegate_options_default();

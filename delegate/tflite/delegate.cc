@@ -122,7 +122,7 @@ void sparsebnn_delegate_destroy(TfLiteDelegate* delegate) {
 const char* sparsebnn_delegate_version(void) { return SPARSEBNN_VERSION; }
 
 const char* sparsebnn_delegate_profile_json(TfLiteDelegate* delegate) {
-  return sparsebnn::Unwrap(delegate)->state->ProfileJson();
+  return delegate == nullptr ? nullptr : sparsebnn::Unwrap(delegate)->state->ProfileJson();
 }
 
 TfLiteDelegate* tflite_plugin_create_delegate(char** keys, char** values, size_t count,
