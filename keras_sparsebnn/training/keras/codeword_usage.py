@@ -11,7 +11,7 @@ from keras_sparsebnn._keras import keras
 from keras_sparsebnn.analysis.usage import binary_layers, codeword_counts, usage_entropy
 from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.training.keras.event_log import write_epoch
-from keras_sparsebnn.training.keras.fit_progress import Logs
+from keras_sparsebnn.training.keras.fit_progress import Logs, check_built
 
 __all__ = ["CodewordUsage", "selections"]
 
@@ -47,6 +47,9 @@ class CodewordUsage(keras.callbacks.Callback):  # type: ignore[misc]
         previous: the selections before the first epoch, to go on after an interruption; those
             at the start of training if None.
 
+    Raises:
+        SparseBNNError: when training starts, a model that is not built.
+
     Example:
         >>> callback = CodewordUsage("logs")
     """
@@ -59,6 +62,7 @@ class CodewordUsage(keras.callbacks.Callback):  # type: ignore[misc]
         self.previous = previous
 
     def on_train_begin(self, logs: Logs = None) -> None:
+        check_built(self.model, self)
         if self.previous is None:
             self.previous = selections(self.model)
 

@@ -8,9 +8,18 @@ from typing import TypeAlias
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
 
-__all__ = ["Logs", "check_total_steps", "steps_done", "total_steps_of"]
+__all__ = ["Logs", "check_built", "check_total_steps", "steps_done", "total_steps_of"]
 
 Logs: TypeAlias = Mapping[str, float] | None
+
+
+def check_built(model: keras.Model, callback: object) -> None:
+    """Raises a `SparseBNNError` if the model that is to be trained has no weights yet."""
+    if not model.built:
+        raise SparseBNNError(
+            f"Expected a built model for {type(callback).__name__}, got {model.name} without "
+            "weights. Call it once, or model.build(input_shape)."
+        )
 
 
 def steps_done(model: keras.Model) -> int:

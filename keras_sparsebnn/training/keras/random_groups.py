@@ -7,7 +7,7 @@ import numpy as np
 from keras_sparsebnn._keras import keras
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import SearchableGroupsConv2D
-from keras_sparsebnn.training.keras.fit_progress import Logs, steps_done
+from keras_sparsebnn.training.keras.fit_progress import Logs, check_built, steps_done
 from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["RandomGroups", "searchable_layers"]
@@ -31,7 +31,8 @@ class RandomGroups(keras.callbacks.Callback):  # type: ignore[misc]
         seed: of the draws.
 
     Raises:
-        SparseBNNError: when training starts, a model without `SearchableGroupsConv2D`.
+        SparseBNNError: when training starts, a model that is not built, or one without
+            `SearchableGroupsConv2D`.
 
     Reference: Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform
     Sampling", ECCV 2020, arXiv:1904.00420, from memory.
@@ -42,6 +43,7 @@ class RandomGroups(keras.callbacks.Callback):  # type: ignore[misc]
         self.seed = seed
 
     def on_train_begin(self, logs: Logs = None) -> None:
+        check_built(self.model, self)
         self._layers = searchable_layers(self.model)
         if not self._layers:
             raise SparseBNNError(

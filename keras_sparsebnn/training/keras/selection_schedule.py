@@ -40,7 +40,7 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
     Each is a number, a function of progress in [0, 1] (`linear`, `cosine`, `freeze_after`) or
     a Keras `LearningRateSchedule`, a function of the step. What is set before step `t` depends
     on `t`, the optimizer's counter, alone, so a resumed training continues as if it had never
-    stopped.
+    stopped. A model that is not built yet has them from its second step on.
 
     Args:
         temperature: tau, > 0; untouched if None.
@@ -125,7 +125,8 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             if changed.get("refresh_interval") == 0 and noisy:
                 # Without this, the last noisy selection would stay for the rest of training.
                 quantizer.training_selection.assign(quantizer.selection)
-        self._assigned = values
+        if self.model.built:  # or the first step, which is next, builds it
+            self._assigned = values
 
 
 def _in_range(name: str, value: float, when: str) -> float:

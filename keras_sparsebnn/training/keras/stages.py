@@ -10,6 +10,7 @@ from keras_sparsebnn.layers import sparse_quantizer
 from keras_sparsebnn.quantizers import STAGES, SubsetKernel
 from keras_sparsebnn.training.keras.fit_progress import (
     Logs,
+    check_built,
     check_total_steps,
     steps_done,
     total_steps_of,
@@ -47,7 +48,7 @@ class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
 
     Raises:
         SparseBNNError: an invalid fraction or stage, unknown `total_steps`, or, when
-            training starts, no layer that has stages.
+            training starts, a model that is not built, or no layer that has stages.
 
     Example:
         >>> two_step = StageSchedule({0.5: "sign", 0.7: "codewords"}, total_steps=100)
@@ -81,6 +82,7 @@ class StageSchedule(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._entered = None
+        check_built(self.model, self)
         if not has_stages(self.model):
             raise SparseBNNError(
                 "Expected a layer whose kernel quantizer has stages, got none. "

@@ -12,7 +12,9 @@ from keras_sparsebnn.layers import SparseBinaryConv2D
 from keras_sparsebnn.quantizers import FixedSubset, SparseKernel
 from keras_sparsebnn.training import (
     CodewordUsage,
+    RandomGroups,
     SelectionSchedule,
+    StageSchedule,
     cosine,
     freeze_after,
     linear,
@@ -189,6 +191,34 @@ class TestSchedule:
         schedule.set_params({"epochs": 2, "steps": None})
         with pytest.raises(SparseBNNError, match="Expected `total_steps`"):
             schedule.value("noise_scale", 0)
+
+
+def unbuilt() -> keras.Sequential:
+    layer = SparseBinaryConv2D(2, 3, codewords=8)
+    model = keras.Sequential([layer, keras.layers.GlobalAveragePooling2D()])
+    model.compile("sgd", "mse")
+    return model
+
+
+class TestModelsThatTheFirstStepBuilds:
+    def test_options_are_set_from_the_second_step_on(self):
+        model = unbuilt()
+        fit_with(model, SelectionSchedule(freeze_after=0.5, travel=3.0))
+        quantizer = model.layers[0].kernel_quantizer
+        assert (int(quantizer.freeze_step), float(quantizer.travel)) == (2, 3.0)
+
+    @pytest.mark.parametrize(
+        "callback", [StageSchedule({0.5: "sign"}), RandomGroups(), CodewordUsage("logs")]
+    )
+    def test_others_say_that_it_has_to_be_built(self, callback):
+        name = type(callback).__name__
+        with pytest.raises(SparseBNNError, match=f"Expected a built model for {name}, got seq"):
+            fit_with(unbuilt(), callback)
+
+
+def fit_with(model, callback) -> None:
+    inputs, targets = np.ones([8, 9, 9, 2], np.float32), np.ones([8, 2], np.float32)
+    model.fit(inputs, targets, batch_size=2, epochs=1, verbose=0, callbacks=[callback])
 
 
 def events(folder) -> dict[str, list]:
