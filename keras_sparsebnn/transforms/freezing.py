@@ -9,7 +9,7 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import FoldedConv2D, SparseBinaryConv2D
 from keras_sparsebnn.quantizers import SubsetKernel, sparse_quantizer
 from keras_sparsebnn.transforms.cloning import check_replaceable, clone_with
-from keras_sparsebnn.transforms.kernels import frozen_kernel, frozen_planes
+from keras_sparsebnn.transforms.kernels import copy_own_weights, frozen_kernel, frozen_planes
 from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["freeze"]
@@ -77,8 +77,9 @@ def freeze(model: keras.Model) -> keras.Model:
         if isinstance(layer, FoldedConv2D):
             layer.fold_into(copy, frozen_planes(layer))
         elif sparse_quantizer(layer) is not None:
-            bias = [layer.bias.numpy()] if layer.use_bias else []
-            copy.set_weights([frozen_kernel(layer), *bias])
+            copy_own_weights(layer, copy)
+            with lq.context.quantized_scope(False):
+                copy.kernel.assign(frozen_kernel(layer))
     for path, layer in all_layers(frozen):
         if isinstance(layer, SubsetKernel):
             raise SparseBNNError(

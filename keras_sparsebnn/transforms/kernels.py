@@ -12,6 +12,7 @@ from keras_sparsebnn.quantizers import sparse_quantizer
 
 __all__ = [
     "check_finite",
+    "copy_own_weights",
     "frozen_kernel",
     "frozen_planes",
     "latent_kernel",
@@ -72,6 +73,18 @@ def frozen_planes(layer: keras.layers.Layer) -> list[npt.NDArray[np.float32]]:
     if isinstance(layer, MultiBitConv2D):
         return [plane.numpy() for plane in layer.binary_planes(training=False)]
     return [frozen_kernel(layer)]
+
+
+def copy_own_weights(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:
+    """Copies all weights of a convolution but the state of its kernel quantizer."""
+
+    def own(conv: keras.layers.Layer) -> list[tf.Variable]:
+        state = {id(weight) for weight in conv.kernel_quantizer.weights}
+        return [weight for weight in conv.weights if id(weight) not in state]
+
+    with lq.context.quantized_scope(False):
+        for weight, of_copy in zip(own(layer), own(copy), strict=True):
+            of_copy.assign(tf.cast(tf.convert_to_tensor(weight), of_copy.dtype))
 
 
 def check_finite(

@@ -8,6 +8,7 @@ from typing import Any
 from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers import (
+    RBONN,
     FacilityLocation,
     KernelQuantizer,
     SubsetKernel,
@@ -17,7 +18,7 @@ from keras_sparsebnn.quantizers.layer_codewords import LayerCodewords
 from keras_sparsebnn.quantizers.methods import METHODS
 from keras_sparsebnn.transforms.binarity import has_binary_kernel
 from keras_sparsebnn.transforms.cloning import check_replaceable, clone_with
-from keras_sparsebnn.transforms.kernels import latent_kernel
+from keras_sparsebnn.transforms.kernels import copy_own_weights, latent_kernel
 from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["replaced_options", "restrict"]
@@ -39,6 +40,8 @@ _ALIASES = ", ".join(method.alias for method in METHODS.values())
 def replaced_options(layer: keras.layers.Layer) -> dict[str, Any] | None:
     """Arguments of a quantizer that follows the layer's own; None: `restrict` leaves it."""
     quantizer = getattr(layer, "kernel_quantizer", None)
+    if isinstance(quantizer, RBONN):  # kernels have its scales
+        return None
     if isinstance(quantizer, SubsetKernel):
         if not quantizer.covers_codebook and quantizer.stage == "codewords":
             return None
@@ -121,11 +124,7 @@ def restrict(
         if by_layer and codewords_of(layer.name) == 512:
             continue
         latent = latent_kernel(layer)
-        with lq.context.quantized_scope(False):
-            # The convolution's own: the quantizer's begin anew.
-            own = zip(layer._trainable_weights, copy._trainable_weights, strict=True)
-            for weight, of_copy in own:
-                of_copy.assign(weight)
+        copy_own_weights(layer, copy)  # those of its quantizer begin anew
         copy.kernel_quantizer.enter("codewords", latent)
     return restricted
 

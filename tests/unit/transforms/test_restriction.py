@@ -8,7 +8,11 @@ from keras_sparsebnn import codebook
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.analysis.usage import kernel_patterns
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.layers import SparseBinaryConv2D, sparse_quantizer
+from keras_sparsebnn.layers import (
+    SearchableGroupsConv2D,
+    SparseBinaryConv2D,
+    sparse_quantizer,
+)
 from keras_sparsebnn.quantizers import (
     FacilityLocation,
     FixedSubset,
@@ -104,6 +108,38 @@ def test_codewords_are_chosen_and_weights_kept(sign):
         np.testing.assert_array_equal(a, b)
 
 
+class Threshold(lq.quantizers.SteSign):
+    """A sign whose threshold is learned."""
+
+    def build(self, input_shape):
+        self.threshold = self.add_weight(name="threshold", shape=(input_shape[-1],))
+        super().build(input_shape)
+
+    def call(self, inputs):
+        return super().call(inputs - self.threshold)
+
+
+def test_keeps_the_weights_of_the_input_quantizer(seeded):
+    inputs = keras.layers.Input((4, 4, 8))
+    options = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
+    conv = lq.layers.QuantConv2D(8, 3, input_quantizer=Threshold(), **options)
+    with keras.utils.custom_object_scope({"Threshold": Threshold}):
+        restricted = ksb.restrict(keras.Model(inputs, conv(inputs)), 256)
+        copies = [model.layers[1] for model in (restricted, ksb.freeze(restricted))]
+    for copy in copies:
+        np.testing.assert_array_equal(
+            copy.input_quantizer.threshold, conv.input_quantizer.threshold
+        )
+
+
+def test_keeps_the_chosen_groups(seeded):
+    inputs = keras.layers.Input((4, 4, 64))
+    conv = SearchableGroupsConv2D(64, 3, input_quantizer="ste_sign")
+    model = keras.Model(inputs, conv(inputs))
+    conv.choose(2)
+    assert ksb.restrict(model, 16).layers[1].chosen == 2
+
+
 def test_trains_on_and_saves(tmp_path, rng):
     restricted = ksb.restrict(network(lq.quantizers.SteSign), 4)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -191,6 +227,10 @@ def test_refuses():
         (
             lambda **o: lq.layers.QuantConv2DTranspose(8, 3, kernel_quantizer="ste_sign", **o),
             "QuantConv2DTranspose 3x3",
+        ),
+        (
+            lambda **o: lq.layers.QuantConv2D(8, 3, kernel_quantizer="rbonn", **o),
+            "QuantConv2D 3x3 with RBONN",
         ),
     ],
 )
