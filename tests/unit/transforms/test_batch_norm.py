@@ -7,6 +7,7 @@ import keras_sparsebnn as ksb
 from keras_sparsebnn._keras import keras, tf
 from keras_sparsebnn.models import small
 from keras_sparsebnn.quantizers import SparseKernel
+from keras_sparsebnn.transforms.batch_norm import BatchNormStatistics
 
 
 @pytest.fixture
@@ -56,6 +57,47 @@ def test_changes_nothing_else(rng, model):
     }
     assert changed
     assert all("moving_" in name for name in changed)
+
+
+@keras.utils.register_keras_serializable("test_batch_norm")
+class Block(keras.layers.Layer):
+    """A custom layer with a batch norm that is frozen."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = keras.layers.BatchNormalization(trainable=False)
+        self.dense = keras.layers.Dense(4)
+
+    def call(self, inputs, training=None):
+        return self.dense(self.norm(inputs, training=training))
+
+
+def statistics(norm):
+    return norm.moving_mean.numpy(), norm.moving_variance.numpy()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_inside_a_custom_layer(rng, compiled):
+    x = rng.normal(2, 3, size=(64, 4)).astype(np.float32)
+    block = Block()
+    model = keras.Sequential([keras.layers.Input((4,)), block])
+    assert BatchNormStatistics(model, compiled=compiled).measure([x]) == 1
+    mean, variance = statistics(block.norm)
+    np.testing.assert_allclose(mean, x.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(variance, x.var(0), rtol=1e-5)
+    assert not block.norm.trainable
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_every_call_of_a_shared_layer_counts(rng, compiled):
+    x = rng.normal(2, 3, size=(2, 64, 4)).astype(np.float32)
+    norm, inputs = keras.layers.BatchNormalization(), keras.layers.Input((4,))
+    doubled = keras.layers.Rescaling(2.0)(inputs)
+    model = keras.Model(inputs, keras.layers.Add()([norm(inputs), norm(doubled)]))
+    assert BatchNormStatistics(model, compiled=compiled).measure(list(x)) == 2
+    mean, variance = statistics(norm)
+    np.testing.assert_allclose(mean, 1.5 * x.mean((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(variance, 2.5 * x.var(1).mean(0), rtol=1e-5)
 
 
 def test_steps_bound_what_is_read(rng, model):
