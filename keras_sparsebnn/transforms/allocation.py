@@ -15,6 +15,7 @@ from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.quantizers import FixedSubset, validate_codewords
 from keras_sparsebnn.selection.budget import cheapest_choice
 from keras_sparsebnn.selection.facility_location import greedy_facility_location
+from keras_sparsebnn.transforms.batch_norm import normalise_by_batch
 from keras_sparsebnn.transforms.kernels import latent_kernel
 from keras_sparsebnn.transforms.restriction import replaced_options, restrict
 from keras_sparsebnn.transforms.walk import leaf_layers
@@ -107,6 +108,7 @@ def sensitivity(
 
     The codewords are chosen by facility location from the layer's latent kernels. Batch norm
     uses the statistics of each batch, since those that were measured in training no longer fit.
+    All else is in inference mode: no dropout, no noise.
 
     Arguments and errors as in `allocate`.
 
@@ -124,10 +126,11 @@ def sensitivity(
             f"{measure!r:.60}. Give loss=tf.keras.losses...."
         )
     probe = CodewordProbe(model)
+    normalise_by_batch(probe.model)
 
     @tf.function(reduce_retracing=True)
     def loss_of(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(measure(labels, probe.model(images, training=True)))
+        return tf.reduce_mean(measure(labels, probe.model(images, training=False)))
 
     def mean_loss() -> float:
         values = [float(loss_of(images, labels)) for images, labels in data]

@@ -52,6 +52,13 @@ def test_is_the_loss_of_restricting_one_layer(model, data, rises):
         np.testing.assert_array_equal(a, b)
 
 
+def test_dropout_and_noise_do_not_count(model, data, rises):
+    inputs = keras.layers.Input((8, 8, 1))
+    noisy = keras.layers.GaussianNoise(1.0)(keras.layers.Dropout(0.5)(inputs))
+    nested = keras.Model(inputs, model(noisy))
+    assert sensitivity(nested, data, candidates=(4, 64, 512), loss=LOSS) == rises
+
+
 def bits(chosen):
     kernels = dict(zip((f"binary{i}" for i in range(3)), (64, 128, 512), strict=True))
     indices = sum(kernels[name] * math.log2(n) for name, n in chosen.items())
