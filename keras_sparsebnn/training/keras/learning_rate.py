@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._rules import Rule, check, one_of
+from keras_sparsebnn.training.settings.choices import SCHEDULES
 
-__all__ = ["RestartingDecay"]
+__all__ = ["STARTS", "RestartingDecay"]
+
+STARTS: Rule = (
+    "rising steps, the first 0",
+    lambda v: bool(v) and v[0] == 0 and all(a < b for a, b in itertools.pairwise(v)),
+)
+"""Of the parts of training."""
 
 
 @lq.utils.register_keras_custom_object  # .h5 files have plain names
@@ -33,6 +42,9 @@ class RestartingDecay(keras.optimizers.schedules.LearningRateSchedule):  # type:
     Shape:
         step, an integer scalar -> float32 scalar.
 
+    Raises:
+        SparseBNNError: an argument is out of range, or not a kind of decay.
+
     Example:
         >>> schedule = RestartingDecay(0.1, "linear", starts=(0, 4), total=8)
         >>> [round(float(schedule(step)), 3) for step in (0, 2, 4, 8)]
@@ -53,6 +65,11 @@ class RestartingDecay(keras.optimizers.schedules.LearningRateSchedule):  # type:
         self.starts = tuple(starts)
         self.total = total
         self.warmup = warmup
+        check("rate", rate, ("> 0", lambda v: v > 0))
+        check("kind", kind, one_of(*SCHEDULES))
+        check("starts", self.starts, STARTS)
+        check("total", total, (f"> {starts[-1]}, the last start", lambda v: v > starts[-1]))
+        check("warmup", warmup, (">= 0", lambda v: v >= 0))
 
     def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         step = tf.cast(step, tf.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_sparsebnn._keras import keras, lq, tf
+from keras_sparsebnn._rules import check
 from keras_sparsebnn.errors import SparseBNNError
 
 __all__ = ["DistillationLoss", "SmoothedCrossEntropy"]
@@ -24,6 +25,9 @@ class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
     Shape:
         labels `[B]` or `[B, 1]`, logits `[B, C]` -> `[B]` before the reduction.
 
+    Raises:
+        SparseBNNError: `label_smoothing` is out of range.
+
     Reference: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision",
     CVPR 2016, arXiv:1512.00567, section 7. Deviates: nothing.
     """
@@ -36,6 +40,7 @@ class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
+        check("label_smoothing", label_smoothing, ("in [0, 1)", lambda v: 0 <= v < 1))
         self.classes = classes
         self.label_smoothing = label_smoothing
 
@@ -71,7 +76,7 @@ class DistillationLoss(keras.losses.Loss):  # type: ignore[misc]
         -> `[B]` before the reduction.
 
     Raises:
-        SparseBNNError: `weight` or `temperature` is out of range.
+        SparseBNNError: `weight`, `temperature` or `label_smoothing` is out of range.
 
     Reference: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
     arXiv:1503.02531, section 2. Deviates: KL in place of the cross entropy, whose minimum is

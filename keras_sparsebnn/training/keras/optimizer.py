@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from keras_sparsebnn._keras import keras, lq, tf
-from keras_sparsebnn.analysis.usage import binary_layers
+from keras_sparsebnn._rules import check, one_of
 from keras_sparsebnn.errors import SparseBNNError
-from keras_sparsebnn.layers import sparse_quantizer
+from keras_sparsebnn.quantizers import SubsetKernel
+from keras_sparsebnn.training.keras.learning_rate import STARTS
 from keras_sparsebnn.training.settings.choices import OPTIMIZERS
+from keras_sparsebnn.transforms.walk import all_layers
 
 __all__ = ["GroupedOptimizer", "selection_logits"]
 
@@ -18,7 +22,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's own defaults of Adam
 
 def selection_logits(model: keras.Model) -> list[tf.Variable]:
     """The variables of a model that decide which codewords its layers use, or that a method
-    trains like them, see `SubsetKernel.logit_weights`.
+    trains like them, see `SubsetKernel.logit_weights`; of depthwise kernels, too.
 
     Example:
         >>> selection_logits(keras.Sequential([keras.layers.Dense(2, input_shape=(3,))]))
@@ -26,9 +30,9 @@ def selection_logits(model: keras.Model) -> list[tf.Variable]:
     """
     return [
         weight
-        for layer in binary_layers(model)
-        if (quantizer := sparse_quantizer(layer)) is not None
-        for weight in quantizer.logit_weights
+        for _, layer in all_layers(model)
+        if isinstance(layer, SubsetKernel)
+        for weight in layer.logit_weights
     ]
 
 
@@ -69,8 +73,9 @@ class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
             your own, call it there.
 
     Raises:
-        SparseBNNError: `kind` or `logit_kind` is not a valid one, or the configuration is
-            asked for before `build` while `logits` are variables.
+        SparseBNNError: an argument is out of range, or `weight_decay` has not one number for
+            each of `starts`; or the configuration is asked for before `build` while `logits`
+            are variables.
 
     Example:
         >>> weight = tf.Variable([1.0])
@@ -98,12 +103,18 @@ class GroupedOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
         name: str = "GroupedOptimizer",
     ) -> None:
         super().__init__(name=name)
-        for argument, value in (("kind", kind), ("logit_kind", logit_kind)):
-            if value not in OPTIMIZERS:
-                raise SparseBNNError(
-                    f"Expected `{argument}` to be one of {', '.join(OPTIMIZERS)}, got "
-                    f"{value!r:.60}."
-                )
+        check("kind", kind, one_of(*OPTIMIZERS))
+        check("logit_kind", logit_kind, one_of(*OPTIMIZERS))
+        check("momentum", momentum, ("in [0, 1)", lambda v: 0 <= v < 1))
+        check("logit_rate_factor", logit_rate_factor, (">= 0", lambda v: v >= 0))
+        check("starts", starts, STARTS)
+        if np.ndim(weight_decay) != 1 or (
+            any(weight_decay) and len(weight_decay) != len(starts)
+        ):
+            raise SparseBNNError(
+                "Expected `weight_decay` to be a list of numbers, one for each of the "
+                f"{len(starts)} `starts`, got {weight_decay!r:.60}."
+            )
         self._learning_rate = self._build_learning_rate(learning_rate)
         self.kind = kind
         self.logit_kind = logit_kind

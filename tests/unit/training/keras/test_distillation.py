@@ -84,6 +84,8 @@ def test_a_loss_from_its_configuration():
 def test_a_loss_out_of_range(weight, temperature):
     with pytest.raises(SparseBNNError, match=r"Expected `(weight|temperature)`"):
         DistillationLoss(4, weight, temperature)
+    with pytest.raises(SparseBNNError, match=r"Expected `label_smoothing` to be in \[0, 1\)"):
+        DistillationLoss(4, label_smoothing=1.0)
 
 
 def test_without_a_teacher_labels_alone_train_it():

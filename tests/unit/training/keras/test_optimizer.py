@@ -52,6 +52,19 @@ def test_one_group_is_keras_own_bit_for_bit(theirs, kind):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.filterwarnings("ignore:Using a binary.*constraint")
+def test_logits_of_every_kernel_quantizer():
+    inputs = keras.layers.Input((5, 5, 4))
+    separable = lq.layers.QuantSeparableConv2D(
+        4, 3, depthwise_quantizer=SparseKernel(16), pointwise_quantizer=SparseKernel(2)
+    )
+    conv = lq.layers.QuantConv2D(4, 3, kernel_quantizer=SparseKernel(8))
+    model = keras.Model(inputs, conv(separable(inputs)))
+    found = selection_logits(model)
+    of = (separable.depthwise_quantizer, conv.kernel_quantizer)  # the pointwise has them all
+    assert [id(v) for v in found] == [id(q.positions) for q in of]
+
+
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
 @pytest.mark.parametrize("logit_kind", ["adam", "sgd"])
 def test_logits_have_their_own_kind_and_rate_and_never_decay(kind, logit_kind):
@@ -187,6 +200,20 @@ class TestSaving:
             with pytest.raises(SparseBNNError, match="to be one of adam, sgd, got"):
                 GroupedOptimizer(learning_rate=0.1, **kinds)
 
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"momentum": 1.0},
+            {"logit_rate_factor": -1.0},
+            {"starts": (5,)},
+            {"weight_decay": 1e-4},
+            {"weight_decay": (0.1,), "starts": (0, 6)},
+        ],
+    )
+    def test_out_of_range(self, options):
+        with pytest.raises(SparseBNNError, match=f"Expected `{next(iter(options))}` to be"):
+            GroupedOptimizer("sgd", 0.1, **options)
+
     @pytest.mark.parametrize("suffix", ["keras", "h5"])
     def test_a_compiled_model_goes_on_after_loading(self, tmp_path, suffix, seeded):
         """Binary layers with logits, a teacher, two groups, a schedule: saved in the middle."""
@@ -254,6 +281,18 @@ class TestRestartingDecay:
             expected.append(0.2 * (done / 4 if done < 4 else decayed))
         found = [float(schedule(step)) for step in range(31)]
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+    @pytest.mark.parametrize(
+        ("argument", "value"),
+        [
+            *(("rate", 0.0), ("kind", "exponential"), ("total", 5), ("warmup", -1)),
+            *(("starts", ()), ("starts", (1, 5)), ("starts", (0, 5, 5))),
+        ],
+    )
+    def test_out_of_range(self, argument, value):
+        options = {"rate": 0.1, "kind": "linear", "starts": (0, 5), "total": 9}
+        with pytest.raises(SparseBNNError, match=f"Expected `{argument}` to be"):
+            RestartingDecay(**{**options, argument: value})
 
     def test_no_longer_warm_up_than_its_part(self):
         schedule = RestartingDecay(1.0, "linear", total=3, warmup=5)
