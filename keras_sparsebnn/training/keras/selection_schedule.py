@@ -50,7 +50,8 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         travel: how far an entry of structured logits moves in all, >= 0; untouched if None.
         tolerance: `Incremental`'s, see `incremental`; untouched if None.
         freeze_after: the fraction of training, in (0, 1], after which structured logits no
-            longer move: sets `freeze_step`. Untouched if None.
+            longer move: sets `freeze_step`. With a new optimizer, a selection that was trained
+            before begins to move anew. Untouched if None.
         ede_t: t of the error decay estimator, > 0; untouched if None. IR-Net:
             `geometric(0.1, 10)`.
         total_steps: where progress is 1; epochs x steps of the running `fit` if None.
@@ -120,6 +121,8 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
             for name, value in changed.items():
                 variable = getattr(quantizer, name, None)
                 if isinstance(variable, tf.Variable):
+                    if name == "freeze_step":
+                        value += _earlier_updates(quantizer, step)
                     variable.assign(tf.cast(value, variable.dtype))
             noisy = hasattr(quantizer, "training_selection")
             if changed.get("refresh_interval") == 0 and noisy:
@@ -127,6 +130,18 @@ class SelectionSchedule(keras.callbacks.Callback):  # type: ignore[misc]
                 quantizer.training_selection.assign(quantizer.selection)
         if self.model.built:  # or the first step, which is next, builds it
             self._assigned = values
+
+
+def _earlier_updates(quantizer: SubsetKernel, step: int) -> int:
+    """Updates of the quantizer, which counts its own, before those that `step` counts.
+
+    Under a new optimizer, structured logits begin to travel anew.
+    """
+    earlier = int(keras.backend.get_value(quantizer.step)) - step
+    if step == 0:
+        quantizer.start_step.assign(earlier)
+        quantizer.square.assign(0.0)
+    return earlier
 
 
 def _in_range(name: str, value: float, when: str) -> float:

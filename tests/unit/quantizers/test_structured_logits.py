@@ -1,5 +1,7 @@
 """`SparseKernel(logits="structured")`: what its slots do over the updates of a training."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -161,6 +163,31 @@ def test_the_schedule_sets_the_last_update_and_the_travel():
     model.fit(x, y, batch_size=1, epochs=2, verbose=0, callbacks=[schedule])
     assert int(quantizer.freeze_step) == 10
     assert float(quantizer.travel) == 3
+
+
+def test_the_schedule_under_a_new_optimizer():
+    """Compiled anew, the quantizer's count of updates goes on, the optimizer's does not."""
+    keras.utils.set_random_seed(0)
+    layer = lq.layers.QuantConv2D(
+        8, 3, kernel_quantizer=SparseKernel(8), kernel_constraint="weight_clip"
+    )
+    model = keras.Sequential([keras.layers.Input((3, 3, 4)), layer, keras.layers.Flatten()])
+    quantizer = layer.kernel_quantizer
+    x, y = (np.random.default_rng(0).normal(size=s) for s in ((20, 3, 3, 4), (20, 8)))
+    moved = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            moved.append(quantizer.positions.numpy())
+
+    for _ in range(2):
+        model.compile("sgd", "mse")
+        schedule = SelectionSchedule(freeze_after=0.5, travel=8.0)
+        model.fit(x, y, batch_size=2, verbose=0, callbacks=[schedule, Watch()])
+    assert (int(quantizer.start_step), int(quantizer.freeze_step)) == (10, 15)
+    lengths = [np.sqrt(np.mean((a - b) ** 2)) for a, b in itertools.pairwise(moved)]
+    assert all(length > 0.2 for length in (*lengths[:4], *lengths[9:14]))
+    assert lengths[4:9] == lengths[14:] == [0.0] * 5
 
 
 def test_models_of_earlier_versions_have_free_logits():
