@@ -33,9 +33,9 @@ def clone_with(
 ) -> tuple[keras.Model, Pairs]:
     """A copy of `model`, nested models included, that shares no weights with it.
 
-    Wrappers such as `TimeDistributed` are copied around the copy of their layer. Other layers
-    inside layers are copied as their owner's configuration says, and not replaced: see
-    `check_replaceable`.
+    What is in several nested models is one layer in the copy, too. Wrappers such as
+    `TimeDistributed` are copied around the copy of their layer. Other layers inside layers are
+    copied as their owner's configuration says, and not replaced: see `check_replaceable`.
 
     Args:
         model: a built Sequential or functional model.
@@ -52,29 +52,23 @@ def clone_with(
         SparseBNNError: the model is subclassed, so that Keras cannot clone it, or not built;
             a layer cannot be made from its configuration, or has weights that are not finite.
     """
-    if not isinstance(model, keras.Model) or not (
-        isinstance(model, keras.Sequential) or getattr(model, "_is_graph_network", False)
-    ):
-        raise SparseBNNError(
-            f"Expected a Sequential or functional model, got {type(model).__name__}: Keras "
-            "cannot clone it. Wrap its layers in keras.Model(inputs, outputs)."
-        )
-    if not model.built:
-        raise SparseBNNError(
-            f"Expected a built model, got {model.name} without weights. "
-            "Call it once, or model.build(input_shape)."
-        )
+    _check_cloneable(model)
     for path, layer in leaf_layers(model):
         check_finite(path, layer)
     pairs: Pairs = []
     plain: Pairs = []
     wrappers: Pairs = []
+    copies: dict[int, keras.layers.Layer] = {}
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if id(layer) not in copies:
+            copies[id(layer)] = made(layer)
+        return copies[id(layer)]
+
+    def made(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.Model):
-            copy, inner = clone_with(layer, replace, configured=configured)
-            pairs.extend(inner)
-            return copy
+            _check_cloneable(layer)
+            return keras.models.clone_model(layer, clone_function=clone)
         copy = replace(layer)
         if copy is None and _wraps_one(layer):
             inside = replace(layer.layer)
@@ -99,6 +93,21 @@ def clone_with(
         for before, after in zip(*own, strict=True):
             after.assign(before)
     return copied, pairs
+
+
+def _check_cloneable(model: keras.Model) -> None:
+    if not isinstance(model, keras.Model) or not (
+        isinstance(model, keras.Sequential) or getattr(model, "_is_graph_network", False)
+    ):
+        raise SparseBNNError(
+            f"Expected a Sequential or functional model, got {type(model).__name__}: Keras "
+            "cannot clone it. Wrap its layers in keras.Model(inputs, outputs)."
+        )
+    if not model.built:
+        raise SparseBNNError(
+            f"Expected a built model, got {model.name} without weights. "
+            "Call it once, or model.build(input_shape)."
+        )
 
 
 def _copy(

@@ -194,6 +194,25 @@ def test_quantizers_that_are_no_kernel_quantizer(seeded):
         ksb.freeze(model)
 
 
+def test_layers_of_several_nested_models_stay_shared(rng, seeded):
+    shared = one_bit()
+    norm = keras.layers.BatchNormalization(name="norm")
+    first, second = (
+        keras.Sequential([keras.layers.Input((6, 6, 8)), shared, norm], name=name)
+        for name in ("first", "second")
+    )
+    inputs = keras.layers.Input((6, 6, 8))
+    model = keras.Model(inputs, norm(shared(second(first(inputs)))))
+    x = rng.normal(size=(4, 6, 6, 8)).astype(np.float32)
+    loss = keras.losses.MeanSquaredError()
+    for copy in (restricted := ksb.restrict(model, 256), ksb.freeze(restricted)):
+        assert len(copy.trainable_weights) == len(model.trainable_weights)
+        np.testing.assert_allclose(copy(x), restricted(x), rtol=1e-6)
+    assert ksb.reestimate_batch_norm(restricted, [x]) == 1
+    data = [(tf.constant(x), tf.zeros((4, 6, 6, 8)))]
+    assert list(ksb.allocate(model, data, loss=loss)) == [shared.name]
+
+
 def test_transposed_convolutions_stay_what_they_are(rng, seeded):
     layer = lq.layers.QuantConv2DTranspose(
         8, 3, kernel_quantizer=FixedSubset(16), kernel_constraint="weight_clip"
