@@ -7,6 +7,7 @@ from typing import Any
 from keras_sparsebnn._keras import keras, lq, tf
 from keras_sparsebnn.quantizers import (
     SparseKernel,
+    SubsetKernel,
     make_quantizer,
     sparse_quantizer,
     validate_codewords,
@@ -34,7 +35,8 @@ class SparseBinaryConv2D(lq.layers.QuantConv2D):  # type: ignore[misc]
             ones from dominating the choice of codeword.
 
     Raises:
-        ValueError: for an impossible `codewords` or `kernel_size`.
+        ValueError: for an impossible `codewords` or `kernel_size`, or `codewords` for a
+            quantizer that has none.
 
     Example:
         >>> layer = SparseBinaryConv2D(
@@ -61,7 +63,12 @@ class SparseBinaryConv2D(lq.layers.QuantConv2D):  # type: ignore[misc]
             )
         elif isinstance(kernel_quantizer, str | type):
             n = None if codewords is None else validate_codewords(codewords, where=where)
-            kernel_quantizer = make_quantizer(kernel_quantizer, n)
+            name, kernel_quantizer = kernel_quantizer, make_quantizer(kernel_quantizer, n)
+            if n is not None and not isinstance(kernel_quantizer, SubsetKernel):
+                raise ValueError(
+                    f"Expected a kernel quantizer with codewords for codewords={n}, got "
+                    f"{name!r:.60}. Leave `codewords` out, or use one of this package's."
+                )
         elif codewords is not None:
             raise ValueError(
                 "Expected `codewords` or `kernel_quantizer`, got both. "

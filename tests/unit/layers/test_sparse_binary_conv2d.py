@@ -86,6 +86,10 @@ def test_geometry_of_the_parent(rng, kernel_size, options):
             {"codewords": 32, "kernel_quantizer": FixedSubset(32)},
             "Expected `codewords` or `kernel_quantizer`, got both",
         ),
+        (
+            {"codewords": 32, "kernel_quantizer": "ste_sign"},
+            "with codewords for codewords=32, got 'ste_sign'",
+        ),
     ],
 )
 def test_errors_name_the_layer(arguments, message):
