@@ -83,7 +83,15 @@ class Loop:
                 self._train_epoch(callback_list, received)
                 self._end_epoch(callback_list)
                 self._stop_if(received)
+            self._finish_optimizer()
             callback_list.on_train_end()
+
+    def _finish_optimizer(self) -> None:
+        """As `model.fit` does at its end: an optimizer with `use_ema` sets its averages."""
+        finalize = getattr(self.model.optimizer, "finalize_variable_values", None)
+        if finalize is not None:  # legacy optimizers have none
+            with self.job.cluster.strategy.scope():
+                finalize(self.model.trainable_variables)
 
     def _callback_list(
         self, callbacks: Sequence[keras.callbacks.Callback]

@@ -72,6 +72,17 @@ def test_resumes_exactly(tmp_path, own):
     assert lines == [f"Already finished: {tmp_path / 'cut'}. Nothing to train."]
 
 
+def test_averages_of_an_optimizer_are_what_is_kept(tmp_path):
+    model = seeded_model()
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    train(RunConfig(**{**_QUICK, "epochs": 1}), tmp_path, model=model)
+    averages = optimizer._model_variables_moving_average
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    for weight, average in zip(loaded.trainable_variables, averages, strict=True):
+        np.testing.assert_array_equal(weight, average)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("own") / "run"
