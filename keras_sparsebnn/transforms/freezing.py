@@ -8,6 +8,7 @@ from keras_sparsebnn._keras import keras, lq
 from keras_sparsebnn.errors import SparseBNNError
 from keras_sparsebnn.layers import FoldedConv2D, SparseBinaryConv2D
 from keras_sparsebnn.quantizers import SubsetKernel, sparse_quantizer
+from keras_sparsebnn.quantizers.incremental import ALL_KERNELS
 from keras_sparsebnn.transforms.cloning import check_replaceable, clone_with
 from keras_sparsebnn.transforms.kernels import copy_own_weights, frozen_kernel, frozen_planes
 from keras_sparsebnn.transforms.walk import all_layers
@@ -50,10 +51,13 @@ def freeze(model: keras.Model) -> keras.Model:
         if quantizer is None:
             return None
         if not quantizer.is_restricted:
+            by_hand = 'kernel_quantizer.enter("codewords", kernel)'
+            if quantizer.stage == "codewords":  # of Incremental
+                by_hand = f"kernel_quantizer.tolerance.assign({ALL_KERNELS:g})"
             raise SparseBNNError(
                 f"Expected all kernels to be codewords, got others (layer {layer.name}, "
                 f'stage "{quantizer.stage}"). Train it to the end of its schedules, or '
-                'call kernel_quantizer.enter("codewords", kernel).'
+                f"call {by_hand}."
             )
         if isinstance(layer, FoldedConv2D):
             return layer.folded(_in_float32)
