@@ -81,7 +81,9 @@ class SubsetKernel(lq.quantizers._BaseQuantizer):  # type: ignore[misc]
         standardize: binarise, and choose codewords for, kernels of zero mean and unit variance
             per output channel, as IR-Net does. Kernels in the stage "float" stay as they are.
         magnitude_scale: multiply by `alpha_o = mean |W_o|` per output channel (its gradient
-            stopped), as in ReActNet. Folds into batch norm at conversion.
+            stopped), as in ReActNet. Folds into batch norm at conversion. Here and in
+            `standardize` output channels are the kernel's last axis, as in larq: of depthwise
+            kernels the multiplier, of transposed convolutions the input channels.
         starts_as: the stage at the start, a key of `STAGES`. With "codewords" the
             quantizer has no stages, and no variable for them.
         seed: of everything random here; drawn from Python's `random` if None, so
