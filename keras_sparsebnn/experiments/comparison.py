@@ -56,7 +56,7 @@ class Row:
     own_settings: Mapping[str, Any]
 
     def seeds_needed(self, baseline: str) -> int | None:
-        """How many seeds notice `TARGET_DIFFERENCE`; None if unknown or over 10,000."""
+        """How many seeds detect `TARGET_DIFFERENCE`; None if unknown or over 10,000."""
         difference = self.differences.get(baseline)
         if difference is None or difference.deviation is None:
             return None
@@ -97,15 +97,15 @@ class Comparison:
         return float((squares / degrees) ** 0.5)
 
     def power(self, baseline: str) -> tuple[int | None, Mapping[int, float]]:
-        """How many seeds notice `TARGET_DIFFERENCE`, and what 3, 5 and 10 seeds notice.
+        """How many seeds detect `TARGET_DIFFERENCE`, and what 3, 5 and 10 seeds detect.
 
-        Differences between 0 and 1; each is noticed with a chance of 80 %.
+        Differences between 0 and 1; each is detected with a chance of 80 %.
         """
         deviation = self.pooled_deviation(baseline)
         if deviation is None:
             return None, {}
-        noticed = {seeds: detectable_difference(deviation, seeds) for seeds in (3, 5, 10)}
-        return seeds_needed(TARGET_DIFFERENCE, deviation), noticed
+        detected = {seeds: detectable_difference(deviation, seeds) for seeds in (3, 5, 10)}
+        return seeds_needed(TARGET_DIFFERENCE, deviation), detected
 
     def to_dict(self) -> dict[str, Any]:
         """For programs: accuracies between 0 and 1."""

@@ -92,7 +92,7 @@ def paired_difference(
 def power(
     difference: float, deviation: float, seeds: int, *, confidence: float = 0.95
 ) -> float:
-    """The chance that a paired t-test over that many seeds notices a true `difference`."""
+    """The chance that a paired t-test over that many seeds detects a true `difference`."""
     from scipy.stats import nct
 
     if seeds < 2:
@@ -109,7 +109,7 @@ def power(
 def seeds_needed(
     difference: float, deviation: float, *, chance: float = 0.8, confidence: float = 0.95
 ) -> int | None:
-    """Seeds for which a true `difference` is noticed with probability `chance`.
+    """Seeds for which a true `difference` is detected with probability `chance`.
 
     Args:
         difference: in the unit of `deviation`, not 0.
@@ -149,7 +149,7 @@ def seeds_needed(
 def detectable_difference(
     deviation: float, seeds: int, *, chance: float = 0.8, confidence: float = 0.95
 ) -> float:
-    """The true difference that `seeds` seeds notice with probability `chance`.
+    """The true difference that `seeds` seeds detect with probability `chance`.
 
     Raises:
         SparseBNNError: fewer than 2 seeds, or a negative `deviation`.

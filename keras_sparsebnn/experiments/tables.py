@@ -78,15 +78,15 @@ def power_note(comparison: Comparison) -> list[str]:
     notes = []
     for name in comparison.baselines:
         deviation = comparison.pooled_deviation(name)
-        seeds, noticed = comparison.power(name)
+        seeds, detected = comparison.power(name)
         if deviation is None:
             continue
         needed = "more than 10,000" if seeds is None else str(seeds)
         notes.append(
             f"Paired differences to {name} deviate by {100 * deviation:.2f} points from seed "
-            f"to seed (pooled over rows): noticing {100 * TARGET_DIFFERENCE:g} points takes "
+            f"to seed (pooled over rows): detecting {100 * TARGET_DIFFERENCE:g} points takes "
             f"{needed} seeds (power 80 %, level 5 %); "
-            + ", ".join(f"{s} seeds notice {100 * d:.2f} points" for s, d in noticed.items())
+            + ", ".join(f"{s} seeds detect {100 * d:.2f} points" for s, d in detected.items())
             + "."
         )
     return notes
