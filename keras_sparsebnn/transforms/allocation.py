@@ -54,8 +54,8 @@ def allocate(
         Layer names to n: the argument `codewords` of `restrict` and of every network's builder.
 
     Raises:
-        SparseBNNError: no data, no loss, a budget below that of the smallest candidate,
-            layers of one name, or a model that `restrict` refuses.
+        SparseBNNError: no data, batches of other parts, no loss, a budget below that of the
+            smallest candidate, layers of one name, or a model that `restrict` refuses.
         ValueError: an impossible candidate.
 
     Example:
@@ -133,7 +133,7 @@ def sensitivity(
         return tf.reduce_mean(measure(labels, probe.model(images, training=False)))
 
     def mean_loss() -> float:
-        values = [float(loss_of(images, labels)) for images, labels in data]
+        values = [float(loss_of(*_images_and_labels(batch))) for batch in data]
         if not values:
             raise SparseBNNError("Expected at least one batch to measure, got none.")
         return float(np.mean(values))
@@ -147,6 +147,15 @@ def sensitivity(
             rises[name][n] = mean_loss() - base if n < 512 else 0.0
         probe.restrict(name, 512)
     return rises
+
+
+def _images_and_labels(batch: object) -> tuple[tf.Tensor, tf.Tensor]:
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        parts = len(batch) if isinstance(batch, (tuple, list)) else type(batch).__name__
+        raise SparseBNNError(
+            f"Expected batches of two parts, images and labels, got {parts}. Leave others out."
+        )
+    return batch[0], batch[1]
 
 
 class CodewordProbe:

@@ -108,6 +108,8 @@ def test_what_it_returns_is_taken_everywhere(model, data):
         ({"bits_per_weight": 0.1}, "Expected a budget of at least"),
         ({"loss": None}, "Expected a compiled model with a loss object, or `loss`"),
         ({"data": []}, "Expected at least one batch to measure, got none"),
+        ({"data": [(1, 2, 3)]}, "batches of two parts, images and labels, got 3"),
+        ({"data": np.zeros((2, 8, 8, 1))}, "images and labels, got ndarray"),
     ],
 )
 def test_errors(model, data, options, message):
