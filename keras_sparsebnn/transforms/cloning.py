@@ -65,10 +65,15 @@ def clone_with(
             copies[id(layer)] = made(layer)
         return copies[id(layer)]
 
+    def of_model(model: keras.Model) -> keras.Model:
+        copy = keras.models.clone_model(model, clone_function=clone)
+        copy._trainable = model.trainable  # the public setter goes down to its layers
+        return copy
+
     def made(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.Model):
             _check_cloneable(layer)
-            return keras.models.clone_model(layer, clone_function=clone)
+            return of_model(layer)
         copy = replace(layer)
         if copy is None and _wraps_one(layer):
             inside = replace(layer.layer)
@@ -83,7 +88,7 @@ def clone_with(
         pairs.append((layer, copy))
         return copy
 
-    copied = keras.models.clone_model(model, clone_function=clone)
+    copied = of_model(model)
     for layer, copy in plain:
         copy.set_weights(layer.get_weights())
     for layer, copy in wrappers:

@@ -213,6 +213,25 @@ def test_layers_of_several_nested_models_stay_shared(rng, seeded):
     assert list(ksb.allocate(model, data, loss=loss)) == [shared.name]
 
 
+@pytest.mark.parametrize("outer", [True, False])
+@pytest.mark.parametrize("trainable", [True, False])
+def test_flags_of_nested_models(seeded, trainable, outer):
+    """A model and a layer in it each have a flag; Keras trains what is under no False."""
+    nested = keras.Sequential([one_bit(), one_bit()], name="nested")
+    nested.build((None, 6, 6, 8))
+    model = keras.Sequential([nested, keras.layers.Dense(2)])
+    model.build((None, 6, 6, 8))
+    model.trainable = outer
+    nested.trainable = trainable
+    nested.layers[0].trainable = True
+    nested.layers[1].trainable = False
+    copy = ksb.restrict(model, 16)
+    for before, after in zip([model, *model.layers], [copy, *copy.layers], strict=True):
+        assert before.trainable == after.trainable
+        assert len(before.trainable_weights) == len(after.trainable_weights)
+    assert [layer.trainable for layer in copy.layers[0].layers] == [True, False]
+
+
 def test_transposed_convolutions_stay_what_they_are(rng, seeded):
     layer = lq.layers.QuantConv2DTranspose(
         8, 3, kernel_quantizer=FixedSubset(16), kernel_constraint="weight_clip"
