@@ -25,7 +25,7 @@ def compiled_model(
         dataset: tells shapes.
         steps: batches an epoch.
         network: the user's own, see `own_network`; the one that `config` names if None. If it
-            is compiled, it keeps its optimizer and loss.
+            is compiled, it keeps its optimizer, loss and `jit_compile`.
 
     Raises:
         SparseBNNError: no such network, or one that does not fit the images.
@@ -33,7 +33,12 @@ def compiled_model(
     model = named_network(config, dataset) if network is None else network
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
     if is_compiled(model):
-        model.compile(optimizer=model.optimizer, loss=model.loss, metrics=metrics)
+        model.compile(
+            optimizer=model.optimizer,
+            loss=model.loss,
+            metrics=metrics,
+            jit_compile=model.jit_compile,
+        )
         return model
     if config.teacher is not None:
         model = DistilledModel(model.inputs, model.outputs, name=model.name)

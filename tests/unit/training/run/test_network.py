@@ -72,6 +72,14 @@ def test_resumes_exactly(tmp_path, own):
     assert lines == [f"Already finished: {tmp_path / 'cut'}. Nothing to train."]
 
 
+def test_what_it_was_compiled_with_is_kept(tmp_path):
+    model = compiled_model()
+    model.compile(model.optimizer, model.loss, jit_compile=True)
+    optimizer, loss = model.optimizer, model.loss
+    train(RunConfig(**{**_QUICK, "epochs": 1}), tmp_path, model=model)
+    assert (model.optimizer, model.loss, model.jit_compile) == (optimizer, loss, True)
+
+
 def test_averages_of_an_optimizer_are_what_is_kept(tmp_path):
     model = seeded_model()
     optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
