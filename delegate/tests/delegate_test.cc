@@ -283,18 +283,37 @@ void InterpretersInThreadsShareADelegate() {
   sparsebnn_delegate_destroy(delegate);
 }
 
+// The delegate takes the graph's only node and refuses it, in these words.
+void ExpectRefused(FakeRuntime* runtime, int input, int output, const char* message) {
+  runtime->AddNode("LceQuantize", {input}, {output}, {});
+  ::TfLiteDelegate* delegate = sparsebnn_delegate_create(nullptr);
+  EXPECT(runtime->ApplyDelegate(delegate, {input}, {output}));
+  EXPECT(!runtime->AllocateTensors());
+  EXPECT(runtime->errors().find(message) != std::string::npos);
+  EXPECT(!runtime->Invoke());
+  runtime->FreePartition();
+  sparsebnn_delegate_destroy(delegate);
+}
+
 void AConstantIsNotWritten() {
   FakeRuntime runtime;
   const int x = runtime.AddTensor(kTfLiteFloat32, {1, 32});
   const int y = runtime.AddConstant(kTfLiteInt32, {1, 1}, {0, 0, 0, 0});
-  runtime.AddNode("LceQuantize", {x}, {y}, {});
-  ::TfLiteDelegate* delegate = sparsebnn_delegate_create(nullptr);
-  EXPECT(runtime.ApplyDelegate(delegate, {x}, {y}));
-  EXPECT(!runtime.AllocateTensors());
-  EXPECT(runtime.errors().find("neither the input nor a constant") != std::string::npos);
-  EXPECT(!runtime.Invoke());
-  runtime.FreePartition();
-  sparsebnn_delegate_destroy(delegate);
+  ExpectRefused(&runtime, x, y, "neither the input nor a constant");
+}
+
+// Where shapes come in Invoke, Prepare lets go of the outputs' memory: not of what others read.
+void KeepsWhatOthersRead(bool variable) {
+  FakeRuntime runtime;
+  const int input = runtime.AddTensor(kTfLiteFloat32, {1, 4, 4, 32});
+  const std::vector<uint8_t> bytes(64, 7);
+  const int output = variable ? runtime.AddTensor(kTfLiteInt32, {1, 4, 4, 1})
+                              : runtime.AddConstant(kTfLiteInt32, {1, 4, 4, 1}, bytes);
+  runtime.tensor(input)->allocation_type = kTfLiteDynamic;
+  runtime.tensor(output)->is_variable = variable;
+  const void* const before = runtime.tensor(output)->data;
+  ExpectRefused(&runtime, input, output, "Expected an output that is no constant");
+  EXPECT(runtime.tensor(output)->data == before);
 }
 
 }  // namespace
@@ -315,6 +334,8 @@ int main() {
   OptionsAsAStruct();
   APartitionOutlivesTheDelegate();
   AConstantIsNotWritten();
+  KeepsWhatOthersRead(false);
+  KeepsWhatOthersRead(true);
   InterpretersInThreadsShareADelegate();
   return Outcome();
 }
