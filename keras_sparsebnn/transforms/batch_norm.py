@@ -30,10 +30,8 @@ class _ByBatch:
     def call(self, inputs: tf.Tensor, training: bool | None = None, **kwargs: Any) -> tf.Tensor:
         self.calls += 1
         self.norm.momentum = 1 - 1 / self.calls
-        trainable, self.norm.trainable = (
-            self.norm.trainable,
-            True,
-        )  # frozen, it would do neither
+        trainable = self.norm.trainable
+        self.norm.trainable = True  # frozen, it would neither use nor keep the batch's
         try:
             return self._call(inputs, training=True, **kwargs)
         finally:
